@@ -1,0 +1,102 @@
+import type { SecretKey } from '../key/secret-key.ts'
+import type { AbortOptions, Closable } from './lifecycle.ts'
+
+/** What a key is made of (design, section 4). A property of every key: asked for, checked, and reported with it. */
+export type SecurityLevel = 'one-time-pad' | 'quantum' | 'hybrid' | 'expanded' | 'post-quantum'
+
+/** How the key material of a block came to both sites: over one link, by disjoint shares, or through trusted relays. */
+export type TrustClass = 'direct' | 'split' | 'relayed'
+
+/** A key as a host gets it. The caller owns `secret` and wipes it after use. */
+export interface Key {
+  /** The sealed selection in UUID form, lower case; what Alice tells Bob. */
+  readonly keyId: string
+  readonly secret: SecretKey
+  readonly sizeBits: number
+  /** The level the key really has; undefined where a foreign KME does not say. */
+  readonly level: SecurityLevel | undefined
+  /** How its material came; undefined where a foreign KME does not say. */
+  readonly trustClass: TrustClass | undefined
+}
+
+/** State of the pool between two SAEs' sites (ETSI GS QKD 014 V1.1.1, clause 6.1). Sizes in bits. */
+export interface KmsStatus {
+  readonly sourceKmeId: string
+  readonly targetKmeId: string
+  readonly masterSaeId: string
+  readonly slaveSaeId: string
+  readonly keySizeBits: number
+  /** Keys of the default size that could be had now. */
+  readonly storedKeyCount: number
+  readonly maxKeyCount: number
+  readonly maxKeyPerRequest: number
+  readonly maxKeySizeBits: number
+  readonly minKeySizeBits: number
+  /** How many further slaves one request may name; 0 means no multicast. */
+  readonly maxSaeIdCount: number
+}
+
+/** Options of `getKey`. */
+export interface GetKeyOptions extends AbortOptions {
+  /** How many keys; integer from 1 to the status's `maxKeyPerRequest`. Default 1. */
+  number?: number
+  /** Size of each key in bits, a multiple of 8 within the status's limits. Default the status's `keySizeBits`. */
+  sizeBits?: number
+  /** Further SAEs that get the same keys (ETSI's additional_slave_SAE_IDs). Default none. */
+  additionalSlaveSaeIds?: readonly string[]
+  /** The level asked for; refused where the policy does not allow it. Default the policy's. */
+  level?: SecurityLevel
+  /** ETSI's extension_mandatory: every entry must be understood, or the request is refused and consumes nothing. */
+  extensionMandatory?: readonly Record<string, unknown>[]
+  /** ETSI's extension_optional: entries that are not understood are passed over. */
+  extensionOptional?: readonly Record<string, unknown>[]
+  /** How long to wait for an answer, in milliseconds; a positive integer. Default 5000. */
+  timeoutMs?: number
+}
+
+/** Options of `getKeyWithIds` and `getStatus`. */
+export interface KmsCallOptions extends AbortOptions {
+  /** How long to wait for an answer, in milliseconds; a positive integer. Default 5000. */
+  timeoutMs?: number
+}
+
+/**
+ * The key management service as one host (SAE) sees it, with the semantics of ETSI GS QKD 014. Embedded and remote
+ * backends behave alike; one compliance suite runs against all of them.
+ */
+export interface Kms extends Closable {
+  /** The SAE as which every call is made. */
+  readonly saeId: string
+
+  /**
+   * The state of the pool towards `slaveSaeId`. Consumes nothing.
+   * @throws {UnauthorizedError} this SAE is not registered at the KMS
+   * @throws {InvalidArgumentError} the slave is unknown, or is this SAE itself
+   */
+  getStatus(slaveSaeId: string, options?: KmsCallOptions): Promise<KmsStatus>
+
+  /**
+   * Fresh keys shared with `slaveSaeId`, in any number up to the limit: all of them or none. Each call gets keys that
+   * nobody got before; never retried silently, because each try consumes.
+   * @throws {InvalidArgumentError} unknown slave, number or size out of range
+   * @throws {PoolExhaustedError} not enough key now; nothing was consumed
+   * @throws {PolicyError} the policy refuses; nothing was consumed
+   */
+  getKey(slaveSaeId: string, options?: GetKeyOptions): Promise<Key[]>
+
+  /**
+   * The keys that `masterSaeId` was given under these key_IDs, in the order asked: all of them or none, each once.
+   * @throws {KeyNotFoundError} an ID is unknown, expired or was delivered before; nothing was consumed
+   * @throws {UnauthorizedError} an ID was issued to somebody else; nothing was consumed
+   */
+  getKeyWithIds(masterSaeId: string, keyIds: readonly string[], options?: KmsCallOptions): Promise<Key[]>
+}
+
+/** A site's KMS: hands out its face for each registered SAE. The identity must have been authenticated by the caller. */
+export interface KmsDirectory {
+  /**
+   * The KMS as `saeId` sees it.
+   * @throws {UnauthorizedError} no such SAE is registered at this site
+   */
+  kmsFor(saeId: string): Kms
+}

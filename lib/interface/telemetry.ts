@@ -1,0 +1,98 @@
+import type { SecurityLevel, TrustClass } from './kms.ts'
+import type { Unsubscribe } from './lifecycle.ts'
+import type { LinkState } from './link.ts'
+
+/** How bad an alarm is, in the order of RFC 8632. */
+export type AlarmSeverity = 'warning' | 'minor' | 'major' | 'critical'
+
+/**
+ * Everything a layer tells about itself (design, section 4). Logs, metrics, audit, alarms and the console read this one
+ * stream; no event ever holds key bytes.
+ */
+export type TelemetryEvent =
+  | {
+      type: 'key-issued'
+      peerSiteId: string
+      masterSaeId: string
+      slaveSaeId: string
+      keyId: string
+      sizeBits: number
+      level: SecurityLevel
+      trustClass: TrustClass
+    }
+  | {
+      type: 'key-retrieved'
+      peerSiteId: string
+      masterSaeId: string
+      slaveSaeId: string
+      keyId: string
+      sizeBits: number
+      level: SecurityLevel
+      trustClass: TrustClass
+    }
+  | {
+      type: 'key-refused'
+      operation: 'getKey' | 'getKeyWithIds'
+      saeId: string
+      peerSaeId: string
+      code: string
+      reason: string
+    }
+  | { type: 'request-waited'; peerSiteId: string; waitMs: number }
+  | { type: 'block'; peerSiteId: string; block: string; from: string; to: string; row: number; reason?: string }
+  | { type: 'cells-burned'; peerSiteId: string; cells: number; reason: string }
+  | { type: 'cells-expired'; peerSiteId: string; cells: number }
+  | { type: 'peer'; peerSiteId: string; state: 'connected' | 'disconnected' | 'suspended'; reason?: string }
+  | { type: 'link'; linkId: string; state: LinkState; reason?: string }
+  | { type: 'demand'; peerSiteId: string; askedBps: number; grantedBps: number }
+  | { type: 'plan'; epoch: number; gap: number }
+  | {
+      type: 'rotation'
+      integration: string
+      peer: string
+      keyId: string
+      outcome: 'in-use' | 'retired' | 'failed'
+      reason?: string
+    }
+  | { type: 'alarm'; id: string; severity: AlarmSeverity; state: 'raised' | 'cleared'; text: string }
+
+/** Gauges by name, with the labels each one takes. Units are in the names. */
+export interface GaugeLabels {
+  pool_stock_cells: { peer: string; lane: 'issue' | 'retrieve' }
+  pool_leased_cells: { peer: string }
+  pool_generation_bps: { peer: string }
+  pool_consumption_bps: { peer: string }
+  pool_exhaustion_ms: { peer: string }
+  pool_waiting_requests: { peer: string }
+  pool_outstanding_keys: { peer: string }
+  link_rate_bps: { link: string }
+  link_qber: { link: string }
+  link_buffered_bits: { link: string }
+  qnl_granted_bps: { peer: string }
+  qnl_plan_epoch: Record<never, never>
+  tls_pending_lookups: Record<never, never>
+}
+
+export type GaugeName = keyof GaugeLabels
+
+/** One reading of one gauge. */
+export interface GaugeReading {
+  name: GaugeName
+  labels: Record<string, string>
+  value: number
+}
+
+/** The stream every layer writes to. Emitting never throws and never waits. */
+export interface Telemetry {
+  emit(event: TelemetryEvent): void
+  /** Sets a gauge; the last value stands until the next. */
+  gauge<N extends GaugeName>(name: N, labels: GaugeLabels[N], value: number): void
+}
+
+/** The reading end of the stream. */
+export interface TelemetrySource {
+  /** Calls `listener` for each event from now on, in order. */
+  subscribe(listener: (event: TelemetryEvent, atMs: number) => void): Unsubscribe
+  /** The present value of every gauge ever set. */
+  readings(): GaugeReading[]
+}

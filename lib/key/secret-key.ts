@@ -1,0 +1,115 @@
+import { randomFillSync, timingSafeEqual } from 'node:crypto'
+import { inspect } from 'node:util'
+import { ClosedError, InvalidArgumentError } from '../errors.ts'
+
+/**
+ * The doors: the only places at which key bytes leave a `SecretKey`. Each name has one call site in the toolkit, in the
+ * file named here; a test counts them. Everything else works on `SecretKey` through `lib/key`.
+ */
+export const DOORS = {
+  /** Body of a key container (ETSI GS QKD 014, clause 6.3), encoded without strings. */
+  'etsi014-body': 'lib/etsi014/key-container.ts',
+  /** Pre-shared key of one TLS handshake, as node:tls takes it. */
+  'tls-psk': 'integrations/tls/psk.ts',
+  /** Block of a QNL node handed to a KMS in another process, over mutual TLS. */
+  'qnl-channel': 'lib/qnl/qnl-wire.ts',
+  /** Bytes on the simulated quantum channel between the two ends of a simulated link. */
+  'quantum-channel': 'lib/qll/quantum-wire.ts',
+  /** What a person asked for by `qkd key get`: standard output. */
+  terminal: 'bin/commands/key.ts',
+  /** A program that uses the library and wants the bytes: `exportKey()`. */
+  application: 'lib/key/export-key.ts',
+} as const satisfies Record<string, string>
+
+export type Door = keyof typeof DOORS
+
+/** The bytes themselves, for the pure functions of `lib/key` alone (a test holds that). Never stored, never returned. */
+export let bytesOf: (secret: SecretKey) => Uint8Array
+
+/**
+ * Key bytes with an owner. They live in a buffer of their own, never in a string, and print as `[SecretKey 256 bits]`.
+ * Whoever holds a `SecretKey` last wipes it; what wiping can't do in JavaScript stands in SECURITY.md.
+ */
+export class SecretKey {
+  #bytes: Uint8Array | undefined
+
+  private constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+  }
+
+  /** A key with a copy of `bytes`; the caller still owns and wipes what it passed. */
+  static copyOf(bytes: Uint8Array): SecretKey {
+    const own = Buffer.allocUnsafeSlow(bytes.byteLength)
+    own.set(bytes)
+    return SecretKey.adopt(own)
+  }
+
+  /** A key that takes `bytes` over: the caller must not touch them again. */
+  static adopt(bytes: Uint8Array): SecretKey {
+    if (bytes.byteLength === 0) throw new InvalidArgumentError('A secret key has at least one byte')
+    return new SecretKey(bytes)
+  }
+
+  /** `sizeBytes` fresh bytes from the system's generator. */
+  static random(sizeBytes: number): SecretKey {
+    return SecretKey.adopt(randomFillSync(Buffer.allocUnsafeSlow(sizeBytes)))
+  }
+
+  /** Length in bytes; stays readable after `wipe()` only as 0. */
+  get sizeBytes(): number {
+    return this.#bytes?.byteLength ?? 0
+  }
+
+  get sizeBits(): number {
+    return this.sizeBytes * 8
+  }
+
+  get wiped(): boolean {
+    return this.#bytes === undefined
+  }
+
+  /** Compares in constant time; keys of different length are unequal. */
+  equals(other: SecretKey): boolean {
+    const [a, b] = [this.#open(), other.#open()]
+    return a.byteLength === b.byteLength && timingSafeEqual(a, b)
+  }
+
+  /**
+   * Lends the bytes to `use` at a listed door. They are only lent: a `use` that keeps them copies them, and wipes its
+   * copy.
+   */
+  expose<T>(_door: Door, use: (bytes: Uint8Array) => T): T {
+    return use(this.#open())
+  }
+
+  /** Overwrites the bytes with zeros; every later use throws. Idempotent. */
+  wipe(): void {
+    this.#bytes?.fill(0)
+    this.#bytes = undefined
+  }
+
+  [Symbol.dispose](): void {
+    this.wipe()
+  }
+
+  toString(): string {
+    return this.#bytes === undefined ? '[SecretKey wiped]' : `[SecretKey ${this.sizeBits} bits]`
+  }
+
+  toJSON(): string {
+    return this.toString()
+  }
+
+  [inspect.custom](): string {
+    return this.toString()
+  }
+
+  #open(): Uint8Array {
+    if (this.#bytes === undefined) throw new ClosedError('This key was wiped')
+    return this.#bytes
+  }
+
+  static {
+    bytesOf = secret => secret.#open()
+  }
+}
