@@ -1,0 +1,92 @@
+import { readFile, stat } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { configError, withExpectation } from './config/config-fault.ts'
+import { parseJsonText } from './config/json-text.ts'
+import { type SiteConfig, type SiteConfigFile, siteConfigSchema } from './config/site-config.ts'
+import { checkSiteConfig, dials } from './config/site-config-checks.ts'
+import { checkSecretFile, type Findings, readTlsFiles, unreadable } from './config/tls-files.ts'
+import { ConfigError } from './errors.ts'
+import type { AbortOptions } from './interface/lifecycle.ts'
+import { compileSchema } from './util/json-schema.ts'
+
+/** A configuration that was read and checked, with what a person should hear of it all the same. */
+export interface LoadedSiteConfig {
+  readonly config: SiteConfig
+  /** Each names file and field, such as a private key that others may read. */
+  readonly warnings: readonly string[]
+}
+
+/** No site needs more; a file that is larger is not a configuration. */
+const MAX_CONFIG_BYTES = 4 * 1024 * 1024
+
+const check = compileSchema<SiteConfigFile>(siteConfigSchema)
+
+/**
+ * Reads a site's configuration: JSON by `siteConfigSchema`, then what belongs together, then the files it names.
+ * @throws {ConfigError} every fault at once, each with file, JSON pointer, what is wrong and the fix
+ */
+export async function loadSiteConfig(path: string, options: AbortOptions = {}): Promise<LoadedSiteConfig> {
+  const file = await readConfigFile(path, options)
+  const checked = check(file)
+  if (!checked.ok)
+    throw configError(
+      path,
+      checked.faults.map(fault => withExpectation(siteConfigSchema, fault)),
+    )
+  return resolveSiteConfig(path, checked.value)
+}
+
+/**
+ * The JSON value of a configuration file.
+ * @throws {ConfigError} it can't be read, is too large, or is not JSON (with line and column)
+ */
+export async function readConfigFile(path: string, { signal }: AbortOptions = {}): Promise<unknown> {
+  try {
+    if ((await stat(path)).size > MAX_CONFIG_BYTES)
+      throw new ConfigError(`${path}: larger than ${MAX_CONFIG_BYTES} bytes`)
+    return parseJsonText(path, await readFile(path, { encoding: 'utf8', signal }))
+  } catch (error) {
+    signal?.throwIfAborted()
+    if (error instanceof ConfigError) throw error
+    throw new ConfigError(unreadable(path, error), { cause: error })
+  }
+}
+
+async function resolveSiteConfig(path: string, file: SiteConfigFile): Promise<LoadedSiteConfig> {
+  const baseDir = dirname(resolve(path))
+  const findings: Findings = { faults: checkSiteConfig(file), warnings: [] }
+  const tls = await readTlsFiles(baseDir, file.tls, findings)
+  const store = resolveStore(baseDir, file)
+  if (store.kind === 'lmdb') await checkKek(store.kek.file, findings)
+  if (findings.faults.length > 0) throw configError(path, findings.faults)
+  const { $schema: _, ...rest } = file
+  // The check has filled in every default of the schema.
+  const config = {
+    ...(rest as Omit<SiteConfig, 'links'>),
+    tls,
+    store,
+    links: file.links.map(link => withRole(file, link)),
+  }
+  return { config, warnings: findings.warnings.map(warning => `${path}: ${warning}`) }
+}
+
+function withRole({ siteId }: SiteConfigFile, link: SiteConfigFile['links'][number]): SiteConfig['links'][number] {
+  return { ...link, role: link.role ?? (dials(siteId, link.peerSiteId) ? 'connect' : 'listen') }
+}
+
+function resolveStore(baseDir: string, { store }: SiteConfigFile): SiteConfig['store'] {
+  if (store?.kind !== 'lmdb' || store.path === undefined || store.kek === undefined) return { kind: 'memory' }
+  return { kind: 'lmdb', path: resolve(baseDir, store.path), kek: { file: resolve(baseDir, store.kek.file) } }
+}
+
+async function checkKek(path: string, findings: Findings): Promise<void> {
+  const pointer = '/store/kek/file'
+  try {
+    const { size } = await stat(path)
+    if (size !== 32)
+      findings.faults.push({ path: pointer, message: `${path} has ${size} bytes; a key encryption key has 32` })
+    await checkSecretFile(pointer, path, findings)
+  } catch (error) {
+    findings.faults.push({ path: pointer, message: unreadable(path, error) })
+  }
+}

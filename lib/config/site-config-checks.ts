@@ -1,0 +1,98 @@
+import type { SchemaFault } from '../util/json-schema.ts'
+import type { SiteConfigFile } from './site-config.ts'
+
+/** What no schema can say: IDs that meet twice, sites that nobody knows, fields that only go together. */
+export function checkSiteConfig(config: SiteConfigFile): SchemaFault[] {
+  return [
+    ...checkPeers(config),
+    ...checkSaes(config),
+    ...checkLinks(config),
+    ...checkStore(config),
+    ...checkKeys(config),
+  ]
+}
+
+/** True where this site opens the connection to the other: one of two must, and both must agree which. */
+export function dials(localSiteId: string, remoteSiteId: string): boolean {
+  return localSiteId < remoteSiteId
+}
+
+function checkPeers({ siteId, kmeId, peers }: SiteConfigFile): SchemaFault[] {
+  const faults: SchemaFault[] = []
+  const sites = new Map<string, string>()
+  const kmes = new Map([[kmeId, '/kmeId']])
+  for (const [index, peer] of peers.entries()) {
+    const path = `/peers/${index}`
+    if (peer.siteId === siteId) {
+      faults.push({ path: `${path}/siteId`, message: `"${siteId}" is this site itself; list other sites only` })
+    }
+    pushIfTwice(faults, sites, peer.siteId, `${path}/siteId`)
+    pushIfTwice(faults, kmes, peer.kmeId, `${path}/kmeId`)
+    for (const field of ['host', 'port'] as const) {
+      if (!dials(siteId, peer.siteId) || peer[field] !== undefined) continue
+      const message = `field "${field}" is missing: site "${siteId}" sorts before "${peer.siteId}", so it opens the connection`
+      faults.push({ path, message })
+    }
+  }
+  return faults
+}
+
+function checkSaes({ saes, peers }: SiteConfigFile): SchemaFault[] {
+  const faults: SchemaFault[] = []
+  const seen = new Map<string, string>()
+  for (const [index, sae] of saes.entries()) pushIfTwice(faults, seen, sae.saeId, `/saes/${index}/saeId`)
+  for (const [index, peer] of peers.entries()) {
+    for (const [at, saeId] of peer.saes.entries()) pushIfTwice(faults, seen, saeId, `/peers/${index}/saes/${at}`)
+  }
+  return faults
+}
+
+function checkLinks({ siteId, peers, links }: SiteConfigFile): SchemaFault[] {
+  const faults: SchemaFault[] = []
+  const seen = new Map<string, string>()
+  for (const [index, link] of links.entries()) {
+    const path = `/links/${index}`
+    pushIfTwice(faults, seen, link.linkId, `${path}/linkId`)
+    if (!peers.some(peer => peer.siteId === link.peerSiteId)) {
+      const known = peers.map(peer => peer.siteId).join(', ') || 'none'
+      faults.push({
+        path: `${path}/peerSiteId`,
+        message: `"${link.peerSiteId}" is not listed under /peers (${known}); add it there or correct the name`,
+      })
+    }
+    const role = link.role ?? (dials(siteId, link.peerSiteId) ? 'connect' : 'listen')
+    if (role === 'connect' && link.port === 0) {
+      faults.push({
+        path: `${path}/port`,
+        message: 'must be the port of the other end, 1 to 65535, where this end connects',
+      })
+    }
+  }
+  return faults
+}
+
+function checkStore({ store }: SiteConfigFile): SchemaFault[] {
+  if (store === undefined) return []
+  const needed = store.kind === 'lmdb'
+  return (['path', 'kek'] as const)
+    .filter(field => field in store !== needed)
+    .map(field => ({
+      path: '/store',
+      message: needed
+        ? `field "${field}" is missing; kind "lmdb" needs it`
+        : `field "${field}" goes with kind "lmdb"; remove it or change the kind`,
+    }))
+}
+
+function checkKeys({ keys }: SiteConfigFile): SchemaFault[] {
+  const { minKeySizeBits: min = 64, keySizeBits: size = 256, maxKeySizeBits: max = 4_096 } = keys ?? {}
+  if (min <= size && size <= max) return []
+  const message = `minKeySizeBits (${min}) <= keySizeBits (${size}) <= maxKeySizeBits (${max}) must hold`
+  return [{ path: '/keys', message }]
+}
+
+function pushIfTwice(faults: SchemaFault[], seen: Map<string, string>, id: string, path: string): void {
+  const first = seen.get(id)
+  if (first === undefined) seen.set(id, path)
+  else faults.push({ path, message: `"${id}" stands at ${first} already; each has one place` })
+}

@@ -1,0 +1,294 @@
+import type { JsonSchema } from '../util/json-schema.ts'
+
+/** Where a server listens. */
+export interface ListenConfig {
+  /** Address or name of a local interface. Default `127.0.0.1`. */
+  readonly host: string
+  /** TCP port; 0 takes a free one. */
+  readonly port: number
+}
+
+/** A host (SAE) of this site. */
+export interface SaeConfig {
+  /** The common name of its certificate, or what follows `urn:qkdkit:sae:` in a URI subject alternative name. */
+  readonly saeId: string
+  /** SHA-256 of its certificate's DER, lower-case hex without colons: where set, this certificate and no other. */
+  readonly fingerprint256?: string
+}
+
+/** Another site whose KMS shares pools with this one. The site with the smaller siteId (by code unit) dials. */
+export interface PeerConfig {
+  readonly siteId: string
+  /** What the certificate of the other KMS must say: its common name, or `urn:qkdkit:kme:` and this ID. */
+  readonly kmeId: string
+  /** The hosts at that site. */
+  readonly saes: readonly string[]
+  /** Address of the peer's `peerListen`; there where this site dials. */
+  readonly host?: string
+  readonly port?: number
+}
+
+/** One end of a simulated QKD link. */
+export interface LinkConfig {
+  readonly linkId: string
+  readonly peerSiteId: string
+  readonly kind: 'simulated'
+  /** Secret key that the link yields, in bits per second; both ends name the same. */
+  readonly rateBps: number
+  /** Which end this is. Default: the site with the smaller siteId connects. */
+  readonly role: 'listen' | 'connect'
+  /** For `listen` the local address of the simulated quantum channel, for `connect` the other end's. */
+  readonly host: string
+  readonly port: number
+}
+
+/** Where the site keeps its pools. */
+export type StoreConfig =
+  | { readonly kind: 'memory' }
+  | {
+      readonly kind: 'lmdb'
+      /** Directory of the store; made where it's missing. */
+      readonly path: string
+      /** The key encryption key: a file of 32 bytes, readable by its owner alone. */
+      readonly kek: { readonly file: string }
+    }
+
+/** How the pools of this site are run. */
+export interface PoolConfig {
+  /** How long an issued key may wait to be fetched, in milliseconds. Default 300,000 (5 minutes). */
+  readonly lifetimeMs: number
+  /** How many blocks of 1,000 cells each pool keeps in stock. Default 8. */
+  readonly targetBlocks: number
+  /** How long a request waits for key before it is refused, in milliseconds. Default 2,000. */
+  readonly maxWaitMs: number
+  /** When delivered cells are gone from the store at the latest, in milliseconds. Default 60,000. */
+  readonly shredMs: number
+}
+
+/** Size and number of keys, as the ETSI 014 status reports them. */
+export interface KeysConfig {
+  /** Size of a key where the request names none, in bits. Default 256. */
+  readonly keySizeBits: number
+  /** Default 64. */
+  readonly minKeySizeBits: number
+  /** Default 4,096. */
+  readonly maxKeySizeBits: number
+  /** How many keys one request may ask for. Default 128. */
+  readonly maxKeyPerRequest: number
+}
+
+/** Certificate, private key and trusted certificate authority of one end, as PEM text. */
+export interface TlsIdentity {
+  readonly cert: string
+  readonly key: string
+  readonly ca: string
+}
+
+/** Everything `createSite` needs. Paths are absolute, TLS files are read: nothing refers to a configuration file. */
+export interface SiteConfig {
+  readonly siteId: string
+  readonly kmeId: string
+  /** The ETSI GS QKD 014 server. */
+  readonly listen: ListenConfig
+  /** Where the KMSs of other sites connect. */
+  readonly peerListen: ListenConfig
+  readonly tls: TlsIdentity
+  readonly saes: readonly SaeConfig[]
+  readonly peers: readonly PeerConfig[]
+  readonly links: readonly LinkConfig[]
+  readonly store: StoreConfig
+  readonly pool: PoolConfig
+  readonly keys: KeysConfig
+}
+
+/** The same as it stands in a file: `tls` has paths, relative to the file; what has a default may be missing. */
+export interface SiteConfigFile
+  extends Omit<SiteConfig, 'listen' | 'peerListen' | 'links' | 'store' | 'pool' | 'keys'> {
+  readonly $schema?: string
+  readonly listen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
+  readonly peerListen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
+  readonly links: readonly (Omit<LinkConfig, 'role'> & { readonly role?: LinkConfig['role'] })[]
+  readonly store?: StoreConfig
+  readonly pool?: Partial<PoolConfig>
+  readonly keys?: Partial<KeysConfig>
+}
+
+/** How site IDs and link IDs look. */
+const name = (description: string): JsonSchema => ({
+  type: 'string',
+  pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$',
+  description: `${description}: 1 to 64 letters, digits, ".", "_" or "-"`,
+})
+
+/** ETSI names are free text; equipment exists that uses up to 291 characters. */
+const etsiId = (description: string): JsonSchema => ({
+  type: 'string',
+  pattern: '^[\\x21-\\x7e]{1,291}$',
+  description: `${description}: 1 to 291 printable ASCII characters without spaces`,
+})
+
+const text = (description: string): JsonSchema => ({ type: 'string', minLength: 1, description })
+
+const integer = (description: string, minimum: number, maximum: number, fallback?: number): JsonSchema => ({
+  type: 'integer',
+  minimum,
+  maximum,
+  ...(fallback === undefined ? {} : { default: fallback }),
+  description: `${description}: an integer from ${minimum} to ${maximum}`,
+})
+
+/** An object that knows its fields; `optional` ones may be missing. */
+export function objectSchema(
+  description: string,
+  properties: Record<string, JsonSchema>,
+  optional: readonly string[] = [],
+): JsonSchema {
+  const required = Object.keys(properties).filter(key => !optional.includes(key))
+  return { type: 'object', description, properties, required, additionalProperties: false }
+}
+
+const list = (description: string, items: JsonSchema, maxItems: number): JsonSchema => ({
+  type: 'array',
+  description,
+  items,
+  maxItems,
+})
+
+const listen = (description: string): JsonSchema =>
+  objectSchema(
+    description,
+    {
+      host: { ...text('Address or name of a local interface'), default: '127.0.0.1' },
+      port: integer('TCP port, 0 for a free one', 0, 65_535),
+    },
+    ['host'],
+  )
+
+/** `{cert, key, ca}` as paths of PEM files. */
+export const tlsFilesSchema: JsonSchema = objectSchema('PEM files, relative to this file', {
+  cert: text('Path of the certificate (PEM)'),
+  key: text('Path of its private key (PEM, mode 0600)'),
+  ca: text('Path of the certificate authority that signed both ends (PEM)'),
+})
+
+/** An SAE ID as a schema. */
+export const saeIdSchema: JsonSchema = etsiId('SAE ID')
+
+/** A KME ID as a schema. */
+export const kmeIdSchema: JsonSchema = etsiId('KME ID')
+
+/** Where the pools lie; which fields go with which kind is checked in words of its own. */
+const store: JsonSchema = {
+  ...objectSchema(
+    'Where the pools are kept',
+    {
+      kind: { enum: ['memory', 'lmdb'], description: 'memory (gone at the end) or lmdb (durable)' },
+      path: text('Directory of the store, relative to this file'),
+      kek: objectSchema('Key encryption key', { file: text('File of 32 bytes, mode 0600, relative to this file') }),
+    },
+    ['path', 'kek'],
+  ),
+  default: { kind: 'memory' },
+}
+
+const pool: JsonSchema = {
+  ...objectSchema(
+    'How the pools are run',
+    {
+      lifetimeMs: integer('How long an issued key may wait to be fetched, ms', 1_000, 86_400_000, 300_000),
+      targetBlocks: integer('Blocks of 1,000 cells in stock for each pool', 1, 4_096, 8),
+      maxWaitMs: integer('How long a request waits for key, ms', 0, 60_000, 2_000),
+      shredMs: integer('When delivered cells are gone from the store at the latest, ms', 100, 3_600_000, 60_000),
+    },
+    ['lifetimeMs', 'targetBlocks', 'maxWaitMs', 'shredMs'],
+  ),
+  default: {},
+}
+
+const keySize = (description: string, fallback: number): JsonSchema => ({
+  ...integer(`${description} in bits, a multiple of 8`, 8, 255_488, fallback),
+  multipleOf: 8,
+})
+
+const keys: JsonSchema = {
+  ...objectSchema(
+    'Size and number of keys',
+    {
+      keySizeBits: keySize('Default size of a key', 256),
+      minKeySizeBits: keySize('Smallest key', 64),
+      maxKeySizeBits: keySize('Largest key', 4_096),
+      maxKeyPerRequest: integer('Keys that one request may ask for', 1, 1_024, 128),
+    },
+    ['keySizeBits', 'minKeySizeBits', 'maxKeySizeBits', 'maxKeyPerRequest'],
+  ),
+  default: {},
+}
+
+/** JSON Schema (draft 2020-12) of a site's configuration file; every field says in `description` what it takes. */
+export const siteConfigSchema: JsonSchema = {
+  $schema: 'https://json-schema.org/draft/2020-12/schema',
+  title: 'qkdkit site configuration',
+  ...objectSchema(
+    'One site: its KMS, hosts, peers and links',
+    {
+      $schema: text('Where this schema is published'),
+      siteId: name('Site ID'),
+      kmeId: etsiId('KME ID of this site'),
+      listen: listen('The ETSI GS QKD 014 server'),
+      peerListen: listen('Where the KMSs of other sites connect'),
+      tls: tlsFilesSchema,
+      saes: list(
+        'Hosts of this site',
+        objectSchema(
+          'A host (SAE)',
+          {
+            saeId: etsiId('SAE ID'),
+            fingerprint256: {
+              type: 'string',
+              pattern: '^[0-9a-f]{64}$',
+              description: "SHA-256 of the host's certificate: 64 lower-case hex digits without colons",
+            },
+          },
+          ['fingerprint256'],
+        ),
+        10_000,
+      ),
+      peers: list(
+        'Other sites',
+        objectSchema(
+          'Another site',
+          {
+            siteId: name('Site ID of the peer'),
+            kmeId: etsiId('KME ID of the peer'),
+            saes: list('SAE IDs at the peer', etsiId('SAE ID'), 10_000),
+            host: text("Address or name of the peer's peerListen"),
+            port: integer("TCP port of the peer's peerListen", 1, 65_535),
+          },
+          ['host', 'port'],
+        ),
+        256,
+      ),
+      links: list(
+        'QKD links that end at this site',
+        objectSchema(
+          'One end of a link',
+          {
+            linkId: name('Link ID, the same at both ends'),
+            peerSiteId: name('Site at the other end'),
+            kind: { enum: ['simulated'], description: 'Kind of link' },
+            rateBps: integer('Secret key rate in bits per second', 1, 1_000_000_000),
+            role: { enum: ['listen', 'connect'], description: 'Which end this is' },
+            host: text('listen: local address; connect: address of the other end'),
+            port: integer('TCP port, 0 for a free one where this end listens', 0, 65_535),
+          },
+          ['role'],
+        ),
+        256,
+      ),
+      store,
+      pool,
+      keys,
+    },
+    ['$schema', 'store', 'pool', 'keys'],
+  ),
+}

@@ -1,0 +1,76 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { readFile, stat } from 'node:fs/promises'
+import { platform } from 'node:os'
+import { resolve } from 'node:path'
+import type { SchemaFault } from '../util/json-schema.ts'
+import type { TlsIdentity } from './site-config.ts'
+
+/** What reading a file's parts turned up: `faults` stop the start, `warnings` are for a person to read. */
+export interface Findings {
+  readonly faults: SchemaFault[]
+  readonly warnings: string[]
+}
+
+/** Reads and checks the three PEM files of a `tls` field; what can't be read stands in `findings`. */
+export async function readTlsFiles(
+  baseDir: string,
+  files: Readonly<Record<keyof TlsIdentity, string>>,
+  findings: Findings,
+): Promise<TlsIdentity> {
+  const read = async (field: keyof TlsIdentity) => {
+    const path = resolve(baseDir, files[field])
+    try {
+      return await readFile(path, 'utf8')
+    } catch (error) {
+      findings.faults.push({ path: `/tls/${field}`, message: unreadable(path, error) })
+      return undefined
+    }
+  }
+  const [cert, key, ca] = await Promise.all([read('cert'), read('key'), read('ca')])
+  if (cert === undefined || key === undefined || ca === undefined) return { cert: '', key: '', ca: '' }
+  checkPems({ cert, key, ca }, findings)
+  await checkSecretFile('/tls/key', resolve(baseDir, files.key), findings)
+  return { cert, key, ca }
+}
+
+/** Says why a file can't be read, and what to do. */
+export function unreadable(path: string, error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code
+  if (code === 'ENOENT') return `no such file: ${path}; correct the path, or make the file with "qkd pki init"`
+  if (code === 'EACCES') return `not allowed to read ${path}; run as its owner, or change the owner`
+  if (code === 'EISDIR') return `${path} is a directory; name the file in it`
+  return `can't read ${path} (${code ?? String(error)})`
+}
+
+/** Warns of a file with a secret in it that others may read. */
+export async function checkSecretFile(pointer: string, path: string, findings: Findings): Promise<void> {
+  const { mode } = await stat(path)
+  if (platform() === 'win32' || (mode & 0o077) === 0) return
+  const octal = (mode & 0o777).toString(8).padStart(4, '0')
+  findings.warnings.push(`${pointer}: others may read or write ${path} (mode ${octal}); run: chmod 600 ${path}`)
+}
+
+function checkPems(pems: TlsIdentity, { faults, warnings }: Findings): void {
+  const certificate = parse(() => new X509Certificate(pems.cert))
+  const authority = parse(() => new X509Certificate(pems.ca))
+  const key = parse(() => createPrivateKey(pems.key))
+  if (certificate === undefined) faults.push({ path: '/tls/cert', message: 'not a certificate in PEM form' })
+  if (authority === undefined) faults.push({ path: '/tls/ca', message: 'not a certificate in PEM form' })
+  if (key === undefined) faults.push({ path: '/tls/key', message: 'not a private key in PEM form without passphrase' })
+  if (certificate === undefined || key === undefined) return
+  if (!certificate.checkPrivateKey(key)) {
+    faults.push({ path: '/tls/key', message: 'not the private key of /tls/cert; name the key that belongs to it' })
+  }
+  const end = Date.parse(certificate.validTo)
+  if (end < Date.now())
+    faults.push({ path: '/tls/cert', message: `expired on ${certificate.validTo}; issue a new one` })
+  else if (end < Date.now() + 14 * 86_400_000) warnings.push(`/tls/cert: expires on ${certificate.validTo}`)
+}
+
+function parse<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
+}
