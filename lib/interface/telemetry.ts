@@ -42,6 +42,7 @@ export type TelemetryEvent =
   | { type: 'block'; peerSiteId: string; block: string; from: string; to: string; row: number; reason?: string }
   | { type: 'cells-burned'; peerSiteId: string; cells: number; reason: string }
   | { type: 'cells-expired'; peerSiteId: string; cells: number }
+  | { type: 'pool-reset'; peerSiteId: string; poolEpoch: number; blocks: number; reason: string }
   | { type: 'peer'; peerSiteId: string; state: 'connected' | 'disconnected' | 'suspended'; reason?: string }
   | { type: 'link'; linkId: string; state: LinkState; reason?: string }
   | { type: 'demand'; peerSiteId: string; askedBps: number; grantedBps: number }
@@ -54,6 +55,8 @@ export type TelemetryEvent =
       outcome: 'in-use' | 'retired' | 'failed'
       reason?: string
     }
+  | { type: 'tls-session'; masterSaeId: string; slaveSaeId: string; keyId: string; level: SecurityLevel | undefined }
+  | { type: 'tls-refused'; saeId: string; reason: string }
   | { type: 'alarm'; id: string; severity: AlarmSeverity; state: 'raised' | 'cleared'; text: string }
 
 /** Gauges by name, with the labels each one takes. Units are in the names. */

@@ -1,0 +1,133 @@
+import { abortable, type Kms, QkdError } from '../../lib/index.ts'
+import { type AdmittedConnection, CertificateConnection, PskConnection } from './admitted-connection.ts'
+import { binderMatches } from './binder.ts'
+import { type ClientHello, parseClientHello } from './client-hello.ts'
+import { canonicalKeyId, isOurs, type PskIdentity, parseIdentity } from './identity.ts'
+import { type FetchedPsk, KeyQuarantine, QUARANTINE_MS } from './key-quarantine.ts'
+import { LookupLimits } from './lookup-limits.ts'
+import type { GateSettings } from './options.ts'
+import { derivePsk } from './psk.ts'
+import { HandshakeRefusal } from './refusal.ts'
+import { CIPHER_NUMBERS } from './session.ts'
+
+const TLS_1_3 = 0x0304
+const PSK_DHE_KE = 1
+/** Codes with which a KMS says that the peer has no right to the key, or that there is none. */
+const NO_SUCH_KEY: ReadonlySet<string> = new Set([
+  'ERR_QKD_KEY_NOT_FOUND',
+  'ERR_QKD_INVALID_ARGUMENT',
+  'ERR_QKD_UNAUTHORIZED',
+  'ERR_QKD_POLICY_DENIED',
+])
+
+/** Who asks to come in. */
+export interface Applicant {
+  /** The ClientHello message, header included. */
+  readonly hello: Buffer
+  readonly address: string | undefined
+  /** Aborted when it has gone or its time is over. */
+  readonly signal: AbortSignal
+}
+
+/** Decides on a ClientHello: fetches the key that it names and checks that the client holds it too. */
+export class Admission {
+  readonly #kms: Kms
+  readonly #settings: GateSettings
+  readonly #quarantine: KeyQuarantine
+
+  constructor(kms: Kms, settings: GateSettings) {
+    this.#kms = kms
+    this.#settings = settings
+    const limits = new LookupLimits({
+      max: settings.maxPending,
+      maxPerAddress: settings.maxPendingPerAddress,
+      onChange: pending => settings.telemetry?.gauge('tls_pending_lookups', {}, pending),
+    })
+    this.#quarantine = new KeyQuarantine({
+      fetch: (identity, options) => this.#fetch(identity, options),
+      acquire: address => limits.acquire(address),
+      capacity: settings.maxPending * 4,
+      ttlMs: QUARANTINE_MS,
+      fetchTimeoutMs: settings.deadlineMs,
+    })
+  }
+
+  /**
+   * Lets one applicant in. A refusal consumes nothing but what the KMS has already handed out, and that is kept.
+   * @throws {HandshakeRefusal} it may not come in
+   */
+  async admit({ hello: message, address, signal }: Applicant): Promise<AdmittedConnection> {
+    const hello = parseClientHello(message)
+    const ours = (hello.psk?.identities ?? []).flatMap((identity, index) => (isOurs(identity) ? [index] : []))
+    // Only a client that asks for no key at all may come without one: with an identity of ours it is the key or nothing.
+    if (this.#settings.certificate === 'allow' && ours.length === 0) return new CertificateConnection()
+    const { identity, truncatedHello, binder } = requireOffer(hello, ours)
+    const names = parseIdentity(identity)
+    const binding = names && this.#settings.peers.get(names.masterSaeId)
+    if (names === undefined || binding === undefined)
+      throw refused('identity', 'The identity names no peer of this port')
+    const key = await abortable(this.#quarantine.get(names, address), { signal })
+    if (key.psk.wiped) throw refused('in-use', 'The key was used before')
+    if (!binderMatches(key.psk, truncatedHello, binder)) throw refused('binder', 'The client has another key')
+    if (!key.claim()) throw refused('in-use', 'Another handshake has the key')
+    const { requireGroup: group } = this.#settings
+    return new PskConnection({
+      ...names,
+      key,
+      identity: identity.toString('latin1'),
+      slaveSaeId: this.#kms.saeId,
+      binding,
+      group,
+    })
+  }
+
+  /** Wipes every key held; called when the server has closed. */
+  clear(): void {
+    this.#quarantine.clear()
+  }
+
+  async #fetch({ masterSaeId, keyId }: PskIdentity, { signal }: { signal: AbortSignal }): Promise<FetchedPsk> {
+    const binding = this.#settings.peers.get(masterSaeId) ?? 'role'
+    const slaveSaeId = this.#kms.saeId
+    const timeoutMs = this.#settings.deadlineMs
+    const keys = await this.#kms.getKeyWithIds(masterSaeId, [keyId], { signal, timeoutMs }).catch(error => {
+      throw asRefusal(error)
+    })
+    const [key] = keys
+    if (keys.length !== 1 || key === undefined || canonicalKeyId(key.keyId) !== keyId) {
+      for (const { secret } of keys) secret.wipe()
+      throw refused('kms', 'The KMS answered with other keys than the one asked for')
+    }
+    try {
+      return { psk: derivePsk(key.secret, { masterSaeId, slaveSaeId, keyId, binding }), level: key.level }
+    } catch (error) {
+      throw refused('short-key', 'The key has no fitting length', error)
+    }
+  }
+}
+
+/** The one identity of ours in a hello that can lead to a session under it. */
+function requireOffer({ psk, supportedVersions, pskModes, cipherSuites }: ClientHello, ours: readonly number[]) {
+  if (!supportedVersions.includes(TLS_1_3)) throw refused('version', 'The client does not offer TLS 1.3')
+  if (psk === undefined) throw refused('no-psk', 'The client offers no pre-shared key')
+  // One key for one connection: a list of guesses would make the KMS spend a key for each.
+  const [index, ...others] = ours
+  if (index === undefined || others.length > 0) throw refused('identity', `The client offers ${ours.length} identities`)
+  if (!pskModes.includes(PSK_DHE_KE)) throw refused('unsuitable', 'The client offers no (EC)DHE with its key')
+  if (!cipherSuites.some(suite => CIPHER_NUMBERS.includes(suite))) {
+    throw refused('unsuitable', 'The client offers no suite with SHA-256')
+  }
+  const [identity, binder] = [psk.identities[index], psk.binders[index]] as [Buffer, Buffer]
+  return { identity, binder, truncatedHello: psk.truncatedHello }
+}
+
+function asRefusal(error: unknown): HandshakeRefusal {
+  if (error instanceof HandshakeRefusal) return error
+  return error instanceof QkdError && NO_SUCH_KEY.has(error.code)
+    ? refused('unknown-key', 'The KMS has no such key for us', error)
+    : refused('kms', 'The KMS could not be asked', error)
+}
+
+function refused(reason: HandshakeRefusal['reason'], message: string, cause?: unknown): HandshakeRefusal {
+  return new HandshakeRefusal(reason, message, { cause })
+}

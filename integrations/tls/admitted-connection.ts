@@ -1,0 +1,93 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { TLSSocket } from 'node:tls'
+import type { QuarantinedKey } from './key-quarantine.ts'
+import type { PskContext } from './psk.ts'
+import { LentPsk } from './psk.ts'
+import { HandshakeRefusal } from './refusal.ts'
+import { requirePskSession, setQkdInfo } from './session.ts'
+
+/** A connection that the gate let through to node:tls, until its handshake is over. */
+export interface AdmittedConnection {
+  /** The key for OpenSSL, or null for none; asked again after a HelloRetryRequest. */
+  pskFor(socket: TLSSocket, identity: string): Buffer | null
+  /**
+   * Called with the finished session, before the application sees it.
+   * @throws {PskHandshakeError} it is not the session that was admitted
+   */
+  confirm(socket: TLSSocket): void
+  /** The raw socket has closed, or the session stands: gives everything back. Idempotent. */
+  end(): void
+}
+
+/**
+ * Carries the connection from the gate into the synchronous `pskCallback`: OpenSSL's handle is created within its scope.
+ * A map by address and port would not do for streams that have neither.
+ */
+export const admitted = new AsyncLocalStorage<AdmittedConnection | undefined>()
+
+/** The `pskCallback` of every server here: one function, so that `attach` can recognise it. */
+export function pskCallback(socket: TLSSocket, identity: string): Buffer | null {
+  return admitted.getStore()?.pskFor(socket, identity) ?? null
+}
+
+/** What a `PskConnection` was admitted with. */
+export interface PskConnectionOptions extends PskContext {
+  /** Claimed for this connection. */
+  readonly key: QuarantinedKey
+  /** As it stands in the ClientHello. */
+  readonly identity: string
+  /** The one group that the server takes, if it takes only one. */
+  readonly group: string | undefined
+}
+
+/** Admitted under one key, by a client that has proven it. */
+export class PskConnection implements AdmittedConnection {
+  readonly #options: PskConnectionOptions
+  readonly #lent: LentPsk
+  #socket: TLSSocket | undefined
+  #ended = false
+
+  constructor(options: PskConnectionOptions) {
+    this.#options = options
+    this.#lent = new LentPsk(options.key.psk)
+  }
+
+  pskFor(socket: TLSSocket, identity: string): Buffer | null {
+    if (this.#ended || identity !== this.#options.identity) return null
+    // One connection, one socket: whatever else runs in this asynchronous scope gets nothing.
+    this.#socket ??= socket
+    return this.#socket === socket ? this.#lent.bytes : null
+  }
+
+  confirm(socket: TLSSocket): void {
+    if (this.#ended || this.#socket !== socket) {
+      throw new HandshakeRefusal('downgrade', 'The session was made without the key that the gate admitted')
+    }
+    requirePskSession(socket)
+    const { key, masterSaeId, slaveSaeId, keyId, group } = this.#options
+    setQkdInfo(socket, { masterSaeId, slaveSaeId, keyId, level: key.level, group, cipher: socket.getCipher().name })
+    key.spend()
+    this.end()
+  }
+
+  end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#lent.wipe()
+    this.#options.key.release()
+  }
+}
+
+/** Let through without a key of ours, where the server's options allow certificates. */
+export class CertificateConnection implements AdmittedConnection {
+  pskFor(): null {
+    return null
+  }
+
+  confirm(socket: TLSSocket): void {
+    // No ticket is honoured on this port: a session that resumes one was made from a key that is long erased.
+    if (socket.isSessionReused()) throw new HandshakeRefusal('downgrade', 'The session was resumed from a ticket')
+  }
+
+  end(): void {}
+}

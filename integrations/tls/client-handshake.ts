@@ -1,0 +1,102 @@
+import type { Duplex } from 'node:stream'
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
+import { negotiatedGroup, PskHandshakeError, type SecretKey, tlsGroups } from '../../lib/index.ts'
+import { LentPsk } from './psk.ts'
+import { HandshakeRefusal } from './refusal.ts'
+import { CIPHERS, type QkdInfo, requirePskSession, setQkdInfo } from './session.ts'
+
+/** What OpenSSL calls the groups that have two names. */
+const OPENSSL_NAMES: Readonly<Record<string, string>> = {
+  'P-256': 'prime256v1',
+  'P-384': 'secp384r1',
+  'P-521': 'secp521r1',
+}
+
+/** Options of `clientHandshake`. */
+export interface ClientHandshakeOptions extends Pick<ConnectionOptions, 'servername' | 'ALPNProtocols'> {
+  /** Stays the caller's, who wipes it. */
+  readonly psk: SecretKey
+  readonly identity: string
+  readonly session: Omit<QkdInfo, 'group' | 'cipher'>
+  readonly requireGroup?: string
+  readonly signal: AbortSignal
+}
+
+/**
+ * One TLS handshake as client over a connected socket, under `psk` and nothing else.
+ * @throws {PskHandshakeError} it failed, or ended in another session; the socket is destroyed
+ */
+export async function clientHandshake(raw: Duplex, options: ClientHandshakeOptions): Promise<TLSSocket> {
+  const { identity, requireGroup, servername, ALPNProtocols, session, signal } = options
+  const lent = new LentPsk(options.psk)
+  let over = false
+  const socket = connectTls({
+    socket: raw,
+    servername,
+    ALPNProtocols,
+    ciphers: CIPHERS,
+    minVersion: 'TLSv1.3',
+    ecdhCurve: requireGroup ?? tlsGroups(),
+    // No authority is trusted and the result is not left to NODE_TLS_REJECT_UNAUTHORIZED: a certificate can't stand in.
+    ca: [],
+    rejectUnauthorized: true,
+    pskCallback: () => (over ? null : { psk: lent.bytes, identity }),
+  })
+  try {
+    await secured(socket, { signal })
+    requirePskSession(socket)
+    const group = groupOf(socket, requireGroup)
+    setQkdInfo(socket, { ...session, group, cipher: socket.getCipher().name })
+    return socket
+  } catch (error) {
+    socket.destroy()
+    if (signal.aborted || error instanceof PskHandshakeError) throw error
+    throw failure(session.slaveSaeId, error)
+  } finally {
+    over = true
+    lent.wipe()
+  }
+}
+
+function secured(socket: TLSSocket, { signal }: { signal: AbortSignal }): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    const onClose = () => reject(new HandshakeRefusal('closed', 'The peer closed during the handshake'))
+    const onAbort = () => reject(signal.reason)
+    const settle = () => {
+      socket.off('secureConnect', onSecure).off('close', onClose)
+      signal.removeEventListener('abort', onAbort)
+    }
+    const onSecure = () => {
+      settle()
+      socket.off('error', onError)
+      resolve()
+    }
+    // Stays on after a failure: destroying the socket may bring another error that nobody else hears.
+    const onError = (error: Error) => {
+      settle()
+      reject(error)
+    }
+    socket.on('secureConnect', onSecure).on('error', onError).on('close', onClose)
+    signal.addEventListener('abort', onAbort, { once: true })
+    if (signal.aborted) onAbort()
+  })
+}
+
+function groupOf(socket: TLSSocket, requireGroup: string | undefined): string | undefined {
+  if (requireGroup === undefined) return negotiatedGroup(socket)
+  // Only this group was offered, so OpenSSL has seen to it; where Node can name it, it is looked at as well.
+  const { name = undefined } = (socket.getEphemeralKeyInfo() ?? {}) as { name?: string }
+  if (name === undefined || name === requireGroup || name === OPENSSL_NAMES[requireGroup]) return requireGroup
+  throw new PskHandshakeError(`The handshake used the group ${name}, not ${requireGroup}`)
+}
+
+/** Codes of OpenSSL's errors differ between versions of Node; the number of the alert does not. */
+function failure(peerSaeId: string, cause: unknown): PskHandshakeError {
+  const text = cause instanceof Error ? cause.message : String(cause)
+  const number = /SSL alert number (\d+)/.exec(text)?.[1]
+  const why = number === undefined ? 'no session came about' : `it answered with TLS alert ${number}`
+  return new PskHandshakeError(`The TLS handshake with ${peerSaeId} failed: ${why}`, {
+    cause,
+    details: number === undefined ? [] : [{ alert: Number(number) }],
+  })
+}

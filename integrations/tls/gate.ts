@@ -1,0 +1,123 @@
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
+import { debugLogger, type Kms, type Logger } from '../../lib/index.ts'
+import { Admission } from './admission.ts'
+import type { AdmittedConnection } from './admitted-connection.ts'
+import { type GateOptions, type GateSettings, gateSettings } from './options.ts'
+import { PeekedSocket } from './peeked-socket.ts'
+import { HandshakeRefusal } from './refusal.ts'
+import { qkdInfo } from './session.ts'
+
+/** Connections in the gate for each look-up allowed: what a peer can hold here before it has said who it is. */
+const WAITING_PER_LOOKUP = 16
+
+/** What becomes of a connection that came to the gate. */
+export interface GateOutcome {
+  /** Called in the turn in which the bytes were put back: the listener must take the socket over at once. */
+  onAdmitted(connection: AdmittedConnection): void
+  /** Called when the socket has closed. */
+  onRefused(refusal: HandshakeRefusal): void
+}
+
+/** Stands before a TLS server: reads each ClientHello, has its key fetched and proven, and only then lets it through. */
+export class Gate {
+  readonly #settings: GateSettings
+  readonly #admission: Admission
+  readonly #logger: Logger
+  readonly #saeId: string
+  #waiting = 0
+
+  constructor(kms: Kms, options: GateOptions) {
+    this.#settings = gateSettings(kms, options)
+    this.#admission = new Admission(kms, this.#settings)
+    this.#logger = options.logger ?? debugLogger('tls')
+    this.#saeId = kms.saeId
+  }
+
+  /** Takes a fresh connection. Never throws. */
+  receive(raw: Duplex, outcome: GateOutcome): void {
+    if (this.#waiting >= this.#settings.maxPending * WAITING_PER_LOOKUP) {
+      this.#report(new HandshakeRefusal('overload', `${this.#waiting} connections wait already`))
+      raw.destroy()
+      return
+    }
+    this.#waiting += 1
+    const peeked = new PeekedSocket(raw, this.#settings.deadlineMs)
+    this.#admit(peeked)
+      .then(
+        // In a turn of its own: what the server's listeners throw is no business of a promise.
+        connection => process.nextTick(() => this.#letThrough(peeked, connection, outcome)),
+        (error: unknown) => this.#refuse(peeked, toRefusal(error), outcome),
+      )
+      .finally(() => {
+        this.#waiting -= 1
+      })
+  }
+
+  /**
+   * Checks a finished session against the connection that was let through.
+   * @throws {HandshakeRefusal} it does not stand on what was admitted
+   */
+  confirm(connection: AdmittedConnection | undefined, socket: TLSSocket): void {
+    try {
+      if (connection === undefined) throw new HandshakeRefusal('downgrade', 'The session did not come through the gate')
+      connection.confirm(socket)
+    } catch (error) {
+      const refusal = toRefusal(error)
+      this.#report(refusal)
+      throw refusal
+    }
+    const info = qkdInfo(socket)
+    if (info === undefined) return
+    const { masterSaeId, slaveSaeId, keyId, level } = info
+    this.#settings.telemetry?.emit({ type: 'tls-session', masterSaeId, slaveSaeId, keyId, level })
+  }
+
+  /** Wipes every key held. */
+  clear(): void {
+    this.#admission.clear()
+  }
+
+  /** A session was refused or found wrong: tells the log and the telemetry. */
+  #report(refusal: HandshakeRefusal): void {
+    const { reason, cause } = refusal
+    const why = cause instanceof Error ? cause.message : undefined
+    this.#logger.info({ saeId: this.#saeId, reason, cause: why }, refusal.message)
+    this.#settings.telemetry?.emit({ type: 'tls-refused', saeId: this.#saeId, reason })
+  }
+
+  async #admit(peeked: PeekedSocket): Promise<AdmittedConnection> {
+    const { signal, raw } = peeked
+    const hello = await peeked.hello()
+    const address = raw instanceof Socket ? raw.remoteAddress : undefined
+    return this.#admission.admit({ hello, address, signal })
+  }
+
+  #letThrough(peeked: PeekedSocket, connection: AdmittedConnection, outcome: GateOutcome): void {
+    const { signal, raw } = peeked
+    if (signal.aborted) {
+      connection.end()
+      this.#refuse(peeked, toRefusal(signal.reason), outcome)
+      return
+    }
+    raw.once('close', () => connection.end())
+    peeked.giveBack()
+    outcome.onAdmitted(connection)
+  }
+
+  #refuse(peeked: PeekedSocket, refusal: HandshakeRefusal, outcome: GateOutcome): void {
+    this.#report(refusal)
+    const { raw } = peeked
+    if (raw.closed) outcome.onRefused(refusal)
+    else raw.once('close', () => outcome.onRefused(refusal))
+    peeked.refuse(refusal)
+  }
+}
+
+/** Anything else that can go wrong is this side's fault and must not look like the peer's. */
+function toRefusal(error: unknown): HandshakeRefusal {
+  return error instanceof HandshakeRefusal
+    ? error
+    : new HandshakeRefusal('kms', 'The connection could not be decided on', { cause: error })
+}

@@ -1,0 +1,21 @@
+/**
+ * TLS 1.3 over node:tls in which every session stands on a key of its own from a KMS: `connect` as client, `createServer`
+ * or `attach` as server. The client takes a key and names it in its ClientHello; the server reads that ahead of OpenSSL,
+ * asks its own KMS for the same key, checks that the client has it, and only then lets node:tls go on with the native
+ * socket. (EC)DHE is always mixed in, with ML-KEM where both Nodes have it (24 and later).
+ *
+ * For HTTPS as client, open a connection for each request with `connect` and hand it over:
+ * `https.get({ createConnection: () => socket })`. Never give a `pskCallback` to an `https.Agent`, least of all the global
+ * one: an agent pools its connections by host, port and TLS options but not by `pskCallback`, so a request that asks for a
+ * key may be sent over a connection that has none, or another's, and the second connection of an agent with a constant key
+ * presents a key that is spent.
+ *
+ * @packageDocumentation
+ */
+export { type ConnectOptions, connect } from './connect.ts'
+export { formatIdentity, MAX_SAE_ID_BYTES, type PskIdentity, parseIdentity } from './identity.ts'
+export { type GateOptions, type PskPeer, type ServerOptionsInput, serverOptions } from './options.ts'
+export type { PskBinding } from './psk.ts'
+export { HandshakeRefusal, type RefusalReason } from './refusal.ts'
+export { attach, createServer, type PskServerOptions } from './server.ts'
+export { type QkdInfo, qkdInfo } from './session.ts'

@@ -1,0 +1,53 @@
+import type { TLSSocket } from 'node:tls'
+import type { SecurityLevel } from '../../lib/index.ts'
+import { HandshakeRefusal } from './refusal.ts'
+
+/**
+ * The only suites in which OpenSSL takes an external key from Node: its callback pins SHA-256. With the default list, a
+ * server that also has a certificate chooses AES-256-GCM-SHA384, ignores a valid key, and neither side sees an error.
+ */
+export const CIPHERS = 'TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256'
+/** The same by their numbers in a ClientHello. */
+export const CIPHER_NUMBERS: readonly number[] = [0x1303, 0x1301]
+
+/** What a session stands on; the same at both ends, but for `group`. */
+export interface QkdInfo {
+  /** The SAE that began: the TLS client. */
+  readonly masterSaeId: string
+  /** The TLS server. */
+  readonly slaveSaeId: string
+  readonly keyId: string
+  /** The level the KMS gave the key; undefined where a foreign KME does not say. */
+  readonly level: SecurityLevel | undefined
+  /**
+   * Key exchange group that was mixed in, as OpenSSL names it. Node tells only the client; a server knows it where it
+   * requires one, and has undefined otherwise.
+   */
+  readonly group: string | undefined
+  readonly cipher: string
+}
+
+/** A symbol and no WeakMap: what http2 gives out as `session.socket` is a proxy, through which properties can be read. */
+const info = Symbol('qkd')
+
+/** What the session of `socket` stands on; undefined for one that is not under a key of the KMS. */
+export function qkdInfo(socket: object): QkdInfo | undefined {
+  return (socket as { [info]?: QkdInfo })[info]
+}
+
+/** Attaches what `qkdInfo` gives, once and for good. */
+export function setQkdInfo(socket: TLSSocket, value: QkdInfo): void {
+  Object.defineProperty(socket, info, { value: Object.freeze(value) })
+}
+
+/**
+ * Throws unless the finished handshake really stands on the pre-shared key. TLS 1.3 treats an external key as a
+ * resumption, and a session under one never has a certificate.
+ */
+export function requirePskSession(socket: TLSSocket): void {
+  const protocol = socket.getProtocol()
+  if (protocol !== 'TLSv1.3') throw new HandshakeRefusal('downgrade', `The session is ${protocol}, not TLSv1.3`)
+  if (!socket.isSessionReused() || socket.getPeerX509Certificate() !== undefined) {
+    throw new HandshakeRefusal('downgrade', 'The session was made without the pre-shared key')
+  }
+}

@@ -1,0 +1,44 @@
+export {
+  ClosedError,
+  ConfigError,
+  InvalidArgumentError,
+  isQkdErrorCode,
+  KeyNotFoundError,
+  KmeResponseError,
+  KmeUnreachableError,
+  LinkDownError,
+  MissingDependencyError,
+  NoRouteError,
+  PolicyError,
+  PoolDesyncError,
+  PoolExhaustedError,
+  ProtocolError,
+  PskHandshakeError,
+  QkdError,
+  type QkdErrorCode,
+  type QkdErrorOptions,
+  StoreError,
+  UnauthorizedError,
+} from './errors.ts'
+export type {
+  GetKeyOptions,
+  Key,
+  Kms,
+  KmsCallOptions,
+  KmsDirectory,
+  KmsStatus,
+  SecurityLevel,
+  TrustClass,
+} from './interface/kms.ts'
+export type { AbortOptions, Closable, Unsubscribe } from './interface/lifecycle.ts'
+export type { Logger } from './interface/logger.ts'
+export type { Telemetry, TelemetryEvent, TelemetrySource } from './interface/telemetry.ts'
+export { exportKey } from './key/export-key.ts'
+export { type HkdfOptions, hkdf, hmacKey, hmacTag } from './key/hkdf.ts'
+export { SecretKey } from './key/secret-key.ts'
+export { TelemetryHub } from './telemetry.ts'
+// What an integration is built with.
+export { abortable, requireInteger, withDeadline } from './util/deadline.ts'
+export { debugLogger } from './util/debug-logger.ts'
+export { ipAddressBytes } from './util/ip-address.ts'
+export { negotiatedGroup, tlsGroups } from './util/tls-groups.ts'
