@@ -1,13 +1,15 @@
+import { existsSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { configError, withExpectation } from './config/config-fault.ts'
 import { parseJsonText } from './config/json-text.ts'
+import { type SaeProfile, saeProfileSchema } from './config/sae-profile.ts'
 import { type SiteConfig, type SiteConfigFile, siteConfigSchema } from './config/site-config.ts'
 import { checkSiteConfig, dials } from './config/site-config-checks.ts'
-import { checkSecretFile, type Findings, readTlsFiles, unreadable } from './config/tls-files.ts'
+import { type Findings, openToOthers, readTlsFiles, unreadable } from './config/tls-files.ts'
 import { ConfigError } from './errors.ts'
 import type { AbortOptions } from './interface/lifecycle.ts'
-import { compileSchema } from './util/json-schema.ts'
+import { compileSchema, type SchemaFault } from './util/json-schema.ts'
 
 /** A configuration that was read and checked, with what a person should hear of it all the same. */
 export interface LoadedSiteConfig {
@@ -20,6 +22,7 @@ export interface LoadedSiteConfig {
 const MAX_CONFIG_BYTES = 4 * 1024 * 1024
 
 const check = compileSchema<SiteConfigFile>(siteConfigSchema)
+const checkProfile = compileSchema<SaeProfile>(saeProfileSchema)
 
 /**
  * Reads a site's configuration: JSON by `siteConfigSchema`, then what belongs together, then the files it names.
@@ -36,11 +39,38 @@ export async function loadSiteConfig(path: string, options: AbortOptions = {}): 
   return resolveSiteConfig(path, checked.value)
 }
 
+/** A host's profile that was read and checked, with what a person should hear of it all the same. */
+export interface LoadedSaeProfile {
+  readonly profile: SaeProfile
+  readonly warnings: readonly string[]
+}
+
+/**
+ * Reads a host's profile, as `qkd pki init` writes it.
+ * @throws {ConfigError} every fault at once, each with file, JSON pointer, what is wrong and the fix
+ */
+export async function loadSaeProfile(path: string, options: AbortOptions = {}): Promise<LoadedSaeProfile> {
+  const file = await readConfigFile(path, options)
+  const checked = checkProfile(file)
+  if (!checked.ok)
+    throw configError(
+      path,
+      checked.faults.map(fault => withExpectation(saeProfileSchema, fault)),
+    )
+  const { saeId, kme, kmeId } = checked.value
+  const findings: Findings = { faults: [], warnings: [] }
+  const tls = await readTlsFiles(dirname(resolve(path)), checked.value.tls, findings)
+  if (!URL.canParse(kme)) findings.faults.push({ path: '/kme', message: `not a URL: ${kme}` })
+  if (findings.faults.length > 0) throw configError(path, findings.faults)
+  const profile = { saeId, kme, ...(kmeId === undefined ? {} : { kmeId }), tls }
+  return { profile, warnings: findings.warnings.map(warning => `${path}: ${warning}`) }
+}
+
 /**
  * The JSON value of a configuration file.
  * @throws {ConfigError} it can't be read, is too large, or is not JSON (with line and column)
  */
-export async function readConfigFile(path: string, { signal }: AbortOptions = {}): Promise<unknown> {
+async function readConfigFile(path: string, { signal }: AbortOptions = {}): Promise<unknown> {
   try {
     if ((await stat(path)).size > MAX_CONFIG_BYTES)
       throw new ConfigError(`${path}: larger than ${MAX_CONFIG_BYTES} bytes`)
@@ -57,7 +87,7 @@ async function resolveSiteConfig(path: string, file: SiteConfigFile): Promise<Lo
   const findings: Findings = { faults: checkSiteConfig(file), warnings: [] }
   const tls = await readTlsFiles(baseDir, file.tls, findings)
   const store = resolveStore(baseDir, file)
-  if (store.kind === 'lmdb') await checkKek(store.kek.file, findings)
+  if (store.kind === 'lmdb') await checkKek(store, findings.faults)
   if (findings.faults.length > 0) throw configError(path, findings.faults)
   const { $schema: _, ...rest } = file
   // The check has filled in every default of the schema.
@@ -79,14 +109,18 @@ function resolveStore(baseDir: string, { store }: SiteConfigFile): SiteConfig['s
   return { kind: 'lmdb', path: resolve(baseDir, store.path), kek: { file: resolve(baseDir, store.kek.file) } }
 }
 
-async function checkKek(path: string, findings: Findings): Promise<void> {
+/** The store refuses a key that others may read, and makes a missing one together with the store itself. */
+async function checkKek({ path, kek }: Extract<SiteConfig['store'], { kind: 'lmdb' }>, faults: SchemaFault[]) {
   const pointer = '/store/kek/file'
   try {
-    const { size } = await stat(path)
+    const { size } = await stat(kek.file)
     if (size !== 32)
-      findings.faults.push({ path: pointer, message: `${path} has ${size} bytes; a key encryption key has 32` })
-    await checkSecretFile(pointer, path, findings)
+      faults.push({ path: pointer, message: `${kek.file} has ${size} bytes; a key encryption key has 32` })
+    const open = await openToOthers(kek.file)
+    if (open !== undefined) faults.push({ path: pointer, message: open })
   } catch (error) {
-    findings.faults.push({ path: pointer, message: unreadable(path, error) })
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' && !existsSync(path)) return
+    const message = `the store ${path} can't be opened without it: ${unreadable(kek.file, error)}`
+    faults.push({ path: pointer, message })
   }
 }

@@ -22,32 +22,33 @@ export async function readTlsFiles(
     try {
       return await readFile(path, 'utf8')
     } catch (error) {
-      findings.faults.push({ path: `/tls/${field}`, message: unreadable(path, error) })
+      findings.faults.push({ path: `/tls/${field}`, message: `${unreadable(path, error)} (development: qkd pki init)` })
       return undefined
     }
   }
   const [cert, key, ca] = await Promise.all([read('cert'), read('key'), read('ca')])
   if (cert === undefined || key === undefined || ca === undefined) return { cert: '', key: '', ca: '' }
   checkPems({ cert, key, ca }, findings)
-  await checkSecretFile('/tls/key', resolve(baseDir, files.key), findings)
+  const open = await openToOthers(resolve(baseDir, files.key))
+  if (open !== undefined) findings.warnings.push(`/tls/key: ${open}`)
   return { cert, key, ca }
 }
 
 /** Says why a file can't be read, and what to do. */
 export function unreadable(path: string, error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code
-  if (code === 'ENOENT') return `no such file: ${path}; correct the path, or make the file with "qkd pki init"`
+  if (code === 'ENOENT' || code === 'ENOTDIR') return `no such file: ${path}; correct the path, or make the file`
   if (code === 'EACCES') return `not allowed to read ${path}; run as its owner, or change the owner`
   if (code === 'EISDIR') return `${path} is a directory; name the file in it`
   return `can't read ${path} (${code ?? String(error)})`
 }
 
-/** Warns of a file with a secret in it that others may read. */
-export async function checkSecretFile(pointer: string, path: string, findings: Findings): Promise<void> {
+/** What to say of a file with a secret in it that others may read or write; undefined where all is well. */
+export async function openToOthers(path: string): Promise<string | undefined> {
   const { mode } = await stat(path)
-  if (platform() === 'win32' || (mode & 0o077) === 0) return
+  if (platform() === 'win32' || (mode & 0o077) === 0) return undefined
   const octal = (mode & 0o777).toString(8).padStart(4, '0')
-  findings.warnings.push(`${pointer}: others may read or write ${path} (mode ${octal}); run: chmod 600 ${path}`)
+  return `others may read or write ${path} (mode ${octal}); run: chmod 600 ${path}`
 }
 
 function checkPems(pems: TlsIdentity, { faults, warnings }: Findings): void {
