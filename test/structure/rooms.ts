@@ -42,6 +42,7 @@ export const packageDoors: Readonly<Record<string, string>> = {
   ajv: 'lib/util/json-schema.ts',
   'node-forge': 'lib/pki.ts',
   lmdb: 'lib/kms/',
+  highs: 'lib/qnl/',
 }
 
 /** Packages of the command line, which any command may use. */
