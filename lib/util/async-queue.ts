@@ -17,6 +17,11 @@ export class AsyncQueue<T> {
     return this.#items.length
   }
 
+  /** Takers that wait for an item. */
+  get waiting(): number {
+    return this.#takers.size
+  }
+
   get ended(): boolean {
     return this.#ended
   }

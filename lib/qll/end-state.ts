@@ -1,0 +1,119 @@
+import { ClosedError, InvalidArgumentError } from '../errors.ts'
+import type { AbortOptions, Unsubscribe } from '../interface/lifecycle.ts'
+import type { LinkBlock, LinkState, LinkStatus } from '../interface/link.ts'
+import { AsyncQueue } from '../util/async-queue.ts'
+import { Listeners } from '../util/listeners.ts'
+import type { EndIdentity } from './quantum-wire.ts'
+import type { CheckedLinkOptions } from './simulated-link-options.ts'
+
+/** Callers that may wait for a block at one end. */
+const MAX_WAITING = 1024
+
+/** What either end of a simulated link has: the blocks that wait to be taken, and the state that it shows. */
+export class EndState {
+  readonly options: CheckedLinkOptions
+  readonly #blocks = new AsyncQueue<LinkBlock>()
+  readonly #listeners = new Listeners<LinkStatus>()
+  #state: LinkState = 'down'
+  #reason: string | undefined = 'Not connected yet'
+  #rateBps = 0
+
+  constructor(options: CheckedLinkOptions) {
+    this.options = options
+    this.#measure()
+  }
+
+  /** Blocks for which this end still has room. */
+  get roomBlocks(): number {
+    return this.options.bufferBlocks - this.#blocks.size
+  }
+
+  get closed(): boolean {
+    return this.#blocks.ended
+  }
+
+  /** This end as it names itself to the other one. */
+  identity(rateBps: number): EndIdentity {
+    const { linkId, localSiteId, remoteSiteId, blockSizeBytes } = this.options
+    return { linkId, siteId: localSiteId, peerSiteId: remoteSiteId, blockSizeBytes, rateBps }
+  }
+
+  status(): LinkStatus {
+    const { linkId, localSiteId, remoteSiteId, blockSizeBytes } = this.options
+    return {
+      linkId,
+      localSiteId,
+      remoteSiteId,
+      kind: 'simulated',
+      simulated: true,
+      state: this.#state,
+      reason: this.#reason,
+      rateBps: this.#rateBps,
+      qber: undefined,
+      bufferedBits: this.#blocks.size * blockSizeBytes * 8,
+      blockSizeBytes,
+    }
+  }
+
+  onStatus(listener: (status: LinkStatus) => void): Unsubscribe {
+    return this.#listeners.add(listener)
+  }
+
+  /** Connected, and yielding `rateBps` of the `nominalBps` that the link was set up for. */
+  up(rateBps: number, nominalBps: number): void {
+    if (rateBps >= nominalBps) this.#change('up', undefined, rateBps)
+    else this.#change('degraded', `Yields ${rateBps} of ${nominalBps} b/s`, rateBps)
+  }
+
+  down(reason: string): void {
+    this.#change('down', reason, 0)
+  }
+
+  /** Hands over a block that both ends have. */
+  offer(block: LinkBlock): void {
+    if (this.#blocks.push(block)) this.#measure()
+    else block.secret.wipe()
+  }
+
+  async take(options: AbortOptions): Promise<LinkBlock> {
+    if (this.#blocks.waiting >= MAX_WAITING) {
+      throw new InvalidArgumentError(
+        `${MAX_WAITING} callers wait for blocks of link "${this.options.linkId}": await some before asking for more`,
+      )
+    }
+    const block = await this.#blocks.take(options)
+    if (block === undefined) throw this.#closedError()
+    this.#measure()
+    return block
+  }
+
+  /** Wipes what waits and refuses every taker. */
+  close(): void {
+    this.down('Closed')
+    for (const { secret } of this.#blocks.drain()) secret.wipe()
+    this.#blocks.end(this.#closedError())
+    this.#measure()
+    this.#listeners.clear()
+  }
+
+  #closedError(): ClosedError {
+    return new ClosedError(`Link "${this.options.linkId}" is closed`)
+  }
+
+  #change(state: LinkState, reason: string | undefined, rateBps: number): void {
+    if (this.closed) return
+    if (state === this.#state && reason === this.#reason && rateBps === this.#rateBps) return
+    this.#state = state
+    this.#reason = reason
+    this.#rateBps = rateBps
+    const { telemetry, linkId } = this.options
+    telemetry?.emit({ type: 'link', linkId, state, ...(reason !== undefined && { reason }) })
+    telemetry?.gauge('link_rate_bps', { link: linkId }, rateBps)
+    this.#listeners.emit(this.status())
+  }
+
+  #measure(): void {
+    const { telemetry, linkId, blockSizeBytes } = this.options
+    telemetry?.gauge('link_buffered_bits', { link: linkId }, this.#blocks.size * blockSizeBytes * 8)
+  }
+}
