@@ -1,0 +1,45 @@
+import type { Socket } from 'node:net'
+import type { Server, TLSSocket } from 'node:tls'
+
+/**
+ * Every connection of one TLS server, from the first packet on: node's own list begins after the handshake, and a
+ * connection that never finishes one would hold up a close.
+ */
+export class TlsSockets {
+  readonly #shakingHands = new Map<string, Socket>()
+  readonly #secured = new Set<TLSSocket>()
+
+  constructor(server: Server) {
+    server.on('connection', (socket: Socket) => {
+      const id = idOf(socket)
+      this.#shakingHands.set(id, socket)
+      socket.once('close', () => this.#shakingHands.delete(id))
+    })
+    server.on('secureConnection', socket => {
+      this.#shakingHands.delete(idOf(socket))
+      this.#secured.add(socket)
+      socket.once('close', () => this.#secured.delete(socket))
+    })
+  }
+
+  /** Connections whose handshake is done. */
+  get secured(): ReadonlySet<TLSSocket> {
+    return this.#secured
+  }
+
+  /** Drops what has no finished handshake. */
+  destroyUnsecured(): void {
+    for (const socket of this.#shakingHands.values()) socket.destroy()
+  }
+
+  /** Drops everything. */
+  destroyAll(): void {
+    this.destroyUnsecured()
+    for (const socket of this.#secured) socket.destroy()
+  }
+}
+
+/** The same for the TCP socket and for the TLS socket over it. */
+function idOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`
+}
