@@ -3,8 +3,8 @@ const BLOCKS_PER_MS_BITS = 20n
 
 /**
  * Numbers that are never given twice: ascending, and across restarts by the wall clock. Against a clock that was set
- * back while this end was away, the other end tells the last number it saw. What remains is both ends restarting with
- * the clock set back in between; the pools above keep their own floor on disk and refuse such blocks.
+ * back while this end was away, the other end tells the last number it saw, and the takers at both ends tell the last
+ * one that they have on disk.
  */
 export class BlockNumbers {
   #last: bigint

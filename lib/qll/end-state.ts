@@ -3,7 +3,7 @@ import type { AbortOptions, Unsubscribe } from '../interface/lifecycle.ts'
 import type { LinkBlock, LinkState, LinkStatus } from '../interface/link.ts'
 import { AsyncQueue } from '../util/async-queue.ts'
 import { Listeners } from '../util/listeners.ts'
-import type { EndIdentity } from './quantum-wire.ts'
+import { type EndIdentity, MAX_NUMBER } from './quantum-wire.ts'
 import type { CheckedLinkOptions } from './simulated-link-options.ts'
 
 /** Callers that may wait for a block at one end. */
@@ -17,6 +17,7 @@ export class EndState {
   #state: LinkState = 'down'
   #reason: string | undefined = 'Not connected yet'
   #rateBps = 0
+  #floor = 0n
 
   constructor(options: CheckedLinkOptions) {
     this.options = options
@@ -26,6 +27,11 @@ export class EndState {
   /** Blocks for which this end still has room. */
   get roomBlocks(): number {
     return this.options.bufferBlocks - this.#blocks.size
+  }
+
+  /** Numbers at or below it are spent at this end's taker. */
+  get floor(): bigint {
+    return this.#floor
   }
 
   get closed(): boolean {
@@ -71,8 +77,19 @@ export class EndState {
 
   /** Hands over a block that both ends have. */
   offer(block: LinkBlock): void {
-    if (this.#blocks.push(block)) this.#measure()
+    if (block.number > this.#floor && this.#blocks.push(block)) this.#measure()
     else block.secret.wipe()
+  }
+
+  /** Raises the floor and wipes what waits at or below it; false if the floor was there already. */
+  raiseFloor(after: bigint): boolean {
+    if (after < 0n || after > MAX_NUMBER) throw new InvalidArgumentError(`after must be from 0 to ${MAX_NUMBER}`)
+    if (after <= this.#floor) return false
+    this.#floor = after
+    // While blocks wait nobody waits for one, so putting them back keeps the order.
+    for (const block of this.#blocks.drain()) this.offer(block)
+    this.#measure()
+    return true
   }
 
   async take(options: AbortOptions): Promise<LinkBlock> {

@@ -2,7 +2,7 @@
  * What travels between the two ends of a simulated link, where a real one has photons. The connecting end (the sink)
  * opens with `hello`, the listening end (the source) answers `welcome` or `bye`; then
  *
- *     sink    credit(n), received(number), alive, bye
+ *     sink    credit(n), received(number), floor(number), alive, bye
  *     source  block(number, bytes), rate, alive, bye
  *
  * A frame is: length u32 (of what follows), type u8, body; all numbers big-endian, all text UTF-8 behind a 16-bit length.
@@ -22,12 +22,13 @@ export interface EndIdentity {
 }
 
 export type QuantumFrame =
-  | ({ type: 'hello'; lastNumber: bigint } & EndIdentity)
+  | ({ type: 'hello'; lastNumber: bigint; floor: bigint } & EndIdentity)
   | ({ type: 'welcome' } & EndIdentity)
   | { type: 'bye'; reason: string }
   | { type: 'credit'; blocks: number }
   | { type: 'block'; number: bigint; secret: SecretKey }
   | { type: 'received'; number: bigint }
+  | { type: 'floor'; number: bigint }
   | { type: 'rate'; rateBps: number }
   | { type: 'alive' }
 
@@ -35,7 +36,7 @@ export type QuantumFrame =
 const MAGIC = 0x716b646c
 const VERSION = 1
 
-const TYPES = ['hello', 'welcome', 'bye', 'credit', 'block', 'received', 'rate', 'alive'] as const
+const TYPES = ['hello', 'welcome', 'bye', 'credit', 'block', 'received', 'floor', 'rate', 'alive'] as const
 
 /** Bytes of the length before each frame. */
 export const LENGTH_BYTES = 4
@@ -45,6 +46,9 @@ export const MAX_CONTROL_BYTES = 2048
 const BLOCK_HEADER_BYTES = 9
 const MAX_REASON_CHARS = 200
 const MAX_RATE_BPS = 1e12
+
+/** Highest block number. The upper half of the 64 bits stays free, so that no end can use all numbers up at once. */
+export const MAX_NUMBER = 2n ** 63n - 1n
 
 /** Largest frame on a link of that block size, in bytes without the length. */
 export function maxFrameBytes(blockSizeBytes: number): number {
@@ -87,7 +91,7 @@ function encodeBlock({ number, secret }: Extract<QuantumFrame, { type: 'block' }
 function writeBody(writer: ByteWriter, frame: Exclude<QuantumFrame, { type: 'block' }>): ByteWriter {
   switch (frame.type) {
     case 'hello':
-      return writeIdentity(writer, frame).u64(frame.lastNumber)
+      return writeIdentity(writer, frame).u64(frame.lastNumber).u64(frame.floor)
     case 'welcome':
       return writeIdentity(writer, frame)
     case 'bye':
@@ -95,6 +99,7 @@ function writeBody(writer: ByteWriter, frame: Exclude<QuantumFrame, { type: 'blo
     case 'credit':
       return writer.u32(frame.blocks)
     case 'received':
+    case 'floor':
       return writer.u64(frame.number)
     case 'rate':
       return writer.u64(BigInt(frame.rateBps))
@@ -106,7 +111,7 @@ function writeBody(writer: ByteWriter, frame: Exclude<QuantumFrame, { type: 'blo
 function readBody(type: QuantumFrame['type'], reader: ByteReader): QuantumFrame {
   switch (type) {
     case 'hello':
-      return { type, ...readIdentity(reader), lastNumber: reader.u64() }
+      return { type, ...readIdentity(reader), lastNumber: readNumber(reader), floor: readNumber(reader) }
     case 'welcome':
       return { type, ...readIdentity(reader) }
     case 'bye':
@@ -114,12 +119,13 @@ function readBody(type: QuantumFrame['type'], reader: ByteReader): QuantumFrame 
     case 'credit':
       return { type, blocks: reader.u32() }
     case 'block': {
-      const number = reader.u64()
+      const number = readNumber(reader)
       if (reader.remaining === 0) throw new ProtocolError('The block is empty')
       return { type, number, secret: SecretKey.copyOf(reader.raw(reader.remaining)) }
     }
     case 'received':
-      return { type, number: reader.u64() }
+    case 'floor':
+      return { type, number: readNumber(reader) }
     case 'rate':
       return { type, rateBps: readRate(reader) }
     case 'alive':
@@ -151,6 +157,12 @@ function readIdentity(reader: ByteReader): EndIdentity {
     blockSizeBytes: reader.u32(),
     rateBps: readRate(reader),
   }
+}
+
+function readNumber(reader: ByteReader): bigint {
+  const number = reader.u64()
+  if (number > MAX_NUMBER) throw new ProtocolError(`Block number ${number} is above ${MAX_NUMBER}`)
+  return number
 }
 
 function readRate(reader: ByteReader): number {

@@ -1,5 +1,5 @@
-import type { AbortOptions, Unsubscribe } from '../interface/lifecycle.ts'
-import type { Link, LinkBlock, LinkStatus } from '../interface/link.ts'
+import type { Unsubscribe } from '../interface/lifecycle.ts'
+import type { Link, LinkBlock, LinkStatus, NextLinkBlockOptions } from '../interface/link.ts'
 import type { EndState } from './end-state.ts'
 import { requireRate } from './simulated-link-options.ts'
 
@@ -7,6 +7,8 @@ import { requireRate } from './simulated-link-options.ts'
 export interface LinkEnd {
   /** A block was taken. */
   makeRoom(): void
+  /** The taker has no use for numbers at or below `floor`. */
+  startAbove(floor: bigint): void
   interrupt(reason: string): void
   restore(): void
   close(): Promise<void>
@@ -53,8 +55,9 @@ export class SimulatedLink implements Link {
     return this.#state.onStatus(listener)
   }
 
-  async nextBlock(options: AbortOptions = {}): Promise<LinkBlock> {
-    const block = await this.#state.take(options)
+  async nextBlock({ signal, after = 0n }: NextLinkBlockOptions = {}): Promise<LinkBlock> {
+    if (this.#state.raiseFloor(after)) this.#end.startAbove(after)
+    const block = await this.#state.take({ signal })
     this.#end.makeRoom()
     return block
   }

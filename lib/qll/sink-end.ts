@@ -54,6 +54,12 @@ export class SinkEnd {
     this.#connection?.send({ type: 'credit', blocks })
   }
 
+  startAbove(floor: bigint): void {
+    if (!this.#welcomed) return
+    this.#connection?.send({ type: 'floor', number: floor })
+    this.makeRoom()
+  }
+
   interrupt(reason: string): void {
     this.#interruption = reason
     this.#connection?.close(reason)
@@ -111,7 +117,10 @@ export class SinkEnd {
     timer = setTimeout(() => connection.close(`No answer to the hello within ${WELCOME_MS} ms`), WELCOME_MS).unref()
     const refusal = signal.aborted ? 'The other end was closed' : this.#interruption
     if (refusal !== undefined) connection.close(refusal)
-    else connection.send({ type: 'hello', ...this.#state.identity(this.#rateBps), lastNumber: this.#lastNumber })
+    else {
+      const identity = this.#state.identity(this.#rateBps)
+      connection.send({ type: 'hello', ...identity, lastNumber: this.#lastNumber, floor: this.#state.floor })
+    }
     await connection.ended
     return lostBecause
   }
@@ -143,6 +152,8 @@ export class SinkEnd {
     this.#lastNumber = number
     this.#state.offer({ number, secret })
     this.#connection?.send({ type: 'received', number })
+    // A block that found a taker, or was below the floor, has left room.
+    this.makeRoom()
   }
 
   #faultOf(number: bigint, sizeBytes: number): string | undefined {

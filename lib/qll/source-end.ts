@@ -64,6 +64,11 @@ export class SourceEnd {
     if (this.#timer === undefined) this.#generate()
   }
 
+  startAbove(floor: bigint): void {
+    this.#numbers.startAbove(floor)
+    this.makeRoom()
+  }
+
   setRate(rateBps: number): void {
     this.#bucket.setRate(rateBps, performance.now())
     if (this.#connection === undefined) return
@@ -96,6 +101,7 @@ export class SourceEnd {
       this.#credit += frame.blocks
       this.makeRoom()
     } else if (frame.type === 'received' && served) this.#acknowledge(frame.number)
+    else if (frame.type === 'floor' && served) this.#numbers.startAbove(frame.number)
     else {
       if (frame.type === 'block') frame.secret.wipe()
       throw new ProtocolError(`A frame of type ${frame.type} is out of place`)
@@ -113,6 +119,7 @@ export class SourceEnd {
     this.#greetings.delete(connection)
     this.#connection = connection
     this.#settle(hello.lastNumber)
+    this.#numbers.startAbove(hello.floor)
     connection.send({ type: 'welcome', ...own })
     if (this.#bucket.rateBps !== this.#nominalBps) connection.send({ type: 'rate', rateBps: this.#bucket.rateBps })
     this.#state.up(this.#bucket.rateBps, this.#nominalBps)
@@ -139,6 +146,8 @@ export class SourceEnd {
     if (block?.number !== number) throw new ProtocolError(`A receipt for block ${number}, which is not the next one`)
     this.#pending.shift()
     this.#state.offer(block)
+    // A block that found a taker, or was below the floor, has left room.
+    this.makeRoom()
   }
 
   #generate(): void {

@@ -98,6 +98,21 @@ const cases: ComplianceCase<LinkRun>[] = [
     },
   ],
   [
+    'passes over the numbers that a taker has spent, and goes on above them',
+    async ({ ends, matcher }) => {
+      for (const side of [0, 1] as const) {
+        const signal = AbortSignal.timeout(PATIENCE_MS)
+        const { number } = await matcher.take(side)
+        const after = number + 1_000_000n
+        const block = await ends[side].nextBlock({ signal, after })
+        assert.ok(block.number > after, `block ${block.number} is above ${after}`)
+        matcher.note(side, block)
+        await matcher.match(3)
+        matcher.forget()
+      }
+    },
+  ],
+  [
     'stops at one end while the other takes nothing, and goes on when it does',
     async ({ ends, matcher }) => {
       for (const side of [0, 1] as const) {

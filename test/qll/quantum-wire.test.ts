@@ -8,18 +8,19 @@ import { decodeFrame, encodeFrame, maxFrameBytes, type QuantumFrame } from '../.
 
 const MAX_FRAME = maxFrameBytes(4096)
 
-const u64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })
+const u64 = fc.bigInt({ min: 0n, max: 2n ** 63n - 1n })
 const rate = fc.integer({ min: 0, max: 1e12 })
 const id = fc.stringMatching(/^[!-~]{1,128}$/)
 const identity = { linkId: id, siteId: id, peerSiteId: id, blockSizeBytes: fc.nat(), rateBps: rate }
 const secret = fc.uint8Array({ minLength: 1, maxLength: 4096 }).map(bytes => SecretKey.copyOf(bytes))
 const frame: fc.Arbitrary<QuantumFrame> = fc.oneof(
-  fc.record({ type: fc.constant('hello' as const), ...identity, lastNumber: u64 }),
+  fc.record({ type: fc.constant('hello' as const), ...identity, lastNumber: u64, floor: u64 }),
   fc.record({ type: fc.constant('welcome' as const), ...identity }),
   fc.record({ type: fc.constant('bye' as const), reason: fc.stringMatching(/^[ -~]{0,200}$/) }),
   fc.record({ type: fc.constant('credit' as const), blocks: fc.nat() }),
   fc.record({ type: fc.constant('block' as const), number: u64, secret }),
   fc.record({ type: fc.constant('received' as const), number: u64 }),
+  fc.record({ type: fc.constant('floor' as const), number: u64 }),
   fc.record({ type: fc.constant('rate' as const), rateBps: rate }),
   fc.record({ type: fc.constant('alive' as const) }),
 )
@@ -113,6 +114,7 @@ describe('quantum-wire', () => {
       blockSizeBytes: 32,
       rateBps: 0,
       lastNumber: 0n,
+      floor: 0n,
     }).subarray(4)
     hello[5] = 9
     expect(() => decodeFrame(hello)).to.throw(ProtocolError, 'The peer speaks version 9')

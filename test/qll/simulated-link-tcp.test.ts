@@ -36,7 +36,14 @@ const dial = (port: number, options: Partial<SimulatedLinkConnectorOptions> = {}
     ...options,
   })
 const identity = { linkId: 'alice-bob', siteId: 'alice', peerSiteId: 'bob', blockSizeBytes: 32_000, rateBps }
-const hello: QuantumFrame = { ...identity, type: 'hello', siteId: 'bob', peerSiteId: 'alice', lastNumber: 0n }
+const hello: QuantumFrame = {
+  ...identity,
+  type: 'hello',
+  siteId: 'bob',
+  peerSiteId: 'alice',
+  lastNumber: 0n,
+  floor: 0n,
+}
 const isUp = ({ state }: { state: string }) => state === 'up'
 const isDown = ({ state }: { state: string }) => state === 'down'
 const downFor = (link: SimulatedLink, text: string) => statusOf(link, status => !!status.reason?.includes(text))
@@ -107,6 +114,29 @@ describe('createSimulatedLinkConnector', () => {
       await downFor(b, text)
       expect(b.status().bufferedBits).to.equal(goodBlocks * 256_000)
     }
+  })
+
+  it('gives the other end credit anew for blocks that are below the floor when they come', async () => {
+    const answers: unknown[] = []
+    await using server = await listenRaw(async end => {
+      expect(await end.next('hello')).to.include({ lastNumber: 0n, floor: 0n })
+      end.send({ ...identity, type: 'welcome' })
+      const floor = await end.next('floor')
+      for (let number = 1n; number <= 2n; number += 1n) {
+        end.send({ type: 'block', number, secret: SecretKey.random(32_000) })
+        answers.push(await end.next('received'), await end.next('credit'))
+      }
+      end.send({ type: 'block', number: floor!.number + 1n, secret: SecretKey.random(32_000) })
+    })
+    await using b = dial(server.port, { bufferBlocks: 2 })
+    await statusOf(b, isUp)
+    expect((await b.nextBlock({ after: 77n })).number).to.equal(78n)
+    expect(answers).to.deep.equal([
+      { type: 'received', number: 1n },
+      { type: 'credit', blocks: 1 },
+      { type: 'received', number: 2n },
+      { type: 'credit', blocks: 1 },
+    ])
   })
 
   it('survives any bytes from the listening end', async () => {
