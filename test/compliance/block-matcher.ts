@@ -68,19 +68,24 @@ export class BlockMatcher<B extends NumberedBlock> {
 
   /** Takes until both sides stand at the same number; then each must have given every block that the other one gave. */
   async level(): Promise<void> {
-    for (let step = 0; this.#sides[0].last !== this.#sides[1].last; step += 1) {
-      assert.ok(step < MAX_LEAD, `the sides do not meet within ${step} blocks`)
-      await this.take(this.#behind)
-    }
+    await this.#meet()
     const missing = this.#sides.map(side => [...side.waiting.keys()])
     assert.deepEqual(missing, [[], []], 'every block comes at both sides')
   }
 
-  /** Gives up on the twins that have not come, as after an interruption. */
-  forget(): void {
+  /** Takes until both sides stand at the same number, and gives up on the twins that did not come, as after a cut. */
+  async realign(): Promise<void> {
+    await this.#meet()
     for (const { waiting } of this.#sides) {
       for (const { secret } of waiting.values()) secret.wipe()
       waiting.clear()
+    }
+  }
+
+  async #meet(): Promise<void> {
+    for (let step = 0; this.#sides[0].last !== this.#sides[1].last; step += 1) {
+      assert.ok(step < MAX_LEAD, `the sides do not meet within ${step} blocks`)
+      await this.take(this.#behind)
     }
   }
 

@@ -108,7 +108,7 @@ const cases: ComplianceCase<LinkRun>[] = [
         assert.ok(block.number > after, `block ${block.number} is above ${after}`)
         matcher.note(side, block)
         await matcher.match(3)
-        matcher.forget()
+        await matcher.realign()
       }
     },
   ],
@@ -169,7 +169,7 @@ const cases: ComplianceCase<LinkRun>[] = [
         for (const end of [a, b]) await statusOf(end, isUp)
       }
       await matcher.match(200)
-      matcher.forget()
+      await matcher.realign()
     },
   ],
   [
@@ -181,10 +181,10 @@ const cases: ComplianceCase<LinkRun>[] = [
         while (ends[side].status().bufferedBits > 0) await matcher.take(side)
         assert.equal(await takeWithin(ends[side], IDLE_MS, block => matcher.note(side, block)), false)
       }
-      matcher.forget()
       await restore()
       for (const end of ends) await statusOf(end, isUp)
       await matcher.match(5)
+      await matcher.realign()
     },
   ],
   [
