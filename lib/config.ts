@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { configError, withExpectation } from './config/config-fault.ts'
@@ -87,7 +86,7 @@ async function resolveSiteConfig(path: string, file: SiteConfigFile): Promise<Lo
   const findings: Findings = { faults: checkSiteConfig(file), warnings: [] }
   const tls = await readTlsFiles(baseDir, file.tls, findings)
   const store = resolveStore(baseDir, file)
-  if (store.kind === 'lmdb') await checkKek(store, findings.faults)
+  if (store.kind === 'lmdb') await checkKek(store.kek.file, findings.faults)
   if (findings.faults.length > 0) throw configError(path, findings.faults)
   const { $schema: _, ...rest } = file
   // The check has filled in every default of the schema.
@@ -109,18 +108,16 @@ function resolveStore(baseDir: string, { store }: SiteConfigFile): SiteConfig['s
   return { kind: 'lmdb', path: resolve(baseDir, store.path), kek: { file: resolve(baseDir, store.kek.file) } }
 }
 
-/** The store refuses a key that others may read, and makes a missing one together with the store itself. */
-async function checkKek({ path, kek }: Extract<SiteConfig['store'], { kind: 'lmdb' }>, faults: SchemaFault[]) {
+/** The store refuses a key that others may read; a missing one is made together with the store. */
+async function checkKek(path: string, faults: SchemaFault[]): Promise<void> {
   const pointer = '/store/kek/file'
   try {
-    const { size } = await stat(kek.file)
-    if (size !== 32)
-      faults.push({ path: pointer, message: `${kek.file} has ${size} bytes; a key encryption key has 32` })
-    const open = await openToOthers(kek.file)
+    const { size } = await stat(path)
+    if (size !== 32) faults.push({ path: pointer, message: `${path} has ${size} bytes; a key encryption key has 32` })
+    const open = await openToOthers(path)
     if (open !== undefined) faults.push({ path: pointer, message: open })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT' && !existsSync(path)) return
-    const message = `the store ${path} can't be opened without it: ${unreadable(kek.file, error)}`
-    faults.push({ path: pointer, message })
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+    faults.push({ path: pointer, message: unreadable(path, error) })
   }
 }

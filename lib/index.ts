@@ -1,3 +1,8 @@
+export type { SaeProfile } from './config/sae-profile.ts'
+export { saeProfileSchema } from './config/sae-profile.ts'
+export type { SiteConfig, TlsIdentity } from './config/site-config.ts'
+export { siteConfigSchema } from './config/site-config.ts'
+export { type LoadedSaeProfile, type LoadedSiteConfig, loadSaeProfile, loadSiteConfig } from './config.ts'
 export {
   ClosedError,
   ConfigError,
@@ -36,6 +41,13 @@ export type { Telemetry, TelemetryEvent, TelemetrySource } from './interface/tel
 export { exportKey } from './key/export-key.ts'
 export { type HkdfOptions, hkdf, hmacKey, hmacTag } from './key/hkdf.ts'
 export { SecretKey } from './key/secret-key.ts'
+export {
+  type CertificateAuthorityOptions,
+  type CertificatePair,
+  createCertificateAuthority,
+  type IssueOptions,
+  issueCertificate,
+} from './pki.ts'
 export { TelemetryHub } from './telemetry.ts'
 // What an integration is built with.
 export { abortable, requireInteger, withDeadline } from './util/deadline.ts'

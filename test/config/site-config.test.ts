@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { siteConfigSchema } from '../../lib/config/site-config.ts'
@@ -127,17 +126,6 @@ describe('loadSiteConfig', () => {
       expect(error.message).to.include('site.json: ')
     })
   }
-
-  it('refuses a store whose key encryption key is lost', async () => {
-    await using dir = await createTempDir()
-    await mkdir(join(dir.path, 'pools'))
-    const store = { kind: 'lmdb', path: 'pools', kek: { file: 'lost-kek' } }
-    const error = await rejectsWith(
-      loadSiteConfig(await writeSite(dir.path, siteFile({ '/store': store }))),
-      'ERR_QKD_CONFIG',
-    )
-    expect(error.message).to.match(/\/store\/kek\/file: the store .* can't be opened without it: no such file/)
-  })
 
   it('refuses a file that is not there, naming it', async () => {
     const error = await rejectsWith(loadSiteConfig('/nowhere/site.json'), 'ERR_QKD_CONFIG')
