@@ -22,7 +22,7 @@ export interface GateOptions {
   readonly deadlineMs?: number
   /** KMS look-ups under way at once; further ones are refused. 1 to 65536, default 256. */
   readonly maxPending?: number
-  /** Of these, for one IPv4 address or one /64 of IPv6; 1 to 65536, default 32. */
+  /** Of these, for one IPv4 address or one /64 of IPv6; 1 to 65536, default 64. */
   readonly maxPendingPerAddress?: number
   /**
    * What becomes of a client that offers no key of the KMS: refused (`forbid`, the default), or let through to the
@@ -52,7 +52,7 @@ const DEFAULT_DEADLINE_MS = 5000
 /** Checks the options of a server once; every fault names its field. */
 export function gateSettings(kms: Kms, options: GateOptions): GateSettings {
   requireSaeId('kms.saeId', kms.saeId)
-  const { certificate = 'forbid', requireGroup, telemetry, maxPending = 256, maxPendingPerAddress = 32 } = options
+  const { certificate = 'forbid', requireGroup, telemetry, maxPending = 256, maxPendingPerAddress = 64 } = options
   if (certificate !== 'forbid' && certificate !== 'allow') {
     throw new InvalidArgumentError(`certificate must be 'forbid' or 'allow'`)
   }

@@ -6,6 +6,8 @@ import { HandshakeRefusal } from './refusal.ts'
 const LINGER_MS = 1000
 const ALERT_RECORD = 21
 const FATAL = 2
+const GONE = ['end', 'error', 'close'] as const
+const ignore = (): void => {}
 
 /**
  * A raw socket whose first bytes are read ahead. Either it is given back as if nothing had been read, so that node:tls
@@ -26,10 +28,7 @@ export class PeekedSocket {
     this.raw = raw
     this.#timer = setTimeout(() => this.#onDeadline(deadlineMs), deadlineMs).unref()
     raw.on('readable', this.#onReadable)
-    // Stays on for good: a reset may come at any time, and without a listener it would end the process.
-    raw.on('error', this.#onGone)
-    raw.on('end', this.#onGone)
-    raw.on('close', this.#onGone)
+    for (const event of GONE) raw.on(event, this.#onGone)
     if (raw.destroyed) this.#onGone()
   }
 
@@ -98,6 +97,9 @@ export class PeekedSocket {
 
   #detach(): void {
     clearTimeout(this.#timer)
-    this.raw.off('readable', this.#onReadable).off('end', this.#onGone).off('close', this.#onGone)
+    this.raw.off('readable', this.#onReadable)
+    for (const event of GONE) this.raw.off(event, this.#onGone)
+    // A reset may still come, and without a listener it would end the process. This one keeps none of our buffers alive.
+    this.raw.on('error', ignore)
   }
 }

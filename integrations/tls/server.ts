@@ -6,7 +6,16 @@ import { Gate } from './gate.ts'
 import { forbidOptions, type GateOptions, serverOptions } from './options.ts'
 
 /** Options that would undo what this module promises. */
-const FORCED = ['pskCallback', 'pskIdentityHint', 'ciphers', 'minVersion', 'maxVersion', 'secureProtocol'] as const
+const FORCED = [
+  'pskCallback',
+  'pskIdentityHint',
+  'ciphers',
+  'minVersion',
+  'maxVersion',
+  'secureProtocol',
+  // deadlineMs says it.
+  'handshakeTimeout',
+] as const
 
 /** Options of `createServer`: those of the gate, and of node:tls all that is not forced. */
 export interface PskServerOptions extends GateOptions, Omit<TlsOptions, (typeof FORCED)[number]> {}
@@ -24,6 +33,7 @@ export function createServer(
   connectionListener?: (socket: TLSSocket) => void,
 ): Server {
   forbidOptions(options, FORCED, 'the pre-shared key needs its own value')
+  if (options.requireGroup !== undefined) forbidOptions(options, ['ecdhCurve'], 'requireGroup says it')
   const server = createTlsServer({ ...options, ...serverOptions(options) })
   attach(server, kms, options)
   if (connectionListener !== undefined) server.on('secureConnection', connectionListener)

@@ -1,0 +1,162 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import {
+  type ConnectionOptions,
+  connect as connectTls,
+  createServer as createTlsServer,
+  type TLSSocket,
+} from 'node:tls'
+import { expect } from 'chai'
+import { type GateOptions, qkdInfo } from '../../../integrations/tls/index.ts'
+import { requirePskSession } from '../../../integrations/tls/session.ts'
+import { rejectsWith } from '../../helpers/rejects-with.ts'
+import { createTestAuthority } from '../../helpers/test-certificates.ts'
+import { drawPskOptions, pskOptions } from './plain-client.ts'
+import { createTlsPair, next, type TlsPair, watchServer } from './tls-pair.ts'
+
+const { key, cert, ca } = createTestAuthority().issue('bob.example')
+
+describe('a TLS server that has a certificate as well', () => {
+  it('uses the key of a client that has one', async () => {
+    await using pair = await createTlsPair({ key, cert })
+    const client = await pair.connect()
+    expect(qkdInfo(await next(pair.sessions))!.keyId).to.equal(qkdInfo(client)!.keyId)
+    client.destroy()
+  })
+
+  it('refuses a client that would do with the certificate', async () => {
+    await using pair = await createTlsPair({ key, cert })
+    expect(await outcome(pair, { ca })).to.equal('alert 40')
+    expect((await next(pair.refusals)).reason).to.equal('no-psk')
+  })
+
+  it('announces no session in which OpenSSL passed over a good key', async () => {
+    await using pair = await createTlsPair({ key, cert })
+    // What renewing a certificate does by the way: back to the default suites, of which OpenSSL takes one with SHA-384.
+    pair.server.setSecureContext({ key, cert })
+    const { options } = await drawPskOptions(pair.alice)
+    await outcome(pair, { ...options, ca, ciphers: 'TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256' })
+    expect((await next(pair.refusals)).reason).to.equal('downgrade')
+    expect(pair.sessions.size).to.equal(0)
+  })
+
+  describe('and lets clients with certificates in', () => {
+    const allow: Partial<GateOptions> & { key: string; cert: string } = { certificate: 'allow', key, cert }
+
+    it('tells its application which kind of session it has', async () => {
+      await using pair = await createTlsPair(allow)
+      expect(await outcome(pair, { ca })).to.equal('certificate')
+      expect(qkdInfo(await next(pair.sessions))).to.equal(undefined)
+      const client = await pair.connect()
+      expect(qkdInfo(await next(pair.sessions))!.keyId).to.equal(qkdInfo(client)!.keyId)
+      client.destroy()
+    })
+
+    it('gives a client that names a key this key or nothing', async () => {
+      await using pair = await createTlsPair(allow)
+      const unknown = pskOptions(`q1~ALICE~${randomUUID()}`, randomBytes(32))
+      expect(await outcome(pair, { ...unknown, ca })).to.equal('alert 51')
+      expect(await outcome(pair, { ...pskOptions('q1~broken', randomBytes(32)), ca })).to.equal('alert 51')
+    })
+
+    it('resumes no session from a ticket, neither under a key nor under a certificate', async () => {
+      await using pair = await createTlsPair(allow)
+      const { options } = await drawPskOptions(pair.alice)
+      for (const first of [options, { ca }]) {
+        const session = await ticketOf(pair, first)
+        await next(pair.sessions)
+        const resumed = await outcome(pair, { ca, session })
+        expect(resumed).to.equal('certificate')
+        expect((await next(pair.sessions)).isSessionReused()).to.equal(false)
+      }
+    })
+  })
+})
+
+describe('a ticket of a session under a key', () => {
+  it('opens nothing after the key was erased', async () => {
+    await using pair = await createTlsPair()
+    const { options } = await drawPskOptions(pair.alice)
+    const session = await ticketOf(pair, options)
+    await next(pair.sessions)
+    const { pskCallback: _, ...withoutKey } = options
+    expect(await outcome(pair, { ...withoutKey, session })).to.equal('alert 51')
+    expect(pair.sessions.size).to.equal(0)
+  })
+
+  it('would be honoured by node:tls alone', async () => {
+    const psk = randomBytes(32)
+    let asked = 0
+    const { ca: _, pskCallback, ...options } = pskOptions('anybody', psk)
+    const server = createTlsServer({
+      ...options,
+      pskCallback: () => {
+        asked += 1
+        return psk
+      },
+    })
+    await using watched = await watchServer(server)
+    const session = await ticketOf(watched, { ...options, pskCallback, ca: [] })
+    expect(await outcome(watched, { ...options, session })).to.equal('resumed')
+    expect(asked).to.equal(1)
+  })
+})
+
+describe('connect', () => {
+  it('makes no session with a server that has only a certificate', async () => {
+    await using watched = await watchServer(createTlsServer({ key, cert }))
+    await using pair = await createTlsPair()
+    await rejectsWith(pair.connect({ port: watched.port }), 'ERR_QKD_PSK_HANDSHAKE')
+  })
+
+  it('takes no option with which a certificate could stand in for the key', async () => {
+    await using pair = await createTlsPair()
+    for (const option of ['ca', 'session', 'ciphers', 'maxVersion', 'rejectUnauthorized', 'pskCallback']) {
+      const error = await rejectsWith(pair.connect({ [option]: 'x' }), 'ERR_QKD_INVALID_ARGUMENT')
+      expect(error.message).to.include(option)
+    }
+    expect(pair.alice.keys).to.be.empty
+  })
+})
+
+describe('requirePskSession', () => {
+  it('throws for a session under a certificate, at both ends', async () => {
+    await using watched = await watchServer(createTlsServer({ key, cert }))
+    const client = connectTls({ host: '127.0.0.1', port: watched.port, ca })
+    const server = await next(watched.sessions)
+    for (const end of [client, server]) {
+      expect(() => requirePskSession(end)).to.throw('without the pre-shared key')
+    }
+    client.destroy()
+  })
+
+  it('throws for TLS 1.2', async () => {
+    await using watched = await watchServer(createTlsServer({ key, cert, maxVersion: 'TLSv1.2' }))
+    const client = connectTls({ host: '127.0.0.1', port: watched.port, ca })
+    expect(() => requirePskSession(client)).to.throw()
+    const server = await next(watched.sessions)
+    expect(() => requirePskSession(server)).to.throw('TLSv1.2')
+    client.destroy()
+  })
+})
+
+/** What becomes of a handshake by node:tls alone. */
+async function outcome({ port }: Pick<TlsPair, 'port'>, options: ConnectionOptions): Promise<string> {
+  const socket = connectTls({ host: '127.0.0.1', port, ...options })
+  return new Promise(resolve => {
+    socket.on('secureConnect', () => {
+      const kind = socket.getPeerX509Certificate() !== undefined ? 'certificate' : 'resumed'
+      socket.resume().end(() => resolve(kind))
+    })
+    socket.on('error', ({ message }) => resolve(`alert ${/alert number (\d+)/.exec(message)?.[1] ?? message}`))
+  })
+}
+
+/** A ticket that the server gives after a handshake. */
+async function ticketOf({ port }: Pick<TlsPair, 'port'>, options: ConnectionOptions): Promise<Buffer> {
+  const socket: TLSSocket = connectTls({ host: '127.0.0.1', port, ...options })
+  const ticket = await new Promise<Buffer>((resolve, reject) => {
+    socket.on('session', resolve).on('error', reject)
+  })
+  socket.destroy()
+  return ticket
+}

@@ -1,0 +1,83 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import type { Readable } from 'node:stream'
+import type { Server, TLSSocket } from 'node:tls'
+import { type ConnectOptions, connect, createServer, type PskServerOptions } from '../../../integrations/tls/index.ts'
+import { TelemetryHub } from '../../../lib/index.ts'
+import { AsyncQueue } from '../../../lib/util/async-queue.ts'
+import { createKmsPair } from './kms-pair.ts'
+import { WatchedKms } from './watched-kms.ts'
+
+/** ALICE, who connects, and BOB, who runs a server on loopback. */
+export interface TlsPair extends AsyncDisposable {
+  readonly alice: WatchedKms
+  readonly bob: WatchedKms
+  readonly server: Server
+  readonly port: number
+  readonly telemetry: TelemetryHub
+  /** Sessions that the server's application saw. */
+  readonly sessions: AsyncQueue<TLSSocket>
+  /** Errors that the server told of. */
+  readonly refusals: AsyncQueue<Error & { reason?: string }>
+  connect(options?: Partial<ConnectOptions>): Promise<TLSSocket>
+}
+
+/** A pair, with `options` over what its server would have. */
+export async function createTlsPair(options: Partial<PskServerOptions> = {}): Promise<TlsPair> {
+  const sites = await createKmsPair()
+  const [alice, bob] = [new WatchedKms(sites.alice), new WatchedKms(sites.bob)]
+  const telemetry = new TelemetryHub()
+  const server = createServer(bob, { peers: [{ saeId: 'ALICE' }], telemetry, ...options })
+  const watched = await watchServer(server)
+  return {
+    ...watched,
+    alice,
+    bob,
+    server,
+    telemetry,
+    connect: connectOptions =>
+      connect(alice, { peerSaeId: 'BOB', host: '127.0.0.1', port: watched.port, ...connectOptions }),
+    [Symbol.asyncDispose]: async () => {
+      await watched[Symbol.asyncDispose]()
+      await Promise.all([alice.close(), bob.close()])
+    },
+  }
+}
+
+/** Starts `server` on a free port and collects what it tells; closes it with all its connections. */
+export async function watchServer(server: Server) {
+  const sessions = new AsyncQueue<TLSSocket>()
+  const refusals = new AsyncQueue<Error & { reason?: string }>()
+  const open = new Set<{ destroy(): unknown }>()
+  server.on('secureConnection', socket => {
+    open.add(socket)
+    socket.on('error', () => {})
+    sessions.push(socket)
+  })
+  server.on('tlsClientError', error => refusals.push(error))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    sessions,
+    refusals,
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of open) socket.destroy()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+/** The next item, within ten seconds. */
+export async function next<T>(queue: AsyncQueue<T>): Promise<T> {
+  return (await queue.take({ signal: AbortSignal.timeout(10_000) }))!
+}
+
+/** Everything that `socket` brings until its other end has ended; leaves our half as it is. */
+export async function readAll(socket: Readable): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  socket.on('data', chunk => chunks.push(chunk))
+  await once(socket, 'end', { signal: AbortSignal.timeout(10_000) })
+  return Buffer.concat(chunks)
+}
