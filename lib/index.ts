@@ -48,6 +48,16 @@ export {
   type IssueOptions,
   issueCertificate,
 } from './pki.ts'
+export {
+  createLocalPair,
+  createSite,
+  type LocalPairOptions,
+  type LocalSiteOptions,
+  type ServedSite,
+  type Site,
+  type SiteOptions,
+  type SiteStatus,
+} from './site.ts'
 export { TelemetryHub } from './telemetry.ts'
 // What an integration is built with.
 export { abortable, requireInteger, withDeadline } from './util/deadline.ts'

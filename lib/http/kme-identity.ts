@@ -3,13 +3,19 @@ import type { CertificateIdentity } from '../interface/http.ts'
 /** Before a KME ID in a URI subject alternative name. */
 const KME_URN = 'urn:qkdkit:kme:'
 
+/** True if the certificate says that its holder is `kmeId`. */
+export function isKmeCertificate({ commonName, dnsSans, uriSans }: CertificateIdentity, kmeId: string): boolean {
+  if (commonName === kmeId || dnsSans.includes(kmeId) || uriSans.includes(kmeId)) return true
+  return uriSans.includes(KME_URN + kmeId) || uriSans.includes(KME_URN + encodeURIComponent(kmeId))
+}
+
 /**
  * Throws unless the certificate says that its holder is `kmeId` (ETSI GS QKD 014 V1.1.1, clause 5.1: the SAE shall confirm
  * the KME ID; where it stands in the certificate is left open).
  */
 export function requireKmeId(identity: CertificateIdentity, kmeId: string): void {
-  const { commonName, dnsSans, uriSans } = identity
-  if (commonName === kmeId || dnsSans.includes(kmeId) || uriSans.includes(kmeId)) return
-  if (uriSans.includes(KME_URN + kmeId) || uriSans.includes(KME_URN + encodeURIComponent(kmeId))) return
-  throw new Error(`The certificate of "${commonName ?? identity.fingerprint256}" is not the one of KME "${kmeId}"`)
+  if (isKmeCertificate(identity, kmeId)) return
+  throw new Error(
+    `The certificate of "${identity.commonName ?? identity.fingerprint256}" is not the one of KME "${kmeId}"`,
+  )
 }

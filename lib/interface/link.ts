@@ -27,6 +27,15 @@ export interface LinkStatus {
   readonly blockSizeBytes: number
 }
 
+/** Options of `Link.nextBlock`. */
+export interface NextLinkBlockOptions extends AbortOptions {
+  /**
+   * Numbers at or below it are spent at the taker: blocks that have one are passed over (and wiped), and the link counts
+   * on above it, so that a restart on both sides never repeats a number. Default 0.
+   */
+  after?: bigint
+}
+
 /** A numbered piece of key; both ends get the same bytes under the same number. The taker owns and wipes `secret`. */
 export interface LinkBlock {
   /** Never reused on this link, ascending, gaps allowed. */
@@ -49,7 +58,7 @@ export interface Link extends Closable {
    * callers are served in order of their calls.
    * @throws {ClosedError} the link was closed
    */
-  nextBlock(options?: AbortOptions): Promise<LinkBlock>
+  nextBlock(options?: NextLinkBlockOptions): Promise<LinkBlock>
 
   /** Calls `listener` at each change of state or rate. */
   onStatus(listener: (status: LinkStatus) => void): Unsubscribe

@@ -50,6 +50,12 @@ export type QnlEvent =
   | { type: 'pair-unserved'; remoteSiteId: string; reason: string; exhaustionMs?: number }
   | { type: 'restored'; remoteSiteId: string; rateBps: number }
 
+/** Options of `Qnl.nextBlock`. */
+export interface NextBlockOptions extends AbortOptions {
+  /** Numbers at or below it are of no use to the taker: the network counts on above it. Default 0. */
+  after?: bigint
+}
+
 export interface QnlStatus {
   readonly siteId: string
   readonly epoch: number
@@ -77,7 +83,7 @@ export interface Qnl extends Closable {
    * @throws {NoRouteError} no path of links joins the two sites
    * @throws {ClosedError} the QNL was closed
    */
-  nextBlock(remoteSiteId: string, options?: AbortOptions): Promise<QnlBlock>
+  nextBlock(remoteSiteId: string, options?: NextBlockOptions): Promise<QnlBlock>
 
   status(options?: AbortOptions): Promise<QnlStatus>
 

@@ -1,3 +1,4 @@
+import { StoreError } from '../errors.ts'
 import { bytesOf, SecretKey } from './secret-key.ts'
 
 /** Bytes of one cell, the unit in which a pool is counted. */
@@ -13,10 +14,27 @@ export function cellsFor(sizeBytes: number): number {
   return Math.ceil(sizeBytes / CELL_BYTES)
 }
 
-/** A copy of `sizeBytes` bytes from the cell at `offset` on. */
+/**
+ * A copy of `sizeBytes` bytes from the cell at `offset` on.
+ * @throws {StoreError} a cell of them was wiped: a spent cell must never look like a key
+ */
 export function readCells(block: SecretKey, offset: number, sizeBytes: number): SecretKey {
+  const bytes = bytesOf(block)
+  for (let cell = offset; cell < offset + cellsFor(sizeBytes); cell++) {
+    if (isWiped(bytes, cell)) throw new StoreError(`Cell ${cell} was wiped before`)
+  }
   const from = offset * CELL_BYTES
-  return SecretKey.copyOf(bytesOf(block).subarray(from, from + sizeBytes))
+  return SecretKey.copyOf(bytes.subarray(from, from + sizeBytes))
+}
+
+function isWiped(bytes: Uint8Array, cell: number): boolean {
+  for (let i = cell * CELL_BYTES; i < (cell + 1) * CELL_BYTES; i++) if (bytes[i] !== 0) return false
+  return true
+}
+
+/** Copies cells `from` to `to`, exclusive, into the same places of another copy of the block. */
+export function copyCells(source: SecretKey, target: SecretKey, from: number, to: number): void {
+  bytesOf(target).set(bytesOf(source).subarray(from * CELL_BYTES, to * CELL_BYTES), from * CELL_BYTES)
 }
 
 /** Overwrites cells with zeros, so that a delivered key is gone from every copy of the block that we hold. */

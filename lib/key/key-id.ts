@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { PAYLOAD_CELLS } from './cells.ts'
 import { hmacKey, hmacTag } from './hkdf.ts'
 import { lp, u64 } from './lp.ts'
-import { PAYLOAD_CELLS } from './cells.ts'
 import type { SecretKey } from './secret-key.ts'
 import { endOf, isSuite, MAX_KEY_BYTES, type Selection } from './selection.ts'
 

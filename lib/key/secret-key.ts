@@ -13,8 +13,12 @@ export const DOORS = {
   'tls-psk': 'integrations/tls/psk.ts',
   /** Block of a QNL node handed to a KMS in another process, over mutual TLS. */
   'qnl-channel': 'lib/qnl/qnl-wire.ts',
+  /** One site's half of the pair secret, sent to the other KMS at first contact over mutual TLS 1.3. */
+  'kms-channel': 'lib/kms/pool/peer-wire.ts',
   /** Bytes on the simulated quantum channel between the two ends of a simulated link. */
   'quantum-channel': 'lib/qll/quantum-wire.ts',
+  /** The key that wraps the slot file, written once to a file of its own, mode 0600. */
+  'key-encryption-key-file': 'lib/kms/store/key-encryption-key.ts',
   /** What a person asked for by `qkd key get`: standard output. */
   terminal: 'bin/commands/key.ts',
   /** A program that uses the library and wants the bytes: `exportKey()`. */

@@ -20,16 +20,17 @@ function reference(key: Uint8Array, message: Uint8Array): string {
 
 describe('poly1305', () => {
   it('gives the tag of RFC 8439, section 2.5.2', () => {
-    const key = SecretKey.copyOf(
-      Buffer.from('85d6be7857556d337f4452fe42d506a80103808afb0db2fd4abff6af4149f51b', 'hex'),
-    )
+    const key = SecretKey.copyOf(Buffer.from('85d6be7857556d337f4452fe42d506a80103808afb0db2fd4abff6af4149f51b', 'hex'))
     const tag = poly1305(key, [Buffer.from('Cryptographic Forum Research Group')])
     expect(tag.toString('hex')).to.equal('a8061dc1305136c6c22b8baf0c0127a9')
   })
 
   it('agrees with the definition on random and extreme keys and messages, however they are split', () => {
     const bytes = (options: fc.IntArrayConstraints) =>
-      fc.oneof(fc.uint8Array(options), fc.uint8Array(options).map(array => array.fill(0xff)))
+      fc.oneof(
+        fc.uint8Array(options),
+        fc.uint8Array(options).map(array => array.fill(0xff)),
+      )
     const property = fc.property(
       bytes({ minLength: 32, maxLength: 32 }),
       bytes({ maxLength: 300 }),

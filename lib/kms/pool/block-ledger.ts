@@ -1,0 +1,294 @@
+import { StoreError } from '../../errors.ts'
+import type {
+  BlockPatch,
+  BlockRecord,
+  BlockState,
+  Change,
+  CommitResult,
+  PoolRecord,
+  PoolStore,
+  SlotStore,
+} from '../../interface/pool-store.ts'
+import type { Telemetry } from '../../interface/telemetry.ts'
+import { wipeCells } from '../../key/cells.ts'
+import type { SecretKey } from '../../key/secret-key.ts'
+import { BlockVault } from '../store/block-vault.ts'
+import { type RowNumber, tableRow } from './block-table.ts'
+import { type PairIdentity, PairSecret } from './pair-secret.ts'
+
+export interface BlockLedgerOptions {
+  readonly store: PoolStore
+  readonly slots: SlotStore
+  readonly pair: PairIdentity
+  readonly localSiteId: string
+  readonly remoteSiteId: string
+  readonly telemetry: Telemetry
+}
+
+/**
+ * The blocks of one pool as the store has them, and the one place that changes them. Readers see the rows of the last
+ * durable commit; every change of state is a row of the block table.
+ */
+export class BlockLedger {
+  readonly localSiteId: string
+  readonly remoteSiteId: string
+  readonly pair: PairIdentity
+  readonly telemetry: Telemetry
+  readonly #store: PoolStore
+  readonly #vault: BlockVault
+  readonly #blocks = new Map<bigint, BlockRecord>()
+  readonly #deathListeners: ((number: bigint) => void)[] = []
+  readonly #turns = new Map<bigint, Promise<void>>()
+  #pool: PoolRecord
+  #secret: PairSecret | undefined
+  #heardCommits = 0
+
+  private constructor(options: BlockLedgerOptions, pool: PoolRecord, blocks: readonly BlockRecord[]) {
+    this.localSiteId = options.localSiteId
+    this.remoteSiteId = options.remoteSiteId
+    this.pair = options.pair
+    this.telemetry = options.telemetry
+    this.#store = options.store
+    this.#vault = new BlockVault({ store: options.store, slots: options.slots, poolId: options.pair.name })
+    this.#pool = pool
+    for (const block of blocks) this.#blocks.set(block.number, block)
+  }
+
+  /** Reads the pool and finishes what a crash interrupted: keys of dead blocks are destroyed before anything else. */
+  static async open(options: BlockLedgerOptions): Promise<BlockLedger> {
+    const { pool, blocks } = await options.store.snapshot(options.pair.name)
+    const ledger = new BlockLedger(options, pool, blocks)
+    ledger.#heardCommits = pool.peerCommits
+    if (pool.rootSlot >= 0) {
+      const root = await ledger.#vault.readRoot(pool.rootSlot)
+      ledger.#secret = new PairSecret(root, options.pair, { sealEpoch: pool.sealEpoch })
+    }
+    for (const block of blocks) if (block.state === 'drained' || block.state === 'dropped') await ledger.#bury(block)
+    return ledger
+  }
+
+  get pool(): PoolRecord {
+    return this.#pool
+  }
+
+  /** The pair secret; undefined before first contact. */
+  get secret(): PairSecret | undefined {
+    return this.#secret
+  }
+
+  get poolId(): Uint8Array {
+    return this.pair.bytes
+  }
+
+  get heardCommits(): number {
+    return this.#heardCommits
+  }
+
+  /** Notes how far the peer's store has got; it becomes durable with the next commit. */
+  hear(commits: number): void {
+    if (commits > this.#heardCommits) this.#heardCommits = commits
+  }
+
+  block(number: bigint): BlockRecord | undefined {
+    return this.#blocks.get(number)
+  }
+
+  /** All rows, in no order that matters. */
+  blocks(): IterableIterator<BlockRecord> {
+    return this.#blocks.values()
+  }
+
+  owns(block: BlockRecord): boolean {
+    return block.ownerSiteId === this.localSiteId
+  }
+
+  /** Calls `listener` when a block's key material has been destroyed, so that copies in memory go too. */
+  onDeath(listener: (number: bigint) => void): void {
+    this.#deathListeners.push(listener)
+  }
+
+  /** Commits changes; a refusal changes nothing. The heard commit number goes along when it has grown. */
+  async commit(changes: readonly Change[]): Promise<CommitResult> {
+    const all = [...changes]
+    if (this.#heardCommits > this.#pool.peerCommits) {
+      all.push({ kind: 'pool', poolEpoch: this.#pool.poolEpoch, patch: { peerCommits: this.#heardCommits } })
+    }
+    const result = await this.#store.commit(this.pair.name, all)
+    if (result.ok) this.#take(result)
+    return result
+  }
+
+  /** Row 2: seals a block that the QNL delivered, and takes it in. False where its number is spent. */
+  async insert(record: BlockRecord, material: SecretKey): Promise<boolean> {
+    const { slot, sealed } = await this.#vault.seal(record, material)
+    const result = await this.commit([{ kind: 'insert', record: { ...record, slot }, sealed, raiseFloor: true }])
+    if (result.ok) this.#tell(2, record, 'none')
+    else await this.#vault.destroy(slot)
+    return result.ok
+  }
+
+  /** Remembers that the peer dropped a block which has not reached us yet. */
+  async insertDropped(record: BlockRecord): Promise<void> {
+    await this.commit([
+      { kind: 'insert', record: { ...record, state: 'dropped', slot: -1 }, sealed: undefined, raiseFloor: false },
+    ])
+  }
+
+  /** Moves a block by a row of the table; false where the store has it in another state by now. */
+  async move(
+    row: RowNumber,
+    block: BlockRecord,
+    { patch, also = [], reason }: { patch?: BlockPatch; also?: readonly Change[]; reason?: string } = {},
+  ): Promise<boolean> {
+    const { from, to } = tableRow(row)
+    const change: Change = {
+      kind: 'move',
+      number: block.number,
+      grant: block.grant,
+      from: from.filter((state): state is BlockState => state !== 'none'),
+      to: to as BlockState,
+      ...(patch === undefined ? {} : { patch }),
+    }
+    const result = await this.commit([change, ...also])
+    if (!result.ok) return false
+    this.#tell(row, block, block.state, reason)
+    const now = this.#blocks.get(block.number)
+    if (now !== undefined && (now.state === 'drained' || now.state === 'dropped')) await this.#bury(now)
+    return true
+  }
+
+  /** Rows 20 and 21: ownership changes under a higher grant number, if nothing of the block was ever used. */
+  async give(
+    block: BlockRecord,
+    { row, grant, ownerSiteId }: { row: 20 | 21; grant: number; ownerSiteId: string },
+  ): Promise<boolean> {
+    const state = tableRow(row).to as BlockState
+    const result = await this.commit([{ kind: 'grant', number: block.number, grant, ownerSiteId, state }])
+    if (result.ok) this.#tell(row, block, block.state)
+    return result.ok
+  }
+
+  /** Forgets a dead block: nobody will ask for it again. */
+  async remove(number: bigint): Promise<void> {
+    await this.commit([{ kind: 'remove', number }])
+  }
+
+  /** The material of a live block; the caller owns it. */
+  open({ number }: BlockRecord): Promise<SecretKey> {
+    return this.#alone(number, () => this.#vault.open(this.#live(number)))
+  }
+
+  /**
+   * Writes a live block anew without the cells of `ranges`, under a new key, and destroys the old one: what was delivered
+   * is then gone from the disk although the block lives on. False where the block changed hands meanwhile.
+   */
+  reseal({ number }: BlockRecord, ranges: readonly { from: number; to: number }[]): Promise<boolean> {
+    return this.#alone(number, () => this.#reseal(this.#live(number), ranges))
+  }
+
+  async #reseal(block: BlockRecord, ranges: readonly { from: number; to: number }[]): Promise<boolean> {
+    const material = await this.#vault.open(block)
+    try {
+      for (const { from, to } of ranges) wipeCells(material, from, to - from)
+      const { slot, sealed } = await this.#vault.seal(block, material)
+      const { number, slot: fromSlot } = block
+      const result = await this.commit([{ kind: 'reseal', number, fromSlot, slot, sealed }])
+      await this.#vault.destroy(result.ok ? fromSlot : slot)
+      return result.ok
+    } finally {
+      material.wipe()
+    }
+  }
+
+  /**
+   * Row 27: everything of this pool goes, and it begins anew under `poolEpoch`. A new root replaces the old one; without
+   * one the old root stays. The floor keeps every number that either side ever saw from coming again.
+   */
+  async reset(fields: {
+    poolEpoch: number
+    floor: bigint
+    peerCommits: number
+    root: SecretKey | undefined
+  }): Promise<void> {
+    const dead = [...this.#blocks.values()]
+    const oldRootSlot = this.#pool.rootSlot
+    const rootSlot = fields.root === undefined ? oldRootSlot : await this.#vault.putRoot(fields.root)
+    const { poolEpoch, floor } = fields
+    this.#heardCommits = fields.peerCommits
+    const result = await this.#store.commit(this.pair.name, [
+      ...dead.map((block): Change => ({ kind: 'remove', number: block.number })),
+      {
+        kind: 'pool',
+        poolEpoch: this.#pool.poolEpoch,
+        patch: { poolEpoch, floor, rootSlot, peerCommits: fields.peerCommits, rolledBack: false },
+      },
+    ])
+    if (!result.ok) throw new StoreError(`Pool ${this.pair.name} cannot be reset: ${result.refusal}`)
+    this.#take(result)
+    for (const block of dead) {
+      await this.#vault.destroy(block.slot)
+      this.#tell(27, block, block.state, 'reset')
+      for (const listener of this.#deathListeners) listener(block.number)
+    }
+    if (fields.root !== undefined) {
+      if (oldRootSlot >= 0) await this.#vault.destroy(oldRootSlot)
+      this.#secret?.wipe()
+      this.#secret = new PairSecret(fields.root, this.pair, { sealEpoch: this.#pool.sealEpoch })
+    }
+  }
+
+  wipe(): void {
+    this.#secret?.wipe()
+  }
+
+  /** Destroys the key of a drained or dropped block. A drained one is forgotten; a dropped one waits for the peer. */
+  async #bury(block: BlockRecord): Promise<void> {
+    await this.#vault.destroy(block.slot)
+    for (const listener of this.#deathListeners) listener(block.number)
+    if (block.state === 'drained') await this.remove(block.number)
+    else if (block.slot >= 0) {
+      const { number, grant } = block
+      await this.commit([{ kind: 'move', number, grant, from: ['dropped'], to: 'dropped', patch: { slot: -1 } }])
+    }
+  }
+
+  #live(number: bigint): BlockRecord {
+    const block = this.#blocks.get(number)
+    if (block === undefined || block.slot < 0) throw new StoreError(`Block ${number} is gone`)
+    return block
+  }
+
+  /** One at a time a block: its sealed bytes and its slot are read, or replaced, together. */
+  #alone<T>(number: bigint, run: () => Promise<T>): Promise<T> {
+    const turn = (this.#turns.get(number) ?? Promise.resolve()).then(run, run)
+    const settled = turn.then(
+      () => {},
+      () => {},
+    )
+    this.#turns.set(number, settled)
+    void settled.then(() => {
+      if (this.#turns.get(number) === settled) this.#turns.delete(number)
+    })
+    return turn
+  }
+
+  #take(result: Extract<CommitResult, { ok: true }>): void {
+    if (result.pool.commits > this.#pool.commits) this.#pool = result.pool
+    for (const [number, block] of result.blocks) {
+      if (block === undefined) this.#blocks.delete(number)
+      else if (block.version >= (this.#blocks.get(number)?.version ?? 0)) this.#blocks.set(number, block)
+    }
+  }
+
+  #tell(row: RowNumber, block: BlockRecord, from: string, reason?: string): void {
+    this.telemetry.emit({
+      type: 'block',
+      peerSiteId: this.remoteSiteId,
+      block: String(block.number),
+      from,
+      to: tableRow(row).to,
+      row,
+      ...(reason === undefined ? {} : { reason }),
+    })
+  }
+}

@@ -1,0 +1,312 @@
+import { timingSafeEqual } from 'node:crypto'
+import type { BlockRecord } from '../../interface/pool-store.ts'
+import type { QnlBlock } from '../../interface/qnl.ts'
+import { type BlockTags, blockTags, macCellsOf } from '../../key/block-tag.ts'
+import { PAYLOAD_CELLS } from '../../key/cells.ts'
+import type { SecretKey } from '../../key/secret-key.ts'
+import { newBlockRecord } from '../store/block-record.ts'
+import type { BlockLedger } from './block-ledger.ts'
+import type { MessageHandlers } from './peer-session.ts'
+import type { MessageFields, PeerMessage } from './peer-wire.ts'
+
+const TAG_BYTES = 16
+/** Tags of blocks that our QNL has not delivered yet; the owner repeats a tag that was let go. */
+const MAX_EARLY_TAGS = 256
+const TRUST_CLASSES = ['direct', 'split', 'relayed'] as const
+
+export interface BlockVerifierOptions {
+  readonly ledger: BlockLedger
+  readonly send: (message: PeerMessage) => void
+  /** A block that isn't verified after this long goes, in milliseconds. */
+  readonly verifyTimeoutMs: number
+  /** Milliseconds on a clock that never steps. */
+  readonly monotonicMs: () => number
+  /** Called when a block can be issued from. */
+  readonly onActive: () => void
+}
+
+/**
+ * Takes blocks in and makes sure that both sites hold the same bytes before a key of them is given out (rows 2 to 8 and
+ * 29): the owner sends its one-time tag, the retriever compares and becomes ready, then answers with its own, and only
+ * then does the owner issue.
+ */
+export class BlockVerifier {
+  readonly #options: BlockVerifierOptions
+  /** Material of received blocks, so that verifying does not read it back from the store. */
+  readonly #pending = new Map<bigint, SecretKey>()
+  readonly #earlyTags = new Map<bigint, MessageFields<'tag'>>()
+  readonly #receivedAtMs = new Map<bigint, number>()
+  #mismatches = 0
+
+  constructor(options: BlockVerifierOptions) {
+    this.#options = options
+    options.ledger.onDeath(number => this.#forget(number))
+  }
+
+  /** Blocks whose two copies differed since this process began. */
+  get mismatches(): number {
+    return this.#mismatches
+  }
+
+  readonly handlers: MessageHandlers = {
+    tag: message => this.#onTag(message),
+    ready: message => this.#onReady(message),
+    drop: message => this.#onDrop(message),
+    dropOk: message => this.#onDropOk(message),
+  }
+
+  /** Row 2: takes over a block from the QNL, its secret included. */
+  async receive(qnlBlock: QnlBlock): Promise<void> {
+    const { ledger } = this.#options
+    const { number, secret, trustClass, relays } = qnlBlock
+    const ownerSiteId = ledger.pair.siteIds[Number(number % 2n)]!
+    const record = newBlockRecord({ number, ownerSiteId, trustClass, relays, slot: -1 })
+    this.#pending.set(number, secret)
+    if (!(await ledger.insert(record, secret))) {
+      this.#forget(number)
+      await this.#passOver(number)
+      return
+    }
+    this.#receivedAtMs.set(number, this.#options.monotonicMs())
+    const block = ledger.block(number)!
+    if (ledger.owns(block)) await this.#sendTag(block)
+    const early = this.#earlyTags.get(number)
+    if (early !== undefined) {
+      this.#earlyTags.delete(number)
+      await this.#onTag(early)
+    }
+  }
+
+  /** Says again what may have been lost with the last session. */
+  async resume(): Promise<void> {
+    const { ledger, send, monotonicMs } = this.#options
+    for (const block of [...ledger.blocks()]) {
+      if (block.state === 'dropped')
+        send({ name: 'drop', block: block.number, grant: block.grant, reason: 'dropped before' })
+      if (block.state !== 'received') continue
+      this.#receivedAtMs.set(block.number, monotonicMs())
+      if (ledger.owns(block)) await this.#sendTag(block)
+    }
+  }
+
+  /** Row 7, while a session is open. */
+  async sweep(): Promise<void> {
+    const { ledger, monotonicMs, verifyTimeoutMs } = this.#options
+    for (const [number, sinceMs] of [...this.#receivedAtMs]) {
+      const block = ledger.block(number)
+      if (block?.state !== 'received') this.#receivedAtMs.delete(number)
+      else if (monotonicMs() - sinceMs > verifyTimeoutMs) await this.drop(7, block, 'not verified in time')
+    }
+  }
+
+  /** Drops a block durably, then tells the peer. */
+  async drop(row: 5 | 7 | 29, block: BlockRecord, reason: string): Promise<void> {
+    const { ledger, send } = this.#options
+    if (await ledger.move(row, block, { reason }))
+      send({ name: 'drop', block: block.number, grant: block.grant, reason })
+  }
+
+  wipe(): void {
+    for (const secret of this.#pending.values()) secret.wipe()
+    this.#pending.clear()
+  }
+
+  async #sendTag(block: BlockRecord): Promise<void> {
+    const { ledger, send } = this.#options
+    const tagged = block.tags.length > 0 ? block : await this.#tagOwnBlock(block)
+    if (tagged === undefined || ledger.secret === undefined) return
+    send({
+      name: 'tag',
+      block: tagged.number,
+      grant: tagged.grant,
+      trustClass: TRUST_CLASSES.indexOf(tagged.trustClass),
+      relays: tagged.relays,
+      owner: tagged.ownerSiteId,
+      macBlock: tagged.macBlock,
+      epoch: ledger.pool.sealEpoch,
+      tag: tagged.tags.subarray(0, TAG_BYTES),
+    })
+  }
+
+  /** Computes the tags once, with cells of an earlier block spent durably before they are used. */
+  async #tagOwnBlock(block: BlockRecord): Promise<BlockRecord | undefined> {
+    const { ledger } = this.#options
+    if (ledger.secret === undefined) return undefined
+    const source = this.#macSource(block)
+    const tags = await this.#computeTags(block, source)
+    const { number, grant } = block
+    const patch = { tags: Buffer.concat([tags.owner, tags.retriever]), macBlock: source?.number ?? 0n }
+    const result = await ledger.commit([
+      ...(source === undefined ? [] : [{ kind: 'spend-mac' as const, number: source.number }]),
+      { kind: 'move', number, grant, from: ['received'], to: 'received', patch },
+    ])
+    return result.ok ? ledger.block(number) : undefined
+  }
+
+  /**
+   * An own active block of the same class that is not fully leased: the peer surely still has it. None for relayed
+   * blocks, whose cells every relay knows.
+   */
+  #macSource(block: BlockRecord): BlockRecord | undefined {
+    const { ledger } = this.#options
+    if (block.trustClass === 'relayed') return undefined
+    for (const source of ledger.blocks()) {
+      const fits = source.state === 'active' && !source.macSpent && source.trustClass === block.trustClass
+      if (fits && ledger.owns(source) && source.lease < PAYLOAD_CELLS) return source
+    }
+    return undefined
+  }
+
+  async #computeTags(block: BlockRecord, source: BlockRecord | undefined): Promise<BlockTags> {
+    const { ledger } = this.#options
+    const macCells = source === undefined ? undefined : await this.#macCells(source)
+    const held = this.#pending.get(block.number)
+    const material = held ?? (await ledger.open(block))
+    try {
+      const { number, trustClass, relays, ownerSiteId } = block
+      const { poolId, pool, secret } = ledger
+      return blockTags(
+        secret!.root,
+        macCells,
+        { poolId, number, trustClass, relays, ownerSiteId, epoch: pool.sealEpoch },
+        material,
+      )
+    } finally {
+      macCells?.wipe()
+      if (held === undefined) material.wipe()
+    }
+  }
+
+  async #macCells(source: BlockRecord): Promise<SecretKey> {
+    const material = await this.#options.ledger.open(source)
+    try {
+      return macCellsOf(material)
+    } finally {
+      material.wipe()
+    }
+  }
+
+  async #onTag(message: MessageFields<'tag'>): Promise<void> {
+    const { ledger, send } = this.#options
+    const block = ledger.block(message.block)
+    if (block === undefined) {
+      if (message.block > ledger.pool.floor) this.#holdEarlyTag(message)
+      // Every number at or below the floor that has no row is gone for good here.
+      else send({ name: 'drop', block: message.block, grant: message.grant, reason: 'not held' })
+      return
+    }
+    if (ledger.owns(block)) return
+    if (block.state === 'dropped') {
+      send({ name: 'drop', block: block.number, grant: block.grant, reason: 'dropped before' })
+    } else if (block.state === 'ready') {
+      // Row 4: a repeated tag gets the repeated answer; a different one gets none, and may not make us drop alone.
+      if (equalTags(message.tag, block.tags.subarray(0, TAG_BYTES))) this.#sendReady(block)
+    } else if (block.state === 'received') {
+      await this.#compareTag(block, message)
+    }
+  }
+
+  async #compareTag(block: BlockRecord, message: MessageFields<'tag'>): Promise<void> {
+    const { ledger } = this.#options
+    const source = message.macBlock === 0n ? undefined : ledger.block(message.macBlock)
+    if (message.macBlock !== 0n && (source === undefined || source.state !== 'ready' || source.macSpent)) {
+      await this.drop(5, block, 'the block named to authenticate it is not to be had')
+      return
+    }
+    const tags = await this.#computeTags(block, source)
+    if (!equalTags(message.tag, tags.owner)) {
+      await this.#mismatch(block)
+      return
+    }
+    const patch = { tags: Buffer.concat([tags.owner, tags.retriever]), macBlock: message.macBlock }
+    const also = source === undefined ? [] : [{ kind: 'spend-mac' as const, number: source.number }]
+    if (!(await ledger.move(3, block, { patch, also }))) return
+    this.#forget(block.number)
+    this.#sendReady(ledger.block(block.number)!)
+  }
+
+  #sendReady(block: BlockRecord): void {
+    this.#options.send({ name: 'ready', block: block.number, grant: block.grant, tag: block.tags.subarray(TAG_BYTES) })
+  }
+
+  async #onReady(message: MessageFields<'ready'>): Promise<void> {
+    const { ledger } = this.#options
+    const block = ledger.block(message.block)
+    if (block === undefined || block.state !== 'received' || !ledger.owns(block) || block.tags.length === 0) return
+    if (!equalTags(message.tag, block.tags.subarray(TAG_BYTES))) {
+      await this.#mismatch(block)
+      return
+    }
+    await ledger.move(6, block)
+    this.#forget(block.number)
+    this.#options.onActive()
+  }
+
+  /** Row 5: the two sites hold different bytes under one number, or somebody altered a tag. */
+  async #mismatch(block: BlockRecord): Promise<void> {
+    const { ledger } = this.#options
+    this.#mismatches++
+    ledger.telemetry.emit({
+      type: 'alarm',
+      id: `block-mismatch:${ledger.pair.name}`,
+      severity: 'major',
+      state: 'raised',
+      text: `Block ${block.number} differs between ${ledger.pair.siteIds.join(' and ')}; it was erased at both`,
+    })
+    await this.drop(5, block, 'tags differ')
+  }
+
+  async #onDrop({ block: number, grant }: MessageFields<'drop'>): Promise<void> {
+    const { ledger, send } = this.#options
+    const block = ledger.block(number)
+    this.#earlyTags.delete(number)
+    if (block === undefined) {
+      if (number > ledger.pool.floor) {
+        await ledger.insertDropped(
+          newBlockRecord({
+            number,
+            grant,
+            ownerSiteId: ledger.remoteSiteId,
+            trustClass: 'direct',
+            relays: [],
+            slot: -1,
+          }),
+        )
+      }
+    } else if (block.state !== 'dropped' && block.state !== 'drained') {
+      await ledger.move(ledger.owns(block) ? 29 : 8, block, { reason: 'the peer dropped it' })
+    }
+    // The peer's own record stands durably: ours may go as soon as the number can't come again.
+    if (number <= ledger.pool.floor && ledger.block(number)?.state === 'dropped') await ledger.remove(number)
+    send({ name: 'dropOk', block: number })
+  }
+
+  async #onDropOk({ block: number }: MessageFields<'dropOk'>): Promise<void> {
+    const { ledger } = this.#options
+    if (ledger.block(number)?.state === 'dropped' && number <= ledger.pool.floor) await ledger.remove(number)
+  }
+
+  /** A number that was dropped before it came: the floor rises past it, and its row may go. */
+  async #passOver(number: bigint): Promise<void> {
+    const { ledger } = this.#options
+    const { floor, poolEpoch } = ledger.pool
+    if (number > floor) await ledger.commit([{ kind: 'pool', poolEpoch, patch: { floor: number } }])
+    if (ledger.block(number)?.state === 'dropped') await ledger.remove(number)
+  }
+
+  #holdEarlyTag(message: MessageFields<'tag'>): void {
+    const [oldest] = this.#earlyTags.keys()
+    if (this.#earlyTags.size >= MAX_EARLY_TAGS && oldest !== undefined) this.#earlyTags.delete(oldest)
+    this.#earlyTags.set(message.block, message)
+  }
+
+  #forget(number: bigint): void {
+    this.#pending.get(number)?.wipe()
+    this.#pending.delete(number)
+    this.#receivedAtMs.delete(number)
+  }
+}
+
+function equalTags(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && timingSafeEqual(a, b)
+}

@@ -1,0 +1,72 @@
+import { QkdError } from '../../errors.ts'
+import type { Logger } from '../../interface/logger.ts'
+import type { Qnl } from '../../interface/qnl.ts'
+import { delay } from '../../util/deadline.ts'
+import type { BlockVerifier } from './block-verifier.ts'
+
+const RETRY_MS = 1000
+const LOOK_MS = 50
+
+export interface FillerOptions {
+  readonly qnl: Qnl
+  readonly remoteSiteId: string
+  readonly verifier: BlockVerifier
+  /** True while the pool wants blocks and can verify them. */
+  readonly wants: () => boolean
+  /** No block at or below it is of use. */
+  readonly floor: () => bigint
+  readonly demand: { readonly rateBps: number; readonly weight: number }
+  readonly logger: Logger
+}
+
+/** Draws blocks from the QNL into the pool for as long as there is room; data flows one way from here on. */
+export class Filler {
+  readonly #options: FillerOptions
+  readonly #abort = new AbortController()
+  #running: Promise<void> = Promise.resolve()
+  #demandIsSet = false
+
+  constructor(options: FillerOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    this.#running = this.#run(this.#abort.signal)
+  }
+
+  async close(): Promise<void> {
+    this.#abort.abort()
+    await this.#running
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { remoteSiteId, logger } = this.#options
+    while (!signal.aborted) {
+      try {
+        await this.#setDemand(signal)
+        await this.#next(signal)
+      } catch (error) {
+        if (signal.aborted) return
+        if (error instanceof QkdError && error.code === 'ERR_QKD_CLOSED') return
+        logger.warn({ remoteSiteId, err: (error as Error).message }, 'The QNL gave no block')
+        await delay(RETRY_MS, { signal }).catch(() => {})
+      }
+    }
+  }
+
+  async #setDemand(signal: AbortSignal): Promise<void> {
+    const { qnl, remoteSiteId, demand } = this.#options
+    if (this.#demandIsSet) return
+    await qnl.setDemand(remoteSiteId, { ...demand, kind: 'continuous', mode: 'multipath' }, { signal })
+    this.#demandIsSet = true
+  }
+
+  async #next(signal: AbortSignal): Promise<void> {
+    const { qnl, remoteSiteId, verifier, wants, floor } = this.#options
+    if (!wants()) {
+      await delay(LOOK_MS, { signal })
+      return
+    }
+    await verifier.receive(await qnl.nextBlock(remoteSiteId, { signal, after: floor() }))
+  }
+}

@@ -1,0 +1,105 @@
+import type { BlockRecord } from '../../interface/pool-store.ts'
+import { PAYLOAD_CELLS } from '../../key/cells.ts'
+import type { BlockLedger } from './block-ledger.ts'
+import type { MessageHandlers } from './peer-session.ts'
+import type { MessageFields, PeerMessage } from './peer-wire.ts'
+
+/** Each side keeps at least this share of the blocks that can be issued from. */
+const KEPT_SHARE = 0.25
+
+export interface LaneBalanceOptions {
+  readonly ledger: BlockLedger
+  readonly send: (message: PeerMessage) => void
+  readonly onChange: () => void
+}
+
+/**
+ * Moves whole unused blocks to the side whose hosts ask more (rows 20 to 22). The giver releases durably before it
+ * says so, repeats itself until acknowledged, and never takes back; the new owner checks that nothing of the block was
+ * ever leased or given.
+ */
+export class LaneBalance {
+  readonly #options: LaneBalanceOptions
+
+  constructor(options: LaneBalanceOptions) {
+    this.#options = options
+  }
+
+  readonly handlers: MessageHandlers = {
+    grantAsk: message => this.#onGrantAsk(message),
+    grant: message => this.#onGrant(message),
+    grantOk: () => {},
+    grantNo: message => this.#onGrantNo(message),
+  }
+
+  /** Blocks with cells left to lease, by side. */
+  stock(): { own: number; peers: number } {
+    let [own, peers] = [0, 0]
+    for (const block of this.#options.ledger.blocks()) {
+      if (block.state === 'active' && block.lease < PAYLOAD_CELLS) own++
+      else if (block.state === 'ready' && block.horizon < PAYLOAD_CELLS) peers++
+    }
+    return { own, peers }
+  }
+
+  /** Asks for blocks where this side is short of them and the other is not. */
+  ask(): void {
+    const { own, peers } = this.stock()
+    if (own >= Math.max(2, (own + peers) * KEPT_SHARE) || peers < 2) return
+    this.#options.send({ name: 'grantAsk', blocks: Math.ceil((peers - own) / 2) })
+  }
+
+  /** Repeats the grants that may have been lost: of blocks given away, and not used by their new owner so far. */
+  resume(): void {
+    const { ledger, send } = this.#options
+    for (const block of ledger.blocks()) {
+      if (block.grant > 0 && block.state === 'ready' && !ledger.owns(block) && block.horizon === 0) {
+        send({ name: 'grant', block: block.number, grant: block.grant })
+      }
+    }
+  }
+
+  async #onGrantAsk({ blocks }: MessageFields<'grantAsk'>): Promise<void> {
+    const { ledger, send } = this.#options
+    const { own, peers } = this.stock()
+    const surplus = own - Math.max(1, Math.ceil((own + peers) * KEPT_SHARE))
+    const unused = [...ledger.blocks()].filter(
+      block => block.state === 'active' && ledger.owns(block) && block.lease === 0,
+    )
+    for (const block of unused.slice(0, Math.max(0, Math.min(blocks, surplus)))) {
+      const grant = block.grant + 1
+      const { number } = block
+      if (await ledger.give(block, { row: 20, grant, ownerSiteId: ledger.remoteSiteId }))
+        send({ name: 'grant', block: number, grant })
+    }
+  }
+
+  async #onGrant({ block: number, grant }: MessageFields<'grant'>): Promise<void> {
+    const { ledger, send, onChange } = this.#options
+    const block = ledger.block(number)
+    const fresh = block?.state === 'ready' && !ledger.owns(block) && block.grant < grant
+    const taken = fresh && (await ledger.give(block, { row: 21, grant, ownerSiteId: ledger.localSiteId }))
+    // Row 22: the same grant again is acknowledged again.
+    if (taken || isHolderOf(block, grant, ledger)) send({ name: 'grantOk', block: number, grant })
+    else send({ name: 'grantNo', block: number, grant: block?.grant ?? 0 })
+    if (taken) onChange()
+  }
+
+  #onGrantNo({ block, grant }: MessageFields<'grantNo'>): void {
+    const { ledger } = this.#options
+    const held = ledger.block(block)
+    // A block that its new owner has used up and erased is answered like one it never had.
+    if (held === undefined || held.horizon > 0) return
+    ledger.telemetry.emit({
+      type: 'alarm',
+      id: `grant-refused:${ledger.pair.name}`,
+      severity: 'minor',
+      state: 'raised',
+      text: `${ledger.remoteSiteId} refused block ${block}, which it holds under grant ${grant}`,
+    })
+  }
+}
+
+function isHolderOf(block: BlockRecord | undefined, grant: number, ledger: BlockLedger): boolean {
+  return block !== undefined && ledger.owns(block) && block.grant === grant
+}

@@ -1,0 +1,140 @@
+import { cellsFor, copyCells, readCells, wipeCells } from '../../key/cells.ts'
+import type { SecretKey } from '../../key/secret-key.ts'
+
+/** A place in the pool: what a selection names, before the size. */
+export interface CellRange {
+  readonly block: bigint
+  readonly offset: number
+  readonly cells: number
+}
+
+interface OpenBlock {
+  material: SecretKey
+  /** Ranges under acknowledged lease that are not given out yet, ascending. */
+  ranges: LeasedRange[]
+}
+
+interface LeasedRange {
+  next: number
+  to: number
+  /** No cell of it leaves at or after this moment, on the monotonic clock. */
+  deadlineMs: number
+}
+
+/**
+ * The cells that may be given out at once: under lease, acknowledged, with their bytes at hand. In memory only: what
+ * stands here when the process ends is burned.
+ */
+export class LeaseBook {
+  readonly #blocks = new Map<bigint, OpenBlock>()
+  #cells = 0
+
+  /** Cells that can be taken, if they fit. */
+  get cells(): number {
+    return this.#cells
+  }
+
+  has(block: bigint): boolean {
+    return this.#blocks.has(block)
+  }
+
+  /** Adds an acknowledged lease. The book takes `material` over, in place of what it had of the block. */
+  add(block: bigint, from: number, to: number, deadlineMs: number, material: SecretKey): void {
+    const open = this.#blocks.get(block)
+    this.#cells += to - from
+    if (open === undefined) {
+      this.#blocks.set(block, { material, ranges: [{ next: from, to, deadlineMs }] })
+      return
+    }
+    // The store may have shredded the cells that stand in the book by now, and the book those that it gave out.
+    for (const { next, to: end } of open.ranges) copyCells(open.material, material, next, end)
+    open.material.wipe()
+    open.material = material
+    const last = open.ranges.at(-1)
+    // Joined ranges serve larger keys; the earlier deadline holds for both until it is renewed.
+    if (last?.to === from) last.to = to
+    else open.ranges.push({ next: from, to, deadlineMs })
+  }
+
+  /** Takes `cells` contiguous cells, or undefined. */
+  take(cells: number, nowMs: number): CellRange | undefined {
+    for (const [block, { ranges }] of this.#blocks) {
+      for (const range of ranges) {
+        if (range.to - range.next < cells || range.deadlineMs <= nowMs) continue
+        const offset = range.next
+        range.next += cells
+        this.#cells -= cells
+        return { block, offset, cells }
+      }
+    }
+    return undefined
+  }
+
+  /** Gives back what was taken last and never shown to anybody; false where it can't be, and is burned. */
+  giveBack({ block, offset, cells }: CellRange): boolean {
+    const range = this.#blocks.get(block)?.ranges.find(({ next }) => next === offset + cells)
+    if (range === undefined) return false
+    range.next = offset
+    this.#cells += cells
+    return true
+  }
+
+  /** The key at a taken place: a copy, while the book's own bytes of those cells are wiped. */
+  keyAt({ block, offset }: CellRange, sizeBytes: number): SecretKey {
+    const { material } = this.#blocks.get(block)!
+    const secret = readCells(material, offset, sizeBytes)
+    wipeCells(material, offset, cellsFor(sizeBytes))
+    return secret
+  }
+
+  /** Unused rests whose deadline lies before `beforeMs`. */
+  expiring(beforeMs: number): { block: bigint; from: number; to: number }[] {
+    const found: { block: bigint; from: number; to: number }[] = []
+    for (const [block, { ranges }] of this.#blocks) {
+      for (const { next, to, deadlineMs } of ranges) {
+        if (deadlineMs < beforeMs && next < to) found.push({ block, from: next, to })
+      }
+    }
+    return found
+  }
+
+  /** A renewal was acknowledged: what is left of the range below `to` lives until `deadlineMs`. */
+  renew(block: bigint, to: number, deadlineMs: number): void {
+    for (const range of this.#blocks.get(block)?.ranges ?? []) if (range.to === to) range.deadlineMs = deadlineMs
+  }
+
+  /** Strikes ranges that are used up or past their deadline; blocks without any are closed and wiped. */
+  sweep(nowMs: number): { burnedCells: number; closed: bigint[] } {
+    let burnedCells = 0
+    const closed: bigint[] = []
+    for (const [block, open] of this.#blocks) {
+      open.ranges = open.ranges.filter(range => {
+        if (range.next >= range.to) return false
+        if (range.deadlineMs > nowMs) return true
+        burnedCells += range.to - range.next
+        return false
+      })
+      if (open.ranges.length > 0) continue
+      open.material.wipe()
+      this.#blocks.delete(block)
+      closed.push(block)
+    }
+    this.#cells -= burnedCells
+    return { burnedCells, closed }
+  }
+
+  /** Forgets a block whose key material was destroyed; gives the cells that went with it. */
+  strike(block: bigint): number {
+    const open = this.#blocks.get(block)
+    if (open === undefined) return 0
+    const cells = open.ranges.reduce((sum, { next, to }) => sum + to - next, 0)
+    open.material.wipe()
+    this.#blocks.delete(block)
+    this.#cells -= cells
+    return cells
+  }
+
+  wipe(): void {
+    for (const block of [...this.#blocks.keys()]) this.strike(block)
+  }
+}

@@ -1,0 +1,83 @@
+import { timingSafeEqual } from 'node:crypto'
+import { hmacKey, hmacTag } from '../../key/hkdf.ts'
+import { joinSecrets } from '../../key/join.ts'
+import { deriveSealKeys, type SealKeys } from '../../key/key-id.ts'
+import { lp, u64 } from '../../key/lp.ts'
+import type { SecretKey } from '../../key/secret-key.ts'
+
+/** The two sites of a pool in the order in which both write them. */
+export interface PairIdentity {
+  /** What a pool is called in the store and on the wire. */
+  readonly name: string
+  /** The same as bytes for key derivation: both site IDs, sorted, length-prefixed. */
+  readonly bytes: Buffer
+  readonly siteIds: readonly [string, string]
+}
+
+export function pairIdentity(a: string, b: string): PairIdentity {
+  const siteIds = (a < b ? [a, b] : [b, a]) as [string, string]
+  return { name: siteIds.join('|'), bytes: lp(...siteIds), siteIds }
+}
+
+/**
+ * The secret that two KMSs share, from which the sealing keys and the block tags come; never derived from pool blocks
+ * (relays know those) nor from configuration. Root 0 is made of 32 fresh bytes of each side, exchanged over mutual TLS.
+ */
+export class PairSecret {
+  readonly root: SecretKey
+  readonly #pair: PairIdentity
+  readonly #sealEpoch: number
+  readonly #sealRoot: SecretKey
+  readonly #sealKeys = new Map<string, SealKeys>()
+
+  constructor(root: SecretKey, pair: PairIdentity, { sealEpoch }: { sealEpoch: number }) {
+    this.root = root
+    this.#pair = pair
+    this.#sealEpoch = sealEpoch
+    this.#sealRoot = hmacKey('sha256', root, lp('qkdkit/1 seal root', pair.bytes, u64(sealEpoch)))
+  }
+
+  /** Root 0 from both halves, which stay the caller's; the first is the one of the site that sorts first. */
+  static combine(halves: readonly [SecretKey, SecretKey], pair: PairIdentity, poolEpoch: number): SecretKey {
+    const joined = joinSecrets(halves)
+    try {
+      return hmacKey('sha512', joined, lp('qkdkit/1 root 0', pair.bytes, u64(poolEpoch)))
+    } finally {
+      joined.wipe()
+    }
+  }
+
+  /** Sealing keys for the keys that a site issues. */
+  sealKeys(issuerSiteId: string): SealKeys {
+    let keys = this.#sealKeys.get(issuerSiteId)
+    if (keys === undefined) {
+      keys = deriveSealKeys(this.#sealRoot, { poolId: this.#pair.bytes, issuerSiteId, epoch: this.#sealEpoch })
+      this.#sealKeys.set(issuerSiteId, keys)
+    }
+    return keys
+  }
+
+  /** 16 bytes that tell two sites whether they hold the same root. */
+  check(): Buffer {
+    return hmacTag('sha256', this.root, lp('qkdkit/1 root check', this.#pair.bytes)).subarray(0, 16)
+  }
+
+  /** Proof that `siteId` holds the root, for this pair of process starts. */
+  confirmation(siteId: string, startNonces: readonly [Uint8Array, Uint8Array]): Buffer {
+    return hmacTag('sha256', this.root, lp('qkdkit/1 root confirm', this.#pair.bytes, siteId, ...startNonces))
+  }
+
+  confirms(mac: Uint8Array, siteId: string, startNonces: readonly [Uint8Array, Uint8Array]): boolean {
+    return timingSafeEqual(mac, this.confirmation(siteId, startNonces))
+  }
+
+  wipe(): void {
+    for (const keys of this.#sealKeys.values()) {
+      keys.mac.wipe()
+      keys.enc.wipe()
+    }
+    this.#sealKeys.clear()
+    this.#sealRoot.wipe()
+    this.root.wipe()
+  }
+}

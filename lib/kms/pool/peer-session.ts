@@ -1,0 +1,209 @@
+import { ClosedError, ProtocolError } from '../../errors.ts'
+import type { Logger } from '../../interface/logger.ts'
+import type { MessageChannel } from '../../interface/message-channel.ts'
+import { SecretKey } from '../../key/secret-key.ts'
+import type { BlockLedger } from './block-ledger.ts'
+import { PairSecret } from './pair-secret.ts'
+import {
+  decodeMessage,
+  encodeMessage,
+  type MessageFields,
+  type MessageName,
+  type PeerMessage,
+  WIRE_VERSION,
+} from './peer-wire.ts'
+import { agree, type Hello, isRolledBack } from './session-agreement.ts'
+
+/** Messages that wait for the channel; more means that the peer reads no more. */
+const MAX_QUEUED = 4096
+const MARK_INTERVAL_MS = 1000
+const HANDSHAKE_TIMEOUT_MS = 10_000
+
+/** What to do with each message once the session is open. */
+export type MessageHandlers = {
+  readonly [N in MessageName]?: (message: Readonly<MessageFields<N>>) => void | Promise<void>
+}
+
+export interface PeerSessionOptions {
+  readonly channel: MessageChannel
+  readonly ledger: BlockLedger
+  /** 16 bytes drawn at the start of this process. */
+  readonly startNonce: Uint8Array
+  readonly lifetimeMs: number
+  readonly handlers: MessageHandlers
+  readonly logger: Logger
+}
+
+/**
+ * One connection to the peer's KMS: hellos, the pair secret, then numbered messages handled one after the other, in
+ * order. Ends when the channel does or the peer breaks the protocol; a new session begins from hellos again.
+ */
+export class PeerSession {
+  readonly #options: PeerSessionOptions
+  #sent = 0
+  #received = 0
+  #queued = 0
+  #sending: Promise<void> = Promise.resolve()
+  #open = false
+  #closed = false
+
+  constructor(options: PeerSessionOptions) {
+    this.#options = options
+  }
+
+  get isOpen(): boolean {
+    return this.#open && !this.#closed
+  }
+
+  /**
+   * Runs the session to its end; resolves when the peer has closed. `onOpen` is called once both sides agree, with the
+   * lifetime they agreed on.
+   * @throws {ProtocolError} the peer broke the protocol; the channel is closed
+   */
+  async run(onOpen: (agreed: { lifetimeMs: number }) => void): Promise<void> {
+    const { channel } = this.#options
+    let mark: NodeJS.Timeout | undefined
+    try {
+      const { lifetimeMs } = await this.#shakeHands(AbortSignal.timeout(HANDSHAKE_TIMEOUT_MS))
+      this.#open = true
+      mark = setInterval(() => this.send({ name: 'mark' }), MARK_INTERVAL_MS)
+      mark.unref()
+      onOpen({ lifetimeMs })
+      for (;;) {
+        const message = await this.#receive()
+        if (message === undefined) return
+        await this.#dispatch(message)
+      }
+    } finally {
+      clearInterval(mark)
+      this.#closed = true
+      await channel.close()
+    }
+  }
+
+  /** Queues a message; it is lost if the channel is. */
+  send(message: PeerMessage): void {
+    if (this.#closed) return
+    if (++this.#queued > MAX_QUEUED) {
+      void this.close()
+      return
+    }
+    const bytes = encodeMessage({ sequence: ++this.#sent, commits: this.#options.ledger.pool.commits }, message)
+    this.#sending = this.#sending
+      .then(() => this.#options.channel.send(bytes))
+      .catch(() => {}) // The receiving end of the channel reports its loss.
+      .finally(() => {
+        this.#queued--
+        bytes.fill(0)
+      })
+  }
+
+  /** Sends what is queued and a last mark, then closes the channel. */
+  async close(): Promise<void> {
+    if (this.isOpen) this.send({ name: 'mark' })
+    this.#closed = true
+    await this.#sending
+    await this.#options.channel.close()
+  }
+
+  async #shakeHands(signal: AbortSignal): Promise<{ lifetimeMs: number }> {
+    const { ledger, startNonce, logger } = this.#options
+    const local = this.#hello()
+    this.send({ name: 'hello', ...local })
+    const remote = await this.#expect('hello', signal)
+    if (remote.siteId !== ledger.remoteSiteId) {
+      throw new ProtocolError(`The peer calls itself ${remote.siteId}; ${ledger.remoteSiteId} was expected`)
+    }
+    const { lifetimeMs, reset } = agree(local, remote)
+    if (reset !== undefined) {
+      if (isRolledBack(local, remote)) {
+        logger.error(
+          { peerSiteId: ledger.remoteSiteId },
+          'This store is older than what the peer has heard of it: it was restored',
+        )
+      }
+      const root = reset.newRoot ? await this.#agreeOnRoot(reset.poolEpoch, signal) : undefined
+      const blocks = [...ledger.blocks()].length
+      await ledger.reset({ poolEpoch: reset.poolEpoch, floor: reset.floor, peerCommits: remote.commits, root })
+      const { poolEpoch, reason } = reset
+      ledger.telemetry.emit({ type: 'pool-reset', peerSiteId: ledger.remoteSiteId, poolEpoch, blocks, reason })
+    }
+    await this.#confirm(order(ledger, startNonce, remote.startNonce), signal)
+    return { lifetimeMs }
+  }
+
+  #hello(): Hello {
+    const { ledger, startNonce, lifetimeMs } = this.#options
+    const { commits, floor, poolEpoch, sealEpoch } = ledger.pool
+    return {
+      version: WIRE_VERSION,
+      siteId: ledger.localSiteId,
+      poolId: ledger.pair.name,
+      startNonce,
+      commits,
+      heardCommits: ledger.heardCommits,
+      lifetimeMs,
+      floor,
+      poolEpoch,
+      sealEpoch,
+      rootCheck: ledger.secret?.check() ?? new Uint8Array(16),
+    }
+  }
+
+  /** Both sides give 32 fresh bytes; the root needs both. */
+  async #agreeOnRoot(poolEpoch: number, signal: AbortSignal): Promise<SecretKey> {
+    const { pair, localSiteId } = this.#options.ledger
+    const mine = SecretKey.random(32)
+    this.send({ name: 'contribute', half: mine })
+    const { half: theirs } = await this.#expect('contribute', signal)
+    const halves: [SecretKey, SecretKey] = localSiteId === pair.siteIds[0] ? [mine, theirs] : [theirs, mine]
+    try {
+      return PairSecret.combine(halves, pair, poolEpoch)
+    } finally {
+      mine.wipe()
+      theirs.wipe()
+    }
+  }
+
+  async #confirm(nonces: [Uint8Array, Uint8Array], signal: AbortSignal): Promise<void> {
+    const { ledger } = this.#options
+    const secret = ledger.secret
+    if (secret === undefined) throw new ProtocolError('The two sites share no pair secret')
+    this.send({ name: 'confirm', mac: secret.confirmation(ledger.localSiteId, nonces) })
+    const { mac } = await this.#expect('confirm', signal)
+    if (!secret.confirms(mac, ledger.remoteSiteId, nonces))
+      throw new ProtocolError('The peer does not hold the pair secret')
+  }
+
+  async #expect<N extends MessageName>(name: N, signal: AbortSignal): Promise<MessageFields<N>> {
+    const message = await this.#receive(signal)
+    if (message === undefined) throw new ClosedError('The peer closed the session during the hellos')
+    if (message.name !== name) throw new ProtocolError(`The peer sent ${message.name} where ${name} was due`)
+    return message as unknown as MessageFields<N>
+  }
+
+  async #receive(signal?: AbortSignal): Promise<PeerMessage | undefined> {
+    const bytes = await this.#options.channel.receive(signal === undefined ? {} : { signal })
+    if (bytes === undefined) return undefined
+    const { envelope, message } = decodeMessage(bytes)
+    bytes.fill(0)
+    if (envelope.sequence !== ++this.#received) {
+      throw new ProtocolError(`Message ${envelope.sequence} came where ${this.#received} was due`)
+    }
+    if (this.#open) this.#options.ledger.hear(envelope.commits)
+    return message
+  }
+
+  async #dispatch(message: PeerMessage): Promise<void> {
+    if (message.name === 'hello' || message.name === 'contribute' || message.name === 'confirm') {
+      throw new ProtocolError(`The peer sent ${message.name} in an open session`)
+    }
+    const handle = this.#options.handlers[message.name] as ((message: PeerMessage) => void | Promise<void>) | undefined
+    await handle?.(message)
+  }
+}
+
+/** Both start nonces in the order of the sorted sites, the same at both ends. */
+function order(ledger: BlockLedger, local: Uint8Array, remote: Uint8Array): [Uint8Array, Uint8Array] {
+  return ledger.localSiteId === ledger.pair.siteIds[0] ? [local, remote] : [remote, local]
+}

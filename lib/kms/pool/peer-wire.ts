@@ -1,0 +1,151 @@
+import { ProtocolError } from '../../errors.ts'
+import { SecretKey } from '../../key/secret-key.ts'
+import { ByteReader, ByteWriter } from '../../util/bytes.ts'
+
+/**
+ * The messages between two KMSs about one pool. Every message carries its number in the session and its sender's commit
+ * number; encoder and decoder come from the one table below.
+ */
+
+export const WIRE_VERSION = 1
+export const NONCE_BYTES = 16
+const MAX_RELAYS = 64
+const MAX_NAME_BYTES = 291
+
+/** Kinds of field: how each is written, read and bounded. */
+interface FieldKind<T> {
+  write(writer: ByteWriter, value: T): void
+  read(reader: ByteReader): T
+}
+
+const u8: FieldKind<number> = { write: (w, v) => w.u8(v), read: r => r.u8() }
+const u16: FieldKind<number> = { write: (w, v) => w.u16(v), read: r => r.u16() }
+const u32: FieldKind<number> = { write: (w, v) => w.u32(v), read: r => r.u32() }
+const count: FieldKind<number> = {
+  write: (w, v) => w.u64(BigInt(v)),
+  read: r => {
+    const value = r.u64()
+    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new ProtocolError('A count in the message is too large')
+    return Number(value)
+  },
+}
+const u64: FieldKind<bigint> = { write: (w, v) => w.u64(v), read: r => r.u64() }
+const bytes16: FieldKind<Uint8Array> = { write: (w, v) => w.raw(v), read: r => Uint8Array.from(r.raw(16)) }
+const bytes32: FieldKind<Uint8Array> = { write: (w, v) => w.raw(v), read: r => Uint8Array.from(r.raw(32)) }
+const name: FieldKind<string> = {
+  write: (w, v) => w.field(v),
+  read: r => {
+    const field = r.field()
+    if (field.byteLength > MAX_NAME_BYTES)
+      throw new ProtocolError(`A name in the message is longer than ${MAX_NAME_BYTES} bytes`)
+    return field.toString('utf8')
+  },
+}
+const names: FieldKind<readonly string[]> = {
+  write: (w, v) => {
+    w.u16(v.length)
+    for (const item of v) w.field(item)
+  },
+  read: r => {
+    const length = r.u16()
+    if (length > MAX_RELAYS)
+      throw new ProtocolError(`A list in the message has ${length} entries; at most ${MAX_RELAYS} are allowed`)
+    return Array.from({ length }, () => name.read(r))
+  },
+}
+const secret32: FieldKind<SecretKey> = {
+  write: (w, v) => v.expose('kms-channel', bytes => w.raw(bytes)),
+  read: r => SecretKey.copyOf(r.raw(32)),
+}
+
+/** Every message by its name: its number on the wire, and its fields in order. */
+const MESSAGES = {
+  hello: {
+    id: 1,
+    fields: {
+      version: u16,
+      siteId: name,
+      poolId: name,
+      startNonce: bytes16,
+      commits: count,
+      heardCommits: count,
+      lifetimeMs: u32,
+      floor: u64,
+      poolEpoch: u32,
+      sealEpoch: u32,
+      rootCheck: bytes16,
+    },
+  },
+  contribute: { id: 2, fields: { half: secret32 } },
+  confirm: { id: 3, fields: { mac: bytes32 } },
+  mark: { id: 4, fields: {} },
+  tag: {
+    id: 5,
+    fields: {
+      block: u64,
+      grant: u32,
+      trustClass: u8,
+      relays: names,
+      owner: name,
+      macBlock: u64,
+      epoch: u32,
+      tag: bytes16,
+    },
+  },
+  ready: { id: 6, fields: { block: u64, grant: u32, tag: bytes16 } },
+  drop: { id: 7, fields: { block: u64, grant: u32, reason: name } },
+  dropOk: { id: 8, fields: { block: u64 } },
+  lease: { id: 9, fields: { block: u64, grant: u32, from: u16, cells: u16, nonce: bytes16 } },
+  leaseOk: { id: 10, fields: { block: u64, nonce: bytes16 } },
+  leaseNo: { id: 11, fields: { block: u64, nonce: bytes16, horizon: u16, grant: u32, absent: u8 } },
+  renew: { id: 12, fields: { block: u64, grant: u32, from: u16, to: u16, nonce: bytes16 } },
+  grantAsk: { id: 13, fields: { blocks: u16 } },
+  grant: { id: 14, fields: { block: u64, grant: u32 } },
+  grantOk: { id: 15, fields: { block: u64, grant: u32 } },
+  grantNo: { id: 16, fields: { block: u64, grant: u32 } },
+  status: { id: 17, fields: { block: u64, grant: u32 } },
+  finished: { id: 18, fields: { block: u64, grant: u32 } },
+} as const
+
+type Messages = typeof MESSAGES
+export type MessageName = keyof Messages
+type FieldValue<F> = F extends FieldKind<infer T> ? T : never
+export type MessageFields<N extends MessageName> = {
+  [F in keyof Messages[N]['fields']]: FieldValue<Messages[N]['fields'][F]>
+}
+export type PeerMessage = { [N in MessageName]: { readonly name: N } & Readonly<MessageFields<N>> }[MessageName]
+
+/** What stands before every message. */
+export interface Envelope {
+  /** 1 for the first message of a session and one more for each that follows. */
+  readonly sequence: number
+  /** The sender's durable commit number for this pool. */
+  readonly commits: number
+}
+
+const byId = new Map<number, MessageName>(Object.entries(MESSAGES).map(([key, { id }]) => [id, key as MessageName]))
+
+export function encodeMessage(envelope: Envelope, message: PeerMessage): Buffer {
+  const { id, fields } = MESSAGES[message.name]
+  const writer = new ByteWriter().u8(id).u32(envelope.sequence)
+  count.write(writer, envelope.commits)
+  for (const [field, kind] of Object.entries(fields)) {
+    ;(kind as FieldKind<unknown>).write(writer, (message as unknown as Record<string, unknown>)[field])
+  }
+  return writer.bytes()
+}
+
+/** @throws {ProtocolError} the bytes are not one whole message of a known kind */
+export function decodeMessage(bytes: Uint8Array): { envelope: Envelope; message: PeerMessage } {
+  const reader = new ByteReader(bytes)
+  const id = reader.u8()
+  const messageName = byId.get(id)
+  if (messageName === undefined) throw new ProtocolError(`Unknown message ${id}`)
+  const envelope = { sequence: reader.u32(), commits: count.read(reader) }
+  const message: Record<string, unknown> = { name: messageName }
+  for (const [field, kind] of Object.entries(MESSAGES[messageName].fields)) {
+    message[field] = (kind as FieldKind<unknown>).read(reader)
+  }
+  reader.end()
+  return { envelope, message: message as PeerMessage }
+}

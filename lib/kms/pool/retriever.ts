@@ -1,0 +1,220 @@
+import { KeyNotFoundError, StoreError, UnauthorizedError } from '../../errors.ts'
+import type { Key } from '../../interface/kms.ts'
+import type { BlockRecord, Change } from '../../interface/pool-store.ts'
+import { cellsFor, PAYLOAD_CELLS, readCells } from '../../key/cells.ts'
+import { canonicalKeyId, lowBlockBits, openKeyId, type SaePair, type SealKeys, verifyKeyId } from '../../key/key-id.ts'
+import type { SecretKey } from '../../key/secret-key.ts'
+import { endOf, levelOf, RAW_SUITES, type Selection } from '../../key/selection.ts'
+import { countSet, isClear } from '../store/bitmap.ts'
+import type { BlockLedger } from './block-ledger.ts'
+import { LEASE_LIFE_MS } from './lessee.ts'
+import { OpenBlocks } from './open-blocks.ts'
+import type { MessageHandlers } from './peer-session.ts'
+import type { MessageFields, PeerMessage } from './peer-wire.ts'
+
+export interface RetrieverOptions {
+  readonly ledger: BlockLedger
+  readonly send: (message: PeerMessage) => void
+  /** Wall clock, in milliseconds: expiry outlives the process. */
+  readonly now: () => number
+  /** The lifetime that both sides agreed on. */
+  readonly lifetimeMs: () => number
+}
+
+/** A selection that was proven to be the caller's, with the block that it names. */
+interface Located {
+  readonly selection: Selection
+  readonly block: BlockRecord
+}
+
+/**
+ * The retriever's side of a lane (rows 10, 11 and 15 to 18): acknowledges leases, hands out each key once, and lets
+ * keys that nobody fetched expire.
+ */
+export class Retriever {
+  readonly #options: RetrieverOptions
+  readonly #open: OpenBlocks
+
+  constructor(options: RetrieverOptions) {
+    this.#options = options
+    this.#open = new OpenBlocks(options.ledger)
+  }
+
+  readonly handlers: MessageHandlers = {
+    lease: message => this.#onLease(message),
+    renew: message => this.#onRenew(message),
+    finished: message => this.#onFinished(message),
+  }
+
+  /**
+   * Row 16: the keys of these IDs, all or none. Their consumed bits are durable before this resolves.
+   * @throws {UnauthorizedError} an ID was issued to another pair of SAEs
+   * @throws {KeyNotFoundError} an ID is unknown, expired or was used
+   */
+  async retrieve(pair: SaePair, keyIds: readonly string[]): Promise<Key[]> {
+    const located = this.#locateAll(pair, keyIds)
+    const secrets = await this.#readAll(located)
+    return located.map(({ selection, block }, i) => ({
+      keyId: canonicalKeyId(keyIds[i]!)!,
+      secret: secrets[i]!,
+      sizeBits: selection.sizeBytes * 8,
+      level: levelOf(selection.suite),
+      trustClass: block.trustClass,
+    }))
+  }
+
+  /** Row 17, and row 18 after it. */
+  async sweep(): Promise<void> {
+    const { ledger, now } = this.#options
+    const nowMs = now()
+    for (const block of [...ledger.blocks()]) {
+      if (block.state !== 'ready' || ledger.owns(block)) continue
+      const ranges: { from: number; to: number }[] = []
+      let from = 0
+      for (const { to, expiresAtMs } of block.expiry) {
+        if (expiresAtMs <= nowMs && !allSet(block, from, to)) ranges.push({ from, to })
+        from = to
+      }
+      if (ranges.length > 0) await this.#burn(block, ranges, 'expired')
+      else await this.#drainIfEmpty(block.number)
+    }
+  }
+
+  wipe(): void {
+    this.#open.wipe()
+  }
+
+  /** Unauthorised goes before unknown: a caller learns nothing of others' keys, and nothing is consumed in either case. */
+  #locateAll(pair: SaePair, keyIds: readonly string[]): Located[] {
+    const { ledger } = this.#options
+    const keys = ledger.secret?.sealKeys(ledger.remoteSiteId)
+    const found = keyIds.map(keyId => (keys === undefined ? 'unknown' : this.#locate(keys, pair, keyId)))
+    if (found.includes('foreign')) throw new UnauthorizedError('A key_ID was not issued for this pair of SAEs')
+    if (found.includes('unknown')) throw new KeyNotFoundError()
+    return found as Located[]
+  }
+
+  #locate(keys: SealKeys, pair: SaePair, keyId: string): Located | 'foreign' | 'unknown' {
+    const { ledger, now } = this.#options
+    const canonical = canonicalKeyId(keyId)
+    const opened = canonical === undefined ? undefined : openKeyId(keys, canonical)
+    if (opened === undefined) return 'unknown'
+    let plausible = false
+    for (const block of ledger.blocks()) {
+      if (lowBlockBits(block.number) !== opened.blockLow || block.state !== 'ready' || ledger.owns(block)) continue
+      if (endOf(opened) > block.horizon) continue
+      plausible = true
+      if (!verifyKeyId(keys, pair, opened, block.number)) continue
+      const { suite, offset, sizeBytes } = opened
+      const servable = RAW_SUITES[levelOf(suite)] === suite && !isExpired(block, endOf(opened), now())
+      if (!servable || !isClear(block.consumed, offset, endOf(opened))) return 'unknown'
+      return { selection: { suite, block: block.number, offset, sizeBytes }, block }
+    }
+    // A tag that fits no block under a plausible selection is somebody else's key.
+    return plausible ? 'foreign' : 'unknown'
+  }
+
+  /** Bytes first, so that a block that does not open consumes nothing; they go to nobody before the bits are durable. */
+  async #readAll(located: readonly Located[]): Promise<SecretKey[]> {
+    const secrets: SecretKey[] = []
+    try {
+      for (const { selection, block } of located) {
+        const { offset, sizeBytes } = selection
+        secrets.push(await this.#open.with(block, async material => readCells(material, offset, sizeBytes)))
+      }
+      await this.#consume(located)
+    } catch (error) {
+      for (const secret of secrets) secret.wipe()
+      // A block that drained between the look and the read: whoever drained it has the key.
+      const gone = located.some(({ block }) => this.#options.ledger.block(block.number)?.state !== 'ready')
+      throw gone && error instanceof StoreError ? new KeyNotFoundError(undefined, { cause: error }) : error
+    }
+    return secrets
+  }
+
+  async #consume(located: readonly Located[]): Promise<void> {
+    const { ledger } = this.#options
+    const changes = located.map(({ selection: { block, offset, sizeBytes } }): Change => {
+      return { kind: 'consume', number: block, ownerSiteId: ledger.remoteSiteId, offset, cells: cellsFor(sizeBytes) }
+    })
+    const result = await ledger.commit(changes)
+    if (!result.ok) throw new KeyNotFoundError()
+    for (const { selection, block } of located) {
+      this.#open.wipeCells(block.number, selection.offset, cellsFor(selection.sizeBytes))
+      // Draining may fail without harm to keys that are consumed and owed by now: the sweep comes back to it.
+      this.#drainIfEmpty(block.number).catch(() => {})
+    }
+  }
+
+  async #onLease({ block: number, grant, from, cells, nonce }: MessageFields<'lease'>): Promise<void> {
+    const { ledger, send } = this.#options
+    const to = from + cells
+    const ok = to <= PAYLOAD_CELLS && cells > 0 && (await this.#acknowledge(number, grant, from, to, false))
+    if (ok) {
+      send({ name: 'leaseOk', block: number, nonce })
+      return
+    }
+    const block = ledger.block(number)
+    const absent = block === undefined || block.state === 'dropped' ? 1 : 0
+    send({ name: 'leaseNo', block: number, nonce, horizon: block?.horizon ?? 0, grant: block?.grant ?? 0, absent })
+  }
+
+  async #onRenew({ block: number, grant, from, to, nonce }: MessageFields<'renew'>): Promise<void> {
+    const { send } = this.#options
+    const ok = from < to && to <= PAYLOAD_CELLS && (await this.#acknowledge(number, grant, from, to, true))
+    if (ok) send({ name: 'leaseOk', block: number, nonce })
+    else send({ name: 'leaseNo', block: number, nonce, horizon: 0, grant: 0, absent: 0 })
+  }
+
+  /** A key of the range may be issued until the lease's end, and lives for the lifetime after that. */
+  async #acknowledge(number: bigint, grant: number, from: number, to: number, renewal: boolean): Promise<boolean> {
+    const { ledger, now, lifetimeMs } = this.#options
+    const expiresAtMs = now() + LEASE_LIFE_MS + lifetimeMs()
+    const result = await ledger.commit([
+      { kind: 'acknowledge', number, grant, ownerSiteId: ledger.remoteSiteId, from, to, renewal, expiresAtMs },
+    ])
+    return result.ok
+  }
+
+  /** The owner's word that it will issue nothing more: what it never put under our acknowledgement can go at once. */
+  async #onFinished({ block: number }: MessageFields<'finished'>): Promise<void> {
+    const { ledger } = this.#options
+    const block = ledger.block(number)
+    if (block?.state !== 'ready' || ledger.owns(block)) return
+    if (block.horizon < PAYLOAD_CELLS)
+      await this.#burn(block, [{ from: block.horizon, to: PAYLOAD_CELLS }], 'never issued')
+    else await this.#drainIfEmpty(number)
+  }
+
+  async #burn(
+    block: BlockRecord,
+    ranges: { from: number; to: number }[],
+    reason: 'expired' | 'never issued',
+  ): Promise<void> {
+    const { ledger } = this.#options
+    const cells = ranges.reduce((sum, { from, to }) => sum + (to - from) - countSet(block.consumed, from, to), 0)
+    const result = await ledger.commit([{ kind: 'burn', number: block.number, ranges }])
+    if (!result.ok) throw new StoreError(`Cells of block ${block.number} cannot be burned: ${result.refusal}`)
+    const peerSiteId = ledger.remoteSiteId
+    if (reason === 'expired') ledger.telemetry.emit({ type: 'cells-expired', peerSiteId, cells })
+    else ledger.telemetry.emit({ type: 'cells-burned', peerSiteId, cells, reason })
+    await this.#drainIfEmpty(block.number)
+  }
+
+  /** Row 18. */
+  async #drainIfEmpty(number: bigint): Promise<void> {
+    const { ledger } = this.#options
+    const block = ledger.block(number)
+    if (block?.state === 'ready' && !ledger.owns(block) && allSet(block, 0, PAYLOAD_CELLS)) await ledger.move(18, block)
+  }
+}
+
+function allSet(block: BlockRecord, from: number, to: number): boolean {
+  return countSet(block.consumed, from, to) === to - from
+}
+
+/** True if the cells before `end` have outlived their time, even if the sweep has not come by yet. */
+function isExpired(block: BlockRecord, end: number, nowMs: number): boolean {
+  const span = block.expiry.find(({ to }) => to >= end)
+  return span !== undefined && span.expiresAtMs <= nowMs
+}

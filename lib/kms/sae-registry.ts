@@ -1,0 +1,31 @@
+import { InvalidArgumentError } from '../errors.ts'
+
+/** A site whose hosts this KMS knows by name. */
+export interface RegisteredSite {
+  readonly siteId: string
+  readonly kmeId: string
+  readonly saeIds: readonly string[]
+}
+
+/** Which host (SAE) belongs to which site. */
+export class SaeRegistry {
+  readonly #sites = new Map<string, RegisteredSite>()
+
+  constructor(sites: readonly RegisteredSite[]) {
+    for (const site of sites) for (const saeId of site.saeIds) this.#sites.set(saeId, site)
+  }
+
+  /** The site of an SAE, or undefined. */
+  siteOf(saeId: string): RegisteredSite | undefined {
+    return this.#sites.get(saeId)
+  }
+
+  /** @throws {InvalidArgumentError} no such SAE is known here */
+  requireSite(parameter: string, saeId: string): RegisteredSite {
+    const site = this.#sites.get(saeId)
+    if (site !== undefined) return site
+    throw new InvalidArgumentError(`${parameter} ${saeId} is not known to this KME`, {
+      details: [{ parameter_name: parameter, parameter_value: saeId }],
+    })
+  }
+}

@@ -1,0 +1,152 @@
+import { ClosedError, UnauthorizedError } from '../errors.ts'
+import type { Kms, KmsDirectory } from '../interface/kms.ts'
+import type { Closable } from '../interface/lifecycle.ts'
+import type { Logger } from '../interface/logger.ts'
+import type { MessageChannel } from '../interface/message-channel.ts'
+import type { PoolStore, SlotStore } from '../interface/pool-store.ts'
+import type { Qnl } from '../interface/qnl.ts'
+import type { Telemetry } from '../interface/telemetry.ts'
+import { PAYLOAD_CELLS } from '../key/cells.ts'
+import { debugLogger } from '../util/debug-logger.ts'
+import { EmbeddedKms, type KeyLimits } from './embedded-kms.ts'
+import { PeerDialer } from './peer-dialer.ts'
+import { KeyPool, type KeyPoolStatus, type PoolLimits } from './pool/key-pool.ts'
+import { type RegisteredSite, SaeRegistry } from './sae-registry.ts'
+
+/** Another site, and the way to its KMS where this side dials. */
+export interface PeerSite extends RegisteredSite {
+  /** Gives a channel whose `peerId` is the peer's KME ID. Left out where the peer dials in. */
+  readonly dial?: (signal: AbortSignal) => Promise<MessageChannel>
+}
+
+export interface SiteKmsOptions {
+  readonly local: RegisteredSite
+  readonly peers: readonly PeerSite[]
+  readonly qnl: Qnl
+  readonly store: PoolStore
+  readonly slots: SlotStore
+  readonly pool: PoolLimits
+  readonly keys: KeyLimits
+  readonly telemetry: Telemetry
+  readonly logger?: Logger
+  readonly now?: () => number
+  readonly monotonicMs?: () => number
+}
+
+/** The KMS of one site: a pool for each other site, and a face for each of its own hosts. */
+export class SiteKms implements KmsDirectory, Closable {
+  readonly #options: SiteKmsOptions
+  readonly #registry: SaeRegistry
+  /** By site ID. */
+  readonly #pools: ReadonlyMap<string, KeyPool>
+  readonly #dialers: readonly PeerDialer[]
+  #closing: Promise<void> | undefined
+
+  private constructor(options: SiteKmsOptions, pools: ReadonlyMap<string, KeyPool>) {
+    this.#options = options
+    this.#pools = pools
+    this.#registry = new SaeRegistry([options.local, ...options.peers])
+    const logger = options.logger ?? debugLogger('kms')
+    this.#dialers = options.peers.flatMap(({ siteId, dial }) =>
+      dial === undefined
+        ? []
+        : [
+            new PeerDialer({
+              remoteSiteId: siteId,
+              dial,
+              attach: channel => pools.get(siteId)!.attach(channel),
+              logger,
+            }),
+          ],
+    )
+  }
+
+  /**
+   * Opens the pools of all peers. QNL and stores stay the caller's to close, after this.
+   * @throws {StoreError} a pool cannot be read
+   */
+  static async open(options: SiteKmsOptions): Promise<SiteKms> {
+    const {
+      local,
+      peers,
+      store,
+      slots,
+      qnl,
+      telemetry,
+      pool: limits,
+      logger = debugLogger('kms'),
+      now,
+      monotonicMs,
+    } = options
+    const pools = new Map<string, KeyPool>()
+    const clocks = { ...(now === undefined ? {} : { now }), ...(monotonicMs === undefined ? {} : { monotonicMs }) }
+    const common = { localSiteId: local.siteId, store, slots, qnl, limits, telemetry, logger, ...clocks }
+    try {
+      await sweepSlots(options)
+      for (const { siteId } of peers) pools.set(siteId, await KeyPool.open({ ...common, remoteSiteId: siteId }))
+    } catch (error) {
+      await Promise.allSettled([...pools.values()].map(pool => pool.close()))
+      throw error
+    }
+    return new SiteKms(options, pools)
+  }
+
+  kmsFor(saeId: string): Kms {
+    const { local, telemetry, pool, keys } = this.#options
+    if (this.#closing !== undefined) throw new ClosedError('The KMS is closed')
+    if (this.#registry.siteOf(saeId) !== local)
+      throw new UnauthorizedError(`SAE ${saeId} is not registered at ${local.kmeId}`)
+    return new EmbeddedKms({
+      saeId,
+      local,
+      registry: this.#registry,
+      poolFor: siteId => this.#pools.get(siteId),
+      limits: keys,
+      capacityCells: pool.targetBlocks * PAYLOAD_CELLS,
+      maxWaitMs: pool.maxWaitMs,
+      telemetry,
+    })
+  }
+
+  /** Takes over a channel that a peer's KMS opened; one from anybody else is closed. */
+  accept(channel: MessageChannel): void {
+    const peer = this.#options.peers.find(({ kmeId }) => kmeId === channel.peerId)
+    const used =
+      peer === undefined || this.#closing !== undefined ? undefined : this.#pools.get(peer.siteId)?.attach(channel)
+    ;(used ?? channel.close()).catch(() => {})
+  }
+
+  /** The state of every pool. */
+  status(): KeyPoolStatus[] {
+    return [...this.#pools.values()].map(pool => pool.status())
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    for (const dialer of this.#dialers) dialer.stop()
+    await Promise.all([...this.#pools.values()].map(pool => pool.close()))
+    await Promise.all(this.#dialers.map(dialer => dialer.stopped))
+  }
+}
+
+/**
+ * Destroys keys that a crash left in the slot file without a block. Pools of peers that are no longer configured keep
+ * theirs: a peer that comes back finds its pool.
+ */
+async function sweepSlots({ store, slots }: SiteKmsOptions): Promise<void> {
+  const live = new Set<number>()
+  for (const poolId of await store.poolIds()) {
+    const { pool, blocks } = await store.snapshot(poolId)
+    if (pool.rootSlot >= 0) live.add(pool.rootSlot)
+    for (const { slot } of blocks) if (slot >= 0) live.add(slot)
+  }
+  await slots.eraseAllBut(live)
+}

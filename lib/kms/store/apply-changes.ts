@@ -1,0 +1,146 @@
+import type { BlockRecord, Change, ExpirySpan, PoolRecord, Refusal } from '../../interface/pool-store.ts'
+import { isClear, withSet } from './bitmap.ts'
+
+/** The rows that a batch starts from. */
+export interface Rows {
+  pool(): PoolRecord
+  block(number: bigint): BlockRecord | undefined
+}
+
+/** The rows that a batch leaves behind. */
+export interface Writes {
+  readonly pool: PoolRecord
+  /** Undefined for a block that is forgotten. */
+  readonly blocks: ReadonlyMap<bigint, BlockRecord | undefined>
+  readonly sealed: ReadonlyMap<bigint, Uint8Array | undefined>
+}
+
+export type Applied = { ok: true; writes: Writes } | { ok: false; refusal: Refusal; change: number }
+
+/**
+ * What a batch of guarded changes does to the rows: all of it, or a refusal. Pure, so that every store that runs it
+ * inside its own transaction behaves alike.
+ */
+export function applyChanges(rows: Rows, changes: readonly Change[]): Applied {
+  const draft = new Draft(rows)
+  for (const [index, change] of changes.entries()) {
+    const refusal = draft.apply(change)
+    if (refusal !== undefined) return { ok: false, refusal, change: index }
+  }
+  return { ok: true, writes: draft.finish() }
+}
+
+class Draft {
+  readonly #rows: Rows
+  readonly #blocks = new Map<bigint, BlockRecord | undefined>()
+  readonly #sealed = new Map<bigint, Uint8Array | undefined>()
+  #pool: PoolRecord
+
+  constructor(rows: Rows) {
+    this.#rows = rows
+    this.#pool = rows.pool()
+  }
+
+  finish(): Writes {
+    return { pool: { ...this.#pool, commits: this.#pool.commits + 1 }, blocks: this.#blocks, sealed: this.#sealed }
+  }
+
+  apply(change: Change): Refusal | undefined {
+    if (change.kind === 'pool') {
+      if (this.#pool.poolEpoch !== change.poolEpoch) return 'epoch-passed'
+      this.#pool = { ...this.#pool, ...change.patch }
+      return undefined
+    }
+    if (change.kind === 'insert') return this.#insert(change)
+    const block = this.#blocks.has(change.number) ? this.#blocks.get(change.number) : this.#rows.block(change.number)
+    if (block === undefined) return 'no-such-block'
+    const next = change.kind === 'remove' ? undefined : transform(block, change)
+    if (typeof next === 'string') return next
+    this.#blocks.set(change.number, next === undefined ? undefined : { ...next, version: block.version + 1 })
+    if (change.kind === 'reseal') this.#sealed.set(change.number, change.sealed)
+    // A dead block's material goes with its state: what remains on free pages is sealed under a key that is destroyed.
+    if (next === undefined || next.state === 'drained' || next.state === 'dropped')
+      this.#sealed.set(change.number, undefined)
+    return undefined
+  }
+
+  #insert({ record, sealed, raiseFloor }: Extract<Change, { kind: 'insert' }>): Refusal | undefined {
+    if (this.#blocks.get(record.number) ?? this.#rows.block(record.number)) return 'block-exists'
+    if (record.number <= this.#pool.floor) return 'below-floor'
+    if (raiseFloor) this.#pool = { ...this.#pool, floor: record.number }
+    this.#blocks.set(record.number, record)
+    this.#sealed.set(record.number, sealed)
+    return undefined
+  }
+}
+
+type BlockChange = Exclude<Change, { kind: 'insert' | 'pool' | 'remove' }>
+
+function transform(block: BlockRecord, change: BlockChange): BlockRecord | Refusal {
+  switch (change.kind) {
+    case 'move':
+      if (block.grant !== change.grant) return 'wrong-grant'
+      if (!change.from.includes(block.state)) return 'wrong-state'
+      return { ...block, state: change.to, ...change.patch }
+    case 'reserve':
+      if (block.grant !== change.grant) return 'wrong-grant'
+      if (block.state !== 'active') return 'wrong-state'
+      if (block.lease !== change.from || change.from + change.cells > change.limit) return 'out-of-range'
+      return { ...block, lease: change.from + change.cells }
+    case 'acknowledge':
+      return acknowledge(block, change)
+    case 'consume':
+      if (block.state !== 'ready') return 'wrong-state'
+      if (block.ownerSiteId !== change.ownerSiteId) return 'wrong-owner'
+      if (change.offset + change.cells > block.horizon) return 'beyond-horizon'
+      if (!isClear(block.consumed, change.offset, change.offset + change.cells)) return 'already-consumed'
+      return { ...block, consumed: withSet(block.consumed, change.offset, change.offset + change.cells) }
+    case 'burn':
+      return {
+        ...block,
+        consumed: change.ranges.reduce((bits, { from, to }) => withSet(bits, from, to), block.consumed),
+      }
+    case 'grant':
+      if (change.grant <= block.grant) return 'wrong-grant'
+      if (block.state !== 'ready' && block.state !== 'active') return 'wrong-state'
+      if (block.lease !== 0 || block.horizon !== 0 || block.consumed.some(byte => byte !== 0)) return 'out-of-range'
+      return { ...block, grant: change.grant, ownerSiteId: change.ownerSiteId, state: change.state }
+    case 'reseal':
+      if (block.slot !== change.fromSlot) return 'wrong-state'
+      return { ...block, slot: change.slot }
+    case 'spend-mac':
+      if (block.macSpent) return 'already-consumed'
+      if (block.state !== 'active' && block.state !== 'ready') return 'wrong-state'
+      return { ...block, macSpent: true }
+  }
+}
+
+function acknowledge(block: BlockRecord, change: Extract<Change, { kind: 'acknowledge' }>): BlockRecord | Refusal {
+  if (block.state !== 'ready') return 'wrong-state'
+  if (block.ownerSiteId !== change.ownerSiteId) return 'wrong-owner'
+  if (block.grant !== change.grant) return 'wrong-grant'
+  // A renewal prolongs what was acknowledged before; a lease begins where nothing was.
+  if (change.renewal ? change.to > block.horizon : change.from < block.horizon) return 'out-of-range'
+  return {
+    ...block,
+    horizon: Math.max(block.horizon, change.to),
+    expiry: withSpan(block.expiry, change.from, change.to, change.expiresAtMs),
+  }
+}
+
+/** The timers with `from` to `to` moved to `expiresAtMs`; what lies below `from` keeps its own. */
+function withSpan(spans: readonly ExpirySpan[], from: number, to: number, expiresAtMs: number): ExpirySpan[] {
+  const result: ExpirySpan[] = []
+  let start = 0
+  for (const span of spans) {
+    const end = Math.min(span.to, from)
+    if (end > start) result.push({ to: end, expiresAtMs: span.expiresAtMs })
+    start = span.to
+  }
+  // Cells between the last span and `from` were leased and never acknowledged: nobody was given one.
+  const before = result.at(-1)?.to ?? 0
+  if (from > before) result.push({ to: from, expiresAtMs })
+  result.push({ to, expiresAtMs })
+  for (const span of spans) if (span.to > to) result.push(span)
+  return result
+}

@@ -1,0 +1,157 @@
+import { StoreError } from '../../errors.ts'
+import type { TrustClass } from '../../interface/kms.ts'
+import type { BlockRecord, BlockState, ExpirySpan, PoolRecord } from '../../interface/pool-store.ts'
+import { BLOCK_CELLS } from '../../key/cells.ts'
+import { ByteReader, ByteWriter } from '../../util/bytes.ts'
+
+/** The stored form of a block's and a pool's record, with a version byte in front. */
+
+const FORMAT = 1
+export const BITMAP_BYTES = Math.ceil(BLOCK_CELLS / 8)
+const STATES: readonly BlockState[] = ['received', 'ready', 'active', 'drained', 'dropped']
+const CLASSES: readonly TrustClass[] = ['direct', 'split', 'relayed']
+const NO_SLOT = 0xffffffff
+
+/** A block as it is born: nothing leased, acknowledged or consumed. */
+export function newBlockRecord(
+  fields: Pick<BlockRecord, 'number' | 'ownerSiteId' | 'trustClass' | 'relays' | 'slot'> & Partial<BlockRecord>,
+): BlockRecord {
+  return {
+    version: 1,
+    grant: 0,
+    state: 'received',
+    lease: 0,
+    horizon: 0,
+    expiry: [],
+    consumed: new Uint8Array(BITMAP_BYTES),
+    macSpent: false,
+    macBlock: 0n,
+    tags: new Uint8Array(0),
+    ...fields,
+  }
+}
+
+export function newPoolRecord(): PoolRecord {
+  return {
+    commits: 0,
+    floor: 0n,
+    poolEpoch: 0,
+    sealEpoch: 0,
+    rootSlot: -1,
+    peerCommits: 0,
+    rolledBack: false,
+  }
+}
+
+export function encodeBlock(record: BlockRecord): Buffer {
+  const writer = new ByteWriter()
+    .u8(FORMAT)
+    .u64(record.number)
+    .u32(record.version)
+    .field(record.ownerSiteId)
+    .u32(record.grant)
+    .u8(STATES.indexOf(record.state))
+    .u8(CLASSES.indexOf(record.trustClass))
+    .u32(record.slot < 0 ? NO_SLOT : record.slot)
+    .u16(record.lease)
+    .u16(record.horizon)
+    .u8(record.macSpent ? 1 : 0)
+    .u64(record.macBlock)
+    .field(record.tags)
+    .raw(record.consumed)
+    .u16(record.relays.length)
+  for (const relay of record.relays) writer.field(relay)
+  writer.u16(record.expiry.length)
+  for (const span of record.expiry) writer.u16(span.to).u64(BigInt(Math.round(span.expiresAtMs)))
+  return writer.bytes()
+}
+
+export function decodeBlock(bytes: Uint8Array): BlockRecord {
+  return decode(bytes, reader => {
+    const number = reader.u64()
+    const version = reader.u32()
+    const ownerSiteId = reader.text()
+    const grant = reader.u32()
+    const state = pick(STATES, reader.u8())
+    const trustClass = pick(CLASSES, reader.u8())
+    const slot = reader.u32()
+    const lease = reader.u16()
+    const horizon = reader.u16()
+    const macSpent = reader.u8() === 1
+    const macBlock = reader.u64()
+    const tags = Uint8Array.from(reader.field())
+    const consumed = Uint8Array.from(reader.raw(BITMAP_BYTES))
+    const relays = Array.from({ length: reader.u16() }, () => reader.text())
+    const expiry: ExpirySpan[] = Array.from({ length: reader.u16() }, () => ({
+      to: reader.u16(),
+      expiresAtMs: Number(reader.u64()),
+    }))
+    return {
+      number,
+      version,
+      ownerSiteId,
+      grant,
+      state,
+      trustClass,
+      relays,
+      slot: slot === NO_SLOT ? -1 : slot,
+      lease,
+      horizon,
+      expiry,
+      consumed,
+      macSpent,
+      macBlock,
+      tags,
+    }
+  })
+}
+
+export function encodePool(record: PoolRecord): Buffer {
+  return new ByteWriter()
+    .u8(FORMAT)
+    .u64(BigInt(record.commits))
+    .u64(record.floor)
+    .u32(record.poolEpoch)
+    .u32(record.sealEpoch)
+    .u32(record.rootSlot < 0 ? NO_SLOT : record.rootSlot)
+    .u64(BigInt(record.peerCommits))
+    .u8(record.rolledBack ? 1 : 0)
+    .bytes()
+}
+
+export function decodePool(bytes: Uint8Array): PoolRecord {
+  return decode(bytes, reader => {
+    const commits = Number(reader.u64())
+    const floor = reader.u64()
+    const poolEpoch = reader.u32()
+    const sealEpoch = reader.u32()
+    const rootSlot = reader.u32()
+    const peerCommits = Number(reader.u64())
+    const rolledBack = reader.u8() === 1
+    return {
+      commits,
+      floor,
+      poolEpoch,
+      sealEpoch,
+      rootSlot: rootSlot === NO_SLOT ? -1 : rootSlot,
+      peerCommits,
+      rolledBack,
+    }
+  })
+}
+
+function decode<T>(bytes: Uint8Array, read: (reader: ByteReader) => T): T {
+  const reader = new ByteReader(bytes)
+  const format = reader.u8()
+  if (format !== FORMAT)
+    throw new StoreError(`The store holds a record of format ${format}; this version reads ${FORMAT}`)
+  const record = read(reader)
+  reader.end()
+  return record
+}
+
+function pick<T>(list: readonly T[], index: number): T {
+  const value = list[index]
+  if (value === undefined) throw new StoreError(`The store holds an unknown value ${index}`)
+  return value
+}

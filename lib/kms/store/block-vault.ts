@@ -1,0 +1,68 @@
+import { StoreError } from '../../errors.ts'
+import type { BlockRecord, PoolStore, SlotStore } from '../../interface/pool-store.ts'
+import { lp, u64 } from '../../key/lp.ts'
+import { openSecret, sealSecret } from '../../key/seal.ts'
+import { SecretKey } from '../../key/secret-key.ts'
+
+type BlockIdentity = Pick<BlockRecord, 'number' | 'trustClass'>
+
+/**
+ * Key material at rest: each block sealed under a key of its own, which lies wrapped in the slot store. Destroying the
+ * slot destroys the block, wherever copies of its sealed form linger.
+ */
+export class BlockVault {
+  readonly #store: PoolStore
+  readonly #slots: SlotStore
+  readonly #poolId: string
+
+  constructor({ store, slots, poolId }: { store: PoolStore; slots: SlotStore; poolId: string }) {
+    this.#store = store
+    this.#slots = slots
+    this.#poolId = poolId
+  }
+
+  /** Seals a block; its key is durable in its slot before this resolves. The material stays the caller's. */
+  async seal(block: BlockIdentity, material: SecretKey): Promise<{ slot: number; sealed: Uint8Array }> {
+    const key = SecretKey.random(32)
+    try {
+      const slot = await this.#slots.put(key, this.#slotContext(block))
+      return { slot, sealed: sealSecret(key, material, this.#blockContext(block)) }
+    } finally {
+      key.wipe()
+    }
+  }
+
+  /** The material of a block; the caller owns it. */
+  async open(block: BlockIdentity & Pick<BlockRecord, 'slot'>): Promise<SecretKey> {
+    const sealed = await this.#store.readSealed(this.#poolId, block.number)
+    if (sealed === undefined) throw new StoreError(`The store has no material for block ${block.number}`)
+    const key = await this.#slots.read(block.slot, this.#slotContext(block))
+    try {
+      return openSecret(key, sealed, this.#blockContext(block))
+    } finally {
+      key.wipe()
+    }
+  }
+
+  /** Destroys a block's key, durably. */
+  async destroy(slot: number): Promise<void> {
+    if (slot >= 0) await this.#slots.erase(slot)
+  }
+
+  /** Keeps the pair secret of this pool; gives its slot. */
+  putRoot(root: SecretKey): Promise<number> {
+    return this.#slots.put(root, lp('qkdkit/1 slot', 'root', this.#poolId))
+  }
+
+  readRoot(slot: number): Promise<SecretKey> {
+    return this.#slots.read(slot, lp('qkdkit/1 slot', 'root', this.#poolId))
+  }
+
+  #slotContext({ number }: BlockIdentity): Buffer {
+    return lp('qkdkit/1 slot', 'block', this.#poolId, u64(number))
+  }
+
+  #blockContext({ number, trustClass }: BlockIdentity): Buffer {
+    return lp('qkdkit/1 block', this.#poolId, u64(number), trustClass)
+  }
+}

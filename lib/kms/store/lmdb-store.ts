@@ -1,0 +1,160 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { open, type RootDatabase } from 'lmdb'
+import { ClosedError, StoreError } from '../../errors.ts'
+import type {
+  BlockRecord,
+  Change,
+  CommitResult,
+  PoolRecord,
+  PoolSnapshot,
+  PoolStore,
+} from '../../interface/pool-store.ts'
+import { lp, u64 } from '../../key/lp.ts'
+import { type Applied, applyChanges } from './apply-changes.ts'
+import { decodeBlock, decodePool, encodeBlock, encodePool, newPoolRecord } from './block-record.ts'
+import { claimOwnership } from './store-owner.ts'
+
+/** Version of the layout below; a store with a higher one is refused. */
+const SCHEMA_VERSION = 1
+const SCHEMA_KEY = Buffer.from('schema')
+const [POOL, BLOCK, SEALED] = ['pool', 'block', 'sealed']
+
+/**
+ * The embedded durable store: LMDB with blocks as values. Each batch runs inside LMDB's write transaction, with the
+ * rows read there; batches of the same event-loop turn share one commit and one sync, and are answered after it.
+ */
+export class LmdbPoolStore implements PoolStore {
+  readonly volatile = false
+  readonly #db: RootDatabase<Buffer, Buffer>
+  #closed = false
+
+  private constructor(db: RootDatabase<Buffer, Buffer>) {
+    this.#db = db
+  }
+
+  /**
+   * Opens the store in `directory`, or creates it there with mode 0700.
+   * @throws {StoreError} another process uses it, or a newer version wrote it
+   */
+  static async open(directory: string): Promise<LmdbPoolStore> {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    let db: RootDatabase<Buffer, Buffer>
+    try {
+      // overlappingSync would answer before the sync; the rest keeps keys and values as the bytes that we give.
+      db = open({
+        path: join(directory, 'pools.mdb'),
+        encoding: 'binary',
+        keyEncoding: 'binary',
+        overlappingSync: false,
+        noSubdir: true,
+      })
+    } catch (cause) {
+      throw new StoreError(`Cannot open the store in ${directory}: ${(cause as Error).message}`, { cause })
+    }
+    try {
+      await claimOwnership(db, directory)
+      await checkSchema(db, directory)
+    } catch (error) {
+      await db.close()
+      throw error
+    }
+    return new LmdbPoolStore(db)
+  }
+
+  async poolIds(): Promise<readonly string[]> {
+    const db = this.#open()
+    const ids: string[] = []
+    const prefix = lp(POOL!)
+    for (const { key } of db.getRange({ start: prefix, end: after(prefix) }))
+      ids.push(key.subarray(prefix.length + 2).toString('utf8'))
+    return ids
+  }
+
+  async snapshot(poolId: string): Promise<PoolSnapshot> {
+    const db = this.#open()
+    const prefix = lp(BLOCK!, poolId)
+    const blocks: BlockRecord[] = []
+    for (const { value } of db.getRange({ start: prefix, end: after(prefix) })) blocks.push(decodeBlock(value))
+    return { pool: this.#pool(poolId), blocks }
+  }
+
+  async commit(poolId: string, changes: readonly Change[]): Promise<CommitResult> {
+    const db = this.#open()
+    let applied: Applied | undefined
+    try {
+      await db.transaction(() => {
+        applied = applyChanges(
+          { pool: () => this.#pool(poolId), block: number => this.#block(poolId, number) },
+          changes,
+        )
+        if (applied.ok) this.#write(poolId, applied)
+      })
+    } catch (cause) {
+      throw new StoreError(`The store cannot be written: ${(cause as Error).message}`, { cause })
+    }
+    if (applied === undefined) throw new StoreError('The store ran no transaction')
+    return applied.ok ? { ok: true, pool: applied.writes.pool, blocks: applied.writes.blocks } : applied
+  }
+
+  async readSealed(poolId: string, number: bigint): Promise<Uint8Array | undefined> {
+    const value = this.#open().get(lp(SEALED!, poolId, u64(number)))
+    return value === undefined ? undefined : Uint8Array.from(value)
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#db.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #write(poolId: string, { writes }: Extract<Applied, { ok: true }>): void {
+    // Inside the transaction's callback: these are queued into it, and its own promise tells when they are durable.
+    void this.#db.put(lp(POOL!, poolId), encodePool(writes.pool))
+    for (const [number, block] of writes.blocks) {
+      const key = lp(BLOCK!, poolId, u64(number))
+      void (block === undefined ? this.#db.remove(key) : this.#db.put(key, encodeBlock(block)))
+    }
+    for (const [number, sealed] of writes.sealed) {
+      const key = lp(SEALED!, poolId, u64(number))
+      void (sealed === undefined ? this.#db.remove(key) : this.#db.put(key, Buffer.from(sealed)))
+    }
+  }
+
+  #pool(poolId: string): PoolRecord {
+    const value = this.#db.get(lp(POOL!, poolId))
+    return value === undefined ? newPoolRecord() : decodePool(value)
+  }
+
+  #block(poolId: string, number: bigint): BlockRecord | undefined {
+    const value = this.#db.get(lp(BLOCK!, poolId, u64(number)))
+    return value === undefined ? undefined : decodeBlock(value)
+  }
+
+  #open(): RootDatabase<Buffer, Buffer> {
+    if (this.#closed) throw new ClosedError('The pool store is closed')
+    return this.#db
+  }
+}
+
+async function checkSchema(db: RootDatabase<Buffer, Buffer>, directory: string): Promise<void> {
+  const found = db.get(SCHEMA_KEY)?.readUInt32BE(0)
+  if (found === undefined) {
+    const version = Buffer.alloc(4)
+    version.writeUInt32BE(SCHEMA_VERSION)
+    await db.put(SCHEMA_KEY, version)
+  } else if (found > SCHEMA_VERSION) {
+    throw new StoreError(
+      `The store in ${directory} has schema ${found}; this version of qkdkit reads up to ${SCHEMA_VERSION}`,
+    )
+  }
+}
+
+/** The first key behind all that begin with `prefix`. */
+function after(prefix: Buffer): Buffer {
+  return Buffer.concat([prefix, Buffer.from([0xff, 0xff, 0xff])])
+}

@@ -1,0 +1,55 @@
+import { readFile } from 'node:fs/promises'
+import type { RootDatabase } from 'lmdb'
+import { StoreError } from '../../errors.ts'
+
+const OWNER_KEY = Buffer.from('owner')
+
+interface Owner {
+  readonly pid: number
+  /** Distinguishes a process from a later one with the same number; empty where the system doesn't tell. */
+  readonly startedAt: string
+}
+
+/**
+ * Writes this process into the store as its owner, unless the one that stands there is alive. It happens inside LMDB's
+ * write transaction, so that of two that start at once exactly one succeeds; a killed owner needs no clean-up.
+ * @throws {StoreError} the store is in use
+ */
+export async function claimOwnership(db: RootDatabase<Buffer, Buffer>, directory: string): Promise<void> {
+  const self: Owner = { pid: process.pid, startedAt: await startOf(process.pid) }
+  for (;;) {
+    const seen = readOwner(db)
+    if (seen !== undefined && seen.pid !== self.pid && (await isAlive(seen))) {
+      throw new StoreError(
+        `The store in ${directory} is in use by process ${seen.pid}; stop it, or name another directory`,
+      )
+    }
+    const claimed = await db.transaction(() => {
+      if (JSON.stringify(readOwner(db)) !== JSON.stringify(seen)) return false
+      void db.put(OWNER_KEY, Buffer.from(JSON.stringify(self)))
+      return true
+    })
+    if (claimed) return
+  }
+}
+
+function readOwner(db: RootDatabase<Buffer, Buffer>): Owner | undefined {
+  const value = db.get(OWNER_KEY)
+  return value === undefined ? undefined : (JSON.parse(value.toString('utf8')) as Owner)
+}
+
+async function isAlive({ pid, startedAt }: Owner): Promise<boolean> {
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+  }
+  return (await startOf(pid)) === startedAt
+}
+
+/** Start time of a process in clock ticks (field 22 of Linux's /proc/PID/stat). */
+async function startOf(pid: number): Promise<string> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  // The name in parentheses may hold spaces; fields are counted behind its end.
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+}

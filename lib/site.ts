@@ -1,0 +1,320 @@
+import { mkdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { createMemoryChannelPair } from './channel/memory-channel.ts'
+import { dialTlsChannel } from './channel/tls-dial.ts'
+import { createTlsChannelListener, type TlsChannelListener } from './channel/tls-listener.ts'
+import type { LinkConfig, PeerConfig, SiteConfig } from './config/site-config.ts'
+import { dials } from './config/site-config-checks.ts'
+import { createEtsi014Handler } from './etsi014/handler.ts'
+import { saeIdentifier } from './etsi014/sae-identity.ts'
+import { createHttpsServer, type HttpsServer } from './http/https-server.ts'
+import { isKmeCertificate } from './http/kme-identity.ts'
+import type { CertificateIdentity } from './interface/http.ts'
+import type { Kms, KmsDirectory } from './interface/kms.ts'
+import type { AbortOptions, Closable } from './interface/lifecycle.ts'
+import type { Link, LinkStatus } from './interface/link.ts'
+import type { Logger } from './interface/logger.ts'
+import type { PoolStore, SlotStore } from './interface/pool-store.ts'
+import type { KeyPoolStatus, PoolLimits } from './kms/pool/key-pool.ts'
+import { type PeerSite, SiteKms } from './kms/site-kms.ts'
+import { loadKeyEncryptionKey } from './kms/store/key-encryption-key.ts'
+import { LmdbPoolStore } from './kms/store/lmdb-store.ts'
+import { MemorySlots } from './kms/store/memory-slots.ts'
+import { MemoryPoolStore } from './kms/store/memory-store.ts'
+import { SlotFile } from './kms/store/slot-file.ts'
+import { createSimulatedLinkPair } from './qll/simulated-link-pair.ts'
+import { createSimulatedLinkConnector, createSimulatedLinkListener } from './qll/simulated-link-tcp.ts'
+import { DirectQnl } from './qnl/direct-qnl.ts'
+import { TelemetryHub } from './telemetry.ts'
+import type { ListenAddress } from './util/listen.ts'
+
+/**
+ * The composition root: the only place where concrete classes of several layers meet. A site is the same whether its
+ * peer is in this process or on another continent; only the channels and links handed to it differ.
+ */
+
+/** What a site tells of itself. */
+export interface SiteStatus {
+  readonly siteId: string
+  readonly kmeId: string
+  readonly pools: readonly KeyPoolStatus[]
+  readonly links: readonly LinkStatus[]
+}
+
+/** One running site: link ends, network layer and KMS. */
+export interface Site extends KmsDirectory, Closable {
+  readonly siteId: string
+  /** Everything the site's layers report. */
+  readonly telemetry: TelemetryHub
+  status(): SiteStatus
+}
+
+/** A site that serves other machines. */
+export interface ServedSite extends Site {
+  readonly address: {
+    /** The ETSI GS QKD 014 server, for the site's hosts. */
+    readonly etsi014: ListenAddress & { readonly url: string }
+    /** Where the KMSs of other sites connect. */
+    readonly peer: ListenAddress
+    /** Where listening link ends wait, by link ID. */
+    readonly links: Readonly<Record<string, ListenAddress>>
+  }
+}
+
+export interface SiteOptions {
+  readonly logger?: Logger
+}
+
+/** Ends what was opened, in reverse order, and keeps going when one fails. */
+class Opened {
+  readonly #closables: Closable[] = []
+
+  add<T extends Closable>(closable: T): T {
+    this.#closables.push(closable)
+    return closable
+  }
+
+  async close(): Promise<void> {
+    const failures: unknown[] = []
+    for (const closable of this.#closables.splice(0).reverse())
+      await closable.close().catch(error => failures.push(error))
+    if (failures.length > 0) throw new AggregateError(failures, 'Parts of the site did not close cleanly')
+  }
+}
+
+class AssembledSite implements Site {
+  readonly siteId: string
+  readonly telemetry: TelemetryHub
+  readonly #kmeId: string
+  readonly #kms: SiteKms
+  readonly #links: readonly Link[]
+  readonly #opened: Opened
+  #closing: Promise<void> | undefined
+
+  constructor(parts: {
+    siteId: string
+    kmeId: string
+    telemetry: TelemetryHub
+    kms: SiteKms
+    links: readonly Link[]
+    opened: Opened
+  }) {
+    this.siteId = parts.siteId
+    this.telemetry = parts.telemetry
+    this.#kmeId = parts.kmeId
+    this.#kms = parts.kms
+    this.#links = parts.links
+    this.#opened = parts.opened
+  }
+
+  kmsFor(saeId: string): Kms {
+    return this.#kms.kmsFor(saeId)
+  }
+
+  status(): SiteStatus {
+    return {
+      siteId: this.siteId,
+      kmeId: this.#kmeId,
+      pools: this.#kms.status(),
+      links: this.#links.map(link => link.status()),
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#opened.close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+/**
+ * Starts a site from its configuration: link ends, network layer, KMS with its store, the server for other KMSs and the
+ * ETSI GS QKD 014 server for its hosts. Resolves when it serves; peers and links are connected as they come up.
+ * @throws {StoreError} the store is in use, damaged, or its key encryption key is missing
+ */
+export async function createSite(config: SiteConfig, options: SiteOptions = {}): Promise<ServedSite> {
+  const opened = new Opened()
+  try {
+    return await openSite(config, options, opened)
+  } catch (error) {
+    await opened.close().catch(() => {})
+    throw error
+  }
+}
+
+async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Opened): Promise<ServedSite> {
+  const { siteId, kmeId, tls } = config
+  const telemetry = new TelemetryHub()
+  const { store, slots } = await openStore(config, opened)
+  const listening: Record<string, ListenAddress> = {}
+  const links: Link[] = []
+  for (const link of config.links) links.push(opened.add(await openLink(siteId, link, { telemetry, listening })))
+  const qnl = opened.add(new DirectQnl({ siteId, links, telemetry }))
+  const kms = opened.add(
+    await SiteKms.open({
+      local: { siteId, kmeId, saeIds: config.saes.map(({ saeId }) => saeId) },
+      peers: config.peers.map(peer => peerSite(config, peer)),
+      qnl,
+      store,
+      slots,
+      pool: poolLimits(config, links),
+      keys: config.keys,
+      telemetry,
+      ...(logger === undefined ? {} : { logger }),
+    }),
+  )
+  const peers = opened.add(
+    createTlsChannelListener({
+      ...tls,
+      ...config.peerListen,
+      identify: identity => kmeIdOf(config.peers, identity),
+      onChannel: channel => kms.accept(channel),
+      ...(logger === undefined ? {} : { logger }),
+    }),
+  )
+  await peers.listen()
+  const server = opened.add(createServer(config, kms, logger))
+  await server.listen()
+  const site = new AssembledSite({ siteId, kmeId, telemetry, kms, links, opened })
+  return Object.assign(site, { address: addresses(server, peers, listening) })
+}
+
+function createServer(config: SiteConfig, kms: SiteKms, logger: Logger | undefined): HttpsServer {
+  const saeIdentity = saeIdentifier(config.saes)
+  const log = logger === undefined ? {} : { logger }
+  const handler = createEtsi014Handler({ directory: kms, saeIdentity, ...log })
+  return createHttpsServer({ ...config.tls, ...config.listen, handler, ...log })
+}
+
+function addresses(
+  server: HttpsServer,
+  peers: TlsChannelListener,
+  links: Record<string, ListenAddress>,
+): ServedSite['address'] {
+  return { etsi014: { ...server.address, url: server.url }, peer: peers.address, links }
+}
+
+async function openStore({ store }: SiteConfig, opened: Opened): Promise<{ store: PoolStore; slots: SlotStore }> {
+  if (store.kind === 'memory') return { store: opened.add(new MemoryPoolStore()), slots: opened.add(new MemorySlots()) }
+  await mkdir(dirname(store.kek.file), { recursive: true, mode: 0o700 })
+  // The store first: it is what another process is kept out by.
+  const pools = opened.add(await LmdbPoolStore.open(store.path))
+  const create = (await pools.poolIds()).length === 0
+  const kek = await loadKeyEncryptionKey(store.kek.file, { create })
+  return { store: pools, slots: opened.add(await SlotFile.open(join(store.path, 'slots.bin'), { kek })) }
+}
+
+async function openLink(
+  localSiteId: string,
+  { linkId, peerSiteId, rateBps, role, host, port }: LinkConfig,
+  { telemetry, listening }: { telemetry: TelemetryHub; listening: Record<string, ListenAddress> },
+): Promise<Link> {
+  const common = { linkId, localSiteId, remoteSiteId: peerSiteId, rateBps, host, port, telemetry }
+  if (role === 'connect') return createSimulatedLinkConnector(common)
+  const { link, port: bound } = await createSimulatedLinkListener(common)
+  listening[linkId] = { host, port: bound }
+  return link
+}
+
+function peerSite(config: SiteConfig, peer: PeerConfig): PeerSite {
+  const { siteId, kmeId, saes: saeIds, host, port } = peer
+  if (!dials(config.siteId, siteId) || host === undefined || port === undefined) return { siteId, kmeId, saeIds }
+  const identify = (identity: CertificateIdentity) => kmeIdOf([peer], identity)
+  const dial = (signal: AbortSignal) =>
+    dialTlsChannel({ ...config.tls, host, port, expectedPeerId: kmeId, identify, signal })
+  return { siteId, kmeId, saeIds, dial }
+}
+
+function kmeIdOf(peers: readonly PeerConfig[], identity: CertificateIdentity): string | undefined {
+  return peers.find(({ kmeId }) => isKmeCertificate(identity, kmeId))?.kmeId
+}
+
+/** The pools ask for all that the links yield; sharing it out is the planner's work. */
+function poolLimits({ pool }: SiteConfig, links: readonly Link[]): PoolLimits {
+  return { ...pool, demandBps: Math.max(1, ...links.map(link => link.status().rateBps)) }
+}
+
+/** One of the two sites of `createLocalPair`. */
+export interface LocalSiteOptions {
+  readonly siteId: string
+  readonly saeIds: readonly string[]
+}
+
+export interface LocalPairOptions extends AbortOptions {
+  /** Default `site-a` with SAE `alice`, and `site-b` with SAE `bob`. */
+  readonly sites?: readonly [LocalSiteOptions, LocalSiteOptions]
+  /** Secret key rate of the simulated link between the two, in bits per second. Default 10,000,000. */
+  readonly rateBps?: number
+  readonly pool?: Partial<PoolLimits>
+  readonly keys?: Partial<SiteConfig['keys']>
+  readonly logger?: Logger
+}
+
+export const DEFAULT_POOL: Omit<PoolLimits, 'demandBps'> = {
+  targetBlocks: 8,
+  lifetimeMs: 300_000,
+  maxWaitMs: 2000,
+  shredMs: 60_000,
+}
+export const DEFAULT_KEYS: SiteConfig['keys'] = {
+  keySizeBits: 256,
+  minKeySizeBits: 64,
+  maxKeySizeBits: 4096,
+  maxKeyPerRequest: 128,
+}
+
+/**
+ * Two whole sites in this process, joined by a simulated link: no set-up, no sockets, nothing on disk. The same code as
+ * two sites on two machines. The caller closes both.
+ */
+export async function createLocalPair(options: LocalPairOptions = {}): Promise<[Site, Site]> {
+  const { rateBps = 10_000_000, logger } = options
+  const [near, far] = options.sites ?? [
+    { siteId: 'site-a', saeIds: ['alice'] },
+    { siteId: 'site-b', saeIds: ['bob'] },
+  ]
+  const siteIds = [near.siteId, far.siteId] as const
+  const ends = createSimulatedLinkPair({ linkId: siteIds.join('-'), siteIds, rateBps })
+  const limits = { ...DEFAULT_POOL, demandBps: rateBps, ...options.pool }
+  const keys = { ...DEFAULT_KEYS, ...options.keys }
+  const log = logger === undefined ? {} : { logger }
+  const open = async (local: LocalSiteOptions, peer: LocalSiteOptions, link: Link, dial?: PeerSite['dial']) => {
+    const opened = new Opened()
+    const telemetry = new TelemetryHub()
+    opened.add(link)
+    const qnl = opened.add(new DirectQnl({ siteId: local.siteId, links: [link], telemetry }))
+    const kms = opened.add(
+      await SiteKms.open({
+        local: registered(local),
+        peers: [{ ...registered(peer), ...(dial === undefined ? {} : { dial }) }],
+        qnl,
+        store: opened.add(new MemoryPoolStore()),
+        slots: opened.add(new MemorySlots()),
+        pool: limits,
+        keys,
+        telemetry,
+        ...log,
+      }),
+    )
+    const { siteId } = local
+    return { kms, site: new AssembledSite({ siteId, kmeId: kmeIdFor(siteId), telemetry, kms, links: [link], opened }) }
+  }
+  const second = await open(far, near, ends[1])
+  const first = await open(near, far, ends[0], async () => {
+    const [ours, theirs] = createMemoryChannelPair([kmeIdFor(near.siteId), kmeIdFor(far.siteId)])
+    second.kms.accept(theirs)
+    return ours
+  })
+  return [first.site, second.site]
+}
+
+function registered({ siteId, saeIds }: LocalSiteOptions) {
+  return { siteId, kmeId: kmeIdFor(siteId), saeIds }
+}
+
+function kmeIdFor(siteId: string): string {
+  return `kme-${siteId}`
+}

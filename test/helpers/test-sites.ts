@@ -1,0 +1,115 @@
+import { join } from 'node:path'
+import type { SiteConfig, StoreConfig } from '../../lib/config/site-config.ts'
+import type { Kms } from '../../lib/interface/kms.ts'
+import type { PoolLimits } from '../../lib/kms/pool/key-pool.ts'
+import { createLocalPair, createSite, DEFAULT_KEYS, DEFAULT_POOL, type ServedSite, type Site } from '../../lib/site.ts'
+import { createTempDir } from './temp-dir.ts'
+import { createTestAuthority, type TestCredentials } from './test-certificates.ts'
+
+/** Two real sites with hosts: alice at the first; bob and carol at the second. */
+export interface TestSites extends AsyncDisposable {
+  readonly sites: readonly [Site, Site]
+  readonly alice: Kms
+  readonly bob: Kms
+  readonly carol: Kms
+}
+
+export interface TestSitesOptions {
+  /** Default 100 Mb/s: pools fill at once. */
+  readonly rateBps?: number
+  readonly pool?: Partial<PoolLimits>
+  readonly keys?: Partial<SiteConfig['keys']>
+}
+
+const SAES = { 'site-a': ['alice'], 'site-b': ['bob', 'carol'] }
+
+/** Both sites in this process, nothing on disk. */
+export async function createTestSites({
+  rateBps = 100_000_000,
+  ...options
+}: TestSitesOptions = {}): Promise<TestSites> {
+  const sites = await createLocalPair({
+    rateBps,
+    ...options,
+    sites: [
+      { siteId: 'site-a', saeIds: SAES['site-a'] },
+      { siteId: 'site-b', saeIds: SAES['site-b'] },
+    ],
+  })
+  return {
+    sites,
+    alice: sites[0].kmsFor('alice'),
+    bob: sites[1].kmsFor('bob'),
+    carol: sites[1].kmsFor('carol'),
+    [Symbol.asyncDispose]: () => closeAll(sites),
+  }
+}
+
+/** Both sites as servers on loopback, joined by mutual TLS and a simulated quantum channel over TCP. */
+export interface ServedTestSites extends AsyncDisposable {
+  readonly sites: readonly [ServedSite, ServedSite]
+  readonly configs: readonly [SiteConfig, SiteConfig]
+  /** Credentials of a registered SAE, or of one that any name is given for. */
+  credentials(saeId: string): TestCredentials
+}
+
+export interface ServedTestSitesOptions extends TestSitesOptions {
+  /** `lmdb` keeps the pools in a temporary directory. Default `memory`. */
+  readonly store?: 'memory' | 'lmdb'
+}
+
+export async function createServedTestSites(options: ServedTestSitesOptions = {}): Promise<ServedTestSites> {
+  const { rateBps = 100_000_000, pool, keys, store = 'memory' } = options
+  const dir = await createTempDir()
+  const authority = createTestAuthority()
+  const credentials = (commonName: string) => authority.issue(commonName)
+  const common = { pool: { ...DEFAULT_POOL, ...pool }, keys: { ...DEFAULT_KEYS, ...keys } }
+  const saes = (siteId: keyof typeof SAES) => SAES[siteId].map(saeId => ({ saeId }))
+  const listen = { host: '127.0.0.1', port: 0 }
+  const link = { linkId: 'a-b', kind: 'simulated', rateBps, host: '127.0.0.1' } as const
+  const storeAt = (siteId: string): StoreConfig =>
+    store === 'memory'
+      ? { kind: 'memory' }
+      : { kind: 'lmdb', path: join(dir.path, siteId), kek: { file: join(dir.path, `${siteId}.kek`) } }
+  // The site that sorts last listens for peer and link, so it starts first and its ports are known to the other.
+  const configB: SiteConfig = {
+    ...common,
+    siteId: 'site-b',
+    kmeId: 'kme-b',
+    listen,
+    peerListen: listen,
+    tls: credentials('kme-b'),
+    saes: saes('site-b'),
+    peers: [{ siteId: 'site-a', kmeId: 'kme-a', saes: SAES['site-a'] }],
+    links: [{ ...link, peerSiteId: 'site-a', role: 'listen', port: 0 }],
+    store: storeAt('site-b'),
+  }
+  const siteB = await createSite(configB)
+  const configA: SiteConfig = {
+    ...common,
+    siteId: 'site-a',
+    kmeId: 'kme-a',
+    listen,
+    peerListen: listen,
+    tls: credentials('kme-a'),
+    saes: saes('site-a'),
+    peers: [{ siteId: 'site-b', kmeId: 'kme-b', saes: SAES['site-b'], ...siteB.address.peer }],
+    links: [{ ...link, peerSiteId: 'site-b', role: 'connect', port: siteB.address.links['a-b']!.port }],
+    store: storeAt('site-a'),
+  }
+  const siteA = await createSite(configA)
+  const sites = [siteA, siteB] as const
+  return {
+    sites,
+    configs: [configA, configB],
+    credentials,
+    [Symbol.asyncDispose]: async () => {
+      await closeAll(sites)
+      await dir[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function closeAll(sites: readonly Site[]): Promise<void> {
+  await Promise.all(sites.map(site => site.close()))
+}
