@@ -1,11 +1,45 @@
 import { saeProfileSchema } from '../../lib/config/sae-profile.ts'
 import { siteConfigSchema } from '../../lib/config/site-config.ts'
+import { BLOCK_TABLE } from '../../lib/kms/pool/block-table.ts'
+import { commandHelp, helpSections } from './command-help.ts'
 import { configurationTable, replaceBlock } from './configuration-table.ts'
+import { rooms } from './rooms.ts'
+import { readSource } from './tree.ts'
 
 /** The pages that have generated blocks, each with what its text should be, given the text as it stands. */
-export const generatedDocs: Readonly<Record<string, (page: string) => string>> = {
+export const generatedDocs: Readonly<Record<string, (page: string) => string | Promise<string>>> = {
   'docs/configuration.md': page => {
     const withSite = replaceBlock(page, 'site configuration', configurationTable(siteConfigSchema))
     return replaceBlock(withSite, 'SAE profile', configurationTable(saeProfileSchema))
   },
+  'docs/cli.md': async page => replaceBlock(page, 'commands', helpSections(await commandHelp())),
+  'README.md': page => replaceBlock(page, 'examples/tls-echo.ts', example('examples/tls-echo.ts')),
+  'ARCHITECTURE.md': page => replaceBlock(replaceBlock(page, 'rooms', roomTable()), 'blocks', blockTable()),
+}
+
+function roomTable(): string {
+  const rows = rooms.map(({ room, holds, sees }) => `| \`${room}\` | ${holds} | ${code(sees) || 'nothing'} |`)
+  return ['| Room | Holds | May import, besides itself |', '| --- | --- | --- |', ...rows].join('\n')
+}
+
+function blockTable(): string {
+  const rows = BLOCK_TABLE.map(({ row, role, from, event, to, sends }) => {
+    const cells = [row, role, from.join(', '), event, to, sends === '' ? '–' : `\`${sends}\``]
+    return `| ${cells.join(' | ')} |`
+  })
+  return ['| Row | At | From | When | To | Then sends |', '| --- | --- | --- | --- | --- | --- |', ...rows].join('\n')
+}
+
+/** A program as it stands in the tree, but for the comment at its head, and with imports as a user writes them. */
+function example(path: string): string {
+  const program = readSource(path)
+    .text.replace(/^\/\/[^\n]*\n/, '')
+    .replaceAll(/'\.\.\/(lib|integrations\/(\w+))\/index\.ts'/g, (_, _room, name) =>
+      name ? `'qkdkit/${name}'` : "'qkdkit'",
+    )
+  return `\`\`\`ts\n${program.trim()}\n\`\`\``
+}
+
+function code(words: readonly string[]): string {
+  return words.map(word => `\`${word}\``).join(' ')
 }

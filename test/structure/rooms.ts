@@ -4,7 +4,11 @@
  */
 export interface Room {
   readonly room: string
+  /** What it is for, in a few words. */
+  readonly holds: string
   readonly sees: readonly string[]
+  /** Set where modules are loaded by a name that a person gives. */
+  readonly loads?: 'by name'
 }
 
 /** Pure ground that every layer stands on: contracts, errors, keys, small nouns. */
@@ -14,27 +18,41 @@ const ground = ['lib/errors.ts', 'lib/interface/', 'lib/key/', 'lib/util/']
 const faces = ['lib/index.ts', 'integrations/tls/index.ts']
 
 export const rooms: readonly Room[] = [
-  { room: 'lib/errors.ts', sees: [] },
-  { room: 'lib/interface/', sees: ['lib/key/secret-key.ts'] },
-  { room: 'lib/util/', sees: ['lib/errors.ts', 'lib/interface/'] },
-  { room: 'lib/key/', sees: ['lib/errors.ts', 'lib/interface/', 'lib/util/'] },
-  { room: 'lib/telemetry.ts', sees: ['lib/interface/'] },
-  { room: 'lib/config.ts', sees: [...ground, 'lib/config/'] },
-  { room: 'lib/config/', sees: ground },
-  { room: 'lib/pki.ts', sees: ground },
-  { room: 'lib/http/', sees: ground },
-  { room: 'lib/channel/', sees: ground },
-  { room: 'lib/etsi014/', sees: ground },
-  { room: 'lib/qll/', sees: ground },
-  { room: 'lib/qnl/', sees: ground },
-  { room: 'lib/kms/', sees: ground },
-  { room: 'lib/client/', sees: [...ground, 'lib/etsi014/', 'lib/http/'] },
-  { room: 'lib/site.ts', sees: ['lib/'] },
-  { room: 'lib/index.ts', sees: ['lib/'] },
-  { room: 'integrations/tls/', sees: ['lib/index.ts'] },
-  { room: 'bin/', sees: faces },
-  { room: 'examples/', sees: faces },
-  { room: 'bench/', sees: ['lib/', 'integrations/', 'test/helpers/'] },
+  { room: 'lib/errors.ts', holds: 'the closed list of error codes', sees: [] },
+  { room: 'lib/interface/', holds: 'the contracts between layers, types only', sees: ['lib/key/secret-key.ts'] },
+  { room: 'lib/util/', holds: 'small nouns that every layer needs', sees: ['lib/errors.ts', 'lib/interface/'] },
+  {
+    room: 'lib/key/',
+    holds: 'secret keys, selections, sealing: pure functions',
+    sees: ['lib/errors.ts', 'lib/interface/', 'lib/util/'],
+  },
+  { room: 'lib/telemetry.ts', holds: 'the one stream of events and gauges', sees: ['lib/interface/'] },
+  { room: 'lib/config.ts', holds: 'reading and checking configuration files', sees: [...ground, 'lib/config/'] },
+  { room: 'lib/config/', holds: 'their schemas and what belongs together in them', sees: ground },
+  { room: 'lib/pki.ts', holds: 'development certificates', sees: ground },
+  { room: 'lib/http/', holds: 'handlers bound to node:https, and in process', sees: ground },
+  { room: 'lib/channel/', holds: 'message channels: in memory, over mutual TLS', sees: ground },
+  { room: 'lib/etsi014/', holds: 'ETSI GS QKD 014: server and client of one wire format', sees: ground },
+  { room: 'lib/qll/', holds: 'link layer', sees: ground },
+  { room: 'lib/qnl/', holds: 'network layer', sees: ground },
+  { room: 'lib/kms/', holds: 'service layer: pools, their protocol and store', sees: ground },
+  { room: 'lib/client/', holds: 'the host side: remote KMS', sees: [...ground, 'lib/etsi014/', 'lib/http/'] },
+  { room: 'lib/site.ts', holds: 'composition root: where the layers meet', sees: ['lib/'] },
+  { room: 'lib/index.ts', holds: 'the public face', sees: ['lib/'] },
+  { room: 'integrations/tls/', holds: 'TLS sessions under keys of the KMS', sees: ['lib/index.ts'] },
+  { room: 'bin/', holds: 'the command', sees: faces },
+  { room: 'examples/', holds: 'programs that run alone', sees: faces },
+  {
+    room: 'test/compliance/',
+    holds: 'the published suites: one for each contract, for every backend',
+    sees: ['lib/'],
+  },
+  {
+    room: 'bench/',
+    holds: 'benchmarks and soak runs',
+    sees: ['lib/', 'integrations/', 'test/helpers/'],
+    loads: 'by name',
+  },
 ]
 
 /** Outside packages and the one place that may import each: a file, or a folder in which one file does. */

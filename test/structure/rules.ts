@@ -20,7 +20,9 @@ export function importFaults(source: Source, rooms: readonly Room[]): Fault[] {
   const own = roomOf(source.path, rooms)
   if (own === undefined) return [fault(source, 1, 'lies in no room of the table')]
   return moduleReferences(source).flatMap(({ specifier, line }) => {
-    if (specifier === undefined) return [fault(source, line, 'imports a module by a computed name')]
+    if (specifier === undefined) {
+      return own.loads === 'by name' ? [] : [fault(source, line, 'imports a module by a computed name')]
+    }
     const target = resolveReference(source, specifier)
     if (target === undefined) return []
     if (roomOf(target, rooms) === own || own.sees.some(seen => lies(target, seen))) return []
@@ -179,20 +181,6 @@ export function nameFaults(source: Source): Fault[] {
   const name = posix.basename(source.path).replace(/(\.test|\.d)?\.ts$/, '')
   if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) return [fault(source, 1, 'its name is not kebab-case')]
   return noNouns.test(name) ? [fault(source, 1, 'its name says nothing')] : []
-}
-
-/** The words of `wanted` that `page` does not name as code (in backquotes). */
-export function unnamedFaults(wanted: readonly string[], page: Source): Fault[] {
-  const code = [...page.text.matchAll(/`([^`\n]+)`|```[a-z]*\n([\s\S]*?)```/g)].map(match => match[1] ?? match[2] ?? '')
-  return wanted
-    .filter(word => !code.some(text => names(text, word)))
-    .map(word => fault(page, 1, `does not name ${word}`))
-}
-
-/** True where `word` stands in `text` as a word of its own: `--site` is not in `--site-b`. */
-function names(text: string, word: string): boolean {
-  const literal = word.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
-  return new RegExp(`(?<![\\w-])${literal}(?![\\w-])`).test(text)
 }
 
 function lies(path: string, room: string): boolean {

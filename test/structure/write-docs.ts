@@ -6,7 +6,7 @@ import { readSource, top } from './tree.ts'
 
 for (const [path, write] of Object.entries(generatedDocs)) {
   const { text } = readSource(path)
-  const wanted = write(text)
+  const wanted = await write(text)
   if (wanted === text) continue
   writeFileSync(join(top, path), wanted)
   console.log(`${path} written`)

@@ -1,0 +1,133 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { join, posix } from 'node:path'
+import { expect } from 'chai'
+import { SyntaxKind } from 'typescript/unstable/ast'
+import packageJson from '../../package.json' with { type: 'json' }
+import { subcommands } from './command-help.ts'
+import { configurationTable, replaceBlock } from './configuration-table.ts'
+import { generatedDocs } from './generated-docs.ts'
+import { brokenLinkFaults, fillerFaults, scriptFaults, unnamedFaults } from './page-rules.ts'
+import { tokenize } from './source-tokens.ts'
+import { readSource, readSources, top } from './tree.ts'
+
+const pagePaths = ['.', 'docs'].flatMap(folder =>
+  readdirSync(join(top, folder))
+    .filter(name => name.endsWith('.md'))
+    .map(name => posix.join(folder, name)),
+)
+const pages = pagePaths.map(readSource)
+
+describe('pages', () => {
+  it('name every error code', () => {
+    const codes = tokenize(readSource('lib/errors.ts').text)
+      .filter(({ kind, value }) => kind === SyntaxKind.StringLiteral && value.startsWith('ERR_QKD_'))
+      .map(({ value }) => value)
+    expect(codes).to.have.length.above(0)
+    expect(unnamedFaults([...new Set(codes)], readSource('docs/errors.md'))).to.deep.equal([])
+  })
+
+  for (const [path, write] of Object.entries(generatedDocs)) {
+    it(`show in ${path} what the code has`, async () => {
+      const { text } = readSource(path)
+      expect((await write(text)) === text, `${path} is behind the code: npm run docs writes it anew`).to.equal(true)
+    })
+  }
+
+  it('have an entry in CHANGELOG.md for the version of the package', () => {
+    expect(readSource('CHANGELOG.md').text).to.match(
+      new RegExp(`^## \\[${packageJson.version.replaceAll('.', '\\.')}\\] - \\d{4}-\\d{2}-\\d{2}$`, 'm'),
+    )
+  })
+
+  it('name every entry point of the package in README.md', () => {
+    const specifiers = Object.keys(packageJson.exports)
+      .filter(path => !path.endsWith('.json'))
+      .map(path => path.replace('.', packageJson.name))
+    expect(unnamedFaults(specifiers, readSource('README.md'))).to.deep.equal([])
+  })
+
+  it('name only npm scripts that exist', () => {
+    expect(pages.flatMap(page => scriptFaults(page, Object.keys(packageJson.scripts)))).to.deep.equal([])
+  })
+
+  it('link only to files that exist', () => {
+    expect(pages.flatMap(page => brokenLinkFaults(page, path => existsSync(join(top, path))))).to.deep.equal([])
+  })
+
+  it('and comments do without filler words', () => {
+    expect([...pages, ...readSources('lib', 'integrations', 'bin', 'examples')].flatMap(fillerFaults)).to.deep.equal([])
+  })
+})
+
+describe('unnamedFaults', () => {
+  const faults = (text: string, ...words: string[]) => unnamedFaults(words, { path: 'a.md', text })
+
+  it('finds what a page does not name as code, as a word of its own', () => {
+    expect(faults('A ERR_A and `ERR_AB` and `--site-b`', 'ERR_A', '--site')).to.have.length(2)
+  })
+
+  it('passes what stands in backquotes or in a block of code', () => {
+    expect(faults('`ERR_A`\n```sh\nqkd key get --site=a\n```', 'ERR_A', 'qkd key get', '--site')).to.be.empty
+  })
+})
+
+describe('scriptFaults', () => {
+  it('finds an npm script that does not exist, and passes npm’s own commands', () => {
+    const page = { path: 'a.md', text: 'npm run build\nnpm run nope\nnpm ci && npm start\nnpm cit' }
+    expect(scriptFaults(page, ['build', 'start', 'test'])).to.have.length(1)
+    expect(scriptFaults({ path: 'a.md', text: '`npm start`' }, ['test'])).to.have.length(1)
+  })
+})
+
+describe('brokenLinkFaults', () => {
+  it('finds links to missing files, relative to the page', () => {
+    const page = { path: 'docs/a.md', text: '[b](b.md#part) [c](../c.md) [web](https://example.org/) [here](#x)' }
+    expect(brokenLinkFaults(page, path => path === 'docs/b.md')).to.deep.equal([
+      'docs/a.md:1: links to c.md, which is missing',
+    ])
+  })
+})
+
+describe('fillerFaults', () => {
+  it('finds filler words in pages and comments, and not in code', () => {
+    expect(fillerFaults({ path: 'a.md', text: 'This is simply easy.\nAdjust it.' })).to.have.length(2)
+    expect(
+      fillerFaults({ path: 'a.ts', text: '// just this\nconst s = "just"\n/** Easily\n * simply */' }),
+    ).to.have.length(3)
+  })
+})
+
+describe('configurationTable', () => {
+  it('has a row for each field at every depth, with default or need', () => {
+    const table = configurationTable({
+      properties: {
+        a: { type: 'integer', description: 'A|a', default: 3 },
+        b: { type: 'array', description: 'Bs', items: { type: 'object', properties: { c: { enum: ['x', 'y'] } } } },
+      },
+      required: ['b'],
+    })
+    expect(table.split('\n').slice(2)).to.deep.equal([
+      '| `a` | A\\|a | `3` |',
+      '| `b[]` | Bs | required |',
+      '| `b[].c` | : `x` or `y` |  |',
+    ])
+  })
+})
+
+describe('subcommands', () => {
+  it('finds the commands below one, and not those of its examples', () => {
+    const help =
+      'qkd key\n\nCommands:\n  qkd key get <a>  Take\n                   qkd key x\n  qkd key get-by-id\n\nExamples:\n  qkd key no'
+    expect(subcommands(help, ['key'])).to.deep.equal(['get', 'get-by-id'])
+    expect(subcommands('Options:\n  --help', [])).to.deep.equal([])
+  })
+})
+
+describe('replaceBlock', () => {
+  it('replaces what stands between its markers and refuses a page without them', () => {
+    expect(replaceBlock('a\n<!-- b -->\nold\n<!-- /b -->\nc', 'b', 'new')).to.equal(
+      'a\n<!-- b -->\n\nnew\n\n<!-- /b -->\nc',
+    )
+    expect(() => replaceBlock('a', 'b', 'new')).to.throw(/no block/)
+  })
+})
