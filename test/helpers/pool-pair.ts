@@ -1,0 +1,145 @@
+import { createMemoryChannelPair } from '../../lib/channel/memory-channel.ts'
+import type { Link, LinkBlock } from '../../lib/interface/link.ts'
+import type { MessageChannel } from '../../lib/interface/message-channel.ts'
+import type { PoolStore, SlotStore } from '../../lib/interface/pool-store.ts'
+import type { TelemetryEvent } from '../../lib/interface/telemetry.ts'
+import { KeyPool, type PoolLimits } from '../../lib/kms/pool/key-pool.ts'
+import { MemorySlots } from '../../lib/kms/store/memory-slots.ts'
+import { MemoryPoolStore } from '../../lib/kms/store/memory-store.ts'
+import { createSimulatedLinkPair } from '../../lib/qll/simulated-link-pair.ts'
+import { DirectQnl } from '../../lib/qnl/direct-qnl.ts'
+import { TelemetryHub } from '../../lib/telemetry.ts'
+import { debugLogger } from '../../lib/util/debug-logger.ts'
+
+export interface PoolPairOptions {
+  readonly limits?: Partial<PoolLimits>
+  readonly rateBps?: number
+  /** Changes the blocks that the second site gets from its link. */
+  readonly tamper?: (block: LinkBlock) => LinkBlock
+}
+
+/** A clock that a test moves; it stands still otherwise. */
+export class TestClock {
+  ms = 1_700_000_000_000
+  readonly now = () => this.ms
+  advance(ms: number): void {
+    this.ms += ms
+  }
+}
+
+/** One site of a pair, with what survives its restarts. */
+export interface PoolSite {
+  pool: KeyPool
+  readonly store: PoolStore
+  readonly slots: SlotStore
+  readonly events: TelemetryEvent[]
+  readonly clock: TestClock
+}
+
+/** Two pools in step with each other, each with its own store and clocks, and the channel between them in the test's hand. */
+export class PoolPair implements AsyncDisposable {
+  readonly sites: [PoolSite, PoolSite]
+  readonly #closables: { close(): Promise<void> }[]
+  readonly #reopen: ((site: 0 | 1) => Promise<KeyPool>)[]
+  #channels: MessageChannel[] = []
+
+  private constructor(
+    sites: [PoolSite, PoolSite],
+    closables: { close(): Promise<void> }[],
+    reopen: (site: 0 | 1) => Promise<KeyPool>,
+  ) {
+    this.sites = sites
+    this.#closables = closables
+    this.#reopen = [reopen]
+  }
+
+  static async open({ limits: given = {}, rateBps = 200_000_000, tamper }: PoolPairOptions = {}): Promise<PoolPair> {
+    const limits = {
+      targetBlocks: 8,
+      lifetimeMs: 10_000,
+      maxWaitMs: 2000,
+      shredMs: 60_000,
+      demandBps: rateBps,
+      ...given,
+    }
+    const siteIds = ['site-a', 'site-b'] as const
+    const [near, far] = createSimulatedLinkPair({ linkId: 'a-b', siteIds, rateBps })
+    const links: Link[] = [near, tamper === undefined ? far : tamperedLink(far, tamper)]
+    const qnls = siteIds.map((siteId, i) => new DirectQnl({ siteId, links: [links[i]!] }))
+    const clocks = [new TestClock(), new TestClock()]
+    const stores = [0, 1].map(() => ({ store: new MemoryPoolStore(), slots: new MemorySlots() }))
+    const events: TelemetryEvent[][] = [[], []]
+    const openPool = (i: 0 | 1) => {
+      const telemetry = new TelemetryHub()
+      telemetry.subscribe(event => events[i]!.push(event))
+      return KeyPool.open({
+        localSiteId: siteIds[i],
+        remoteSiteId: siteIds[1 - i]!,
+        ...stores[i]!,
+        qnl: qnls[i]!,
+        limits,
+        telemetry,
+        logger: debugLogger('kms'),
+        now: clocks[i]!.now,
+        monotonicMs: clocks[i]!.now,
+      })
+    }
+    const site = async (i: 0 | 1): Promise<PoolSite> => ({
+      pool: await openPool(i),
+      ...stores[i]!,
+      events: events[i]!,
+      clock: clocks[i]!,
+    })
+    return new PoolPair([await site(0), await site(1)], [...qnls, near, far], openPool)
+  }
+
+  /** Joins the two; resolves at once, the hellos go their way. */
+  connect(wrap: (channel: MessageChannel) => MessageChannel = channel => channel): void {
+    const [one, two] = createMemoryChannelPair(['kme-a', 'kme-b'])
+    this.#channels = [one, two]
+    void this.sites[0].pool.attach(wrap(one))
+    void this.sites[1].pool.attach(wrap(two))
+  }
+
+  /** Cuts the channel. */
+  async disconnect(): Promise<void> {
+    await Promise.all(this.#channels.map(channel => channel.close()))
+    await until(() => !this.sites.some(({ pool }) => pool.connected), 'both sites saw the cut')
+  }
+
+  /** Ends one pool without a word and opens what its store has, as after a crash. */
+  async restart(i: 0 | 1): Promise<void> {
+    await this.disconnect()
+    await this.sites[i].pool.close()
+    this.sites[i].pool = await this.#reopen[0]!(i)
+  }
+
+  advance(ms: number): void {
+    for (const { clock } of this.sites) clock.advance(ms)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.sites.map(({ pool }) => pool.close()))
+    for (const closable of this.#closables) await closable.close()
+  }
+}
+
+function tamperedLink(link: Link, tamper: (block: LinkBlock) => LinkBlock): Link {
+  return new Proxy(link, {
+    get: (target, property) => {
+      if (property === 'nextBlock')
+        return async (options: Parameters<Link['nextBlock']>[0]) => tamper(await target.nextBlock(options))
+      const value = Reflect.get(target, property, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
+/** Waits until `condition` holds; fails after 10 s, saying what never came. */
+export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const deadlineMs = performance.now() + 10_000
+  while (!(await condition())) {
+    if (performance.now() > deadlineMs) throw new Error(`Waited 10 s in vain: ${what}`)
+    await new Promise(resolve => setTimeout(resolve, 5))
+  }
+}

@@ -1,0 +1,76 @@
+import { expect } from 'chai'
+import { agree, type Hello, isRolledBack } from '../../../lib/kms/pool/session-agreement.ts'
+
+const root = Buffer.alloc(16, 5)
+
+function hello(fields: Partial<Hello> = {}): Hello {
+  return {
+    version: 1,
+    siteId: 'site-a',
+    poolId: 'site-a|site-b',
+    startNonce: Buffer.alloc(16),
+    commits: 100,
+    heardCommits: 100,
+    lifetimeMs: 1000,
+    floor: 10n,
+    poolEpoch: 1,
+    sealEpoch: 0,
+    rootCheck: root,
+    ...fields,
+  }
+}
+
+describe('agree', () => {
+  it('goes on where both stores are as the other heard of them, with the shorter lifetime', () => {
+    expect(agree(hello(), hello({ lifetimeMs: 500 }))).to.deep.equal({ lifetimeMs: 500, reset: undefined })
+    expect(agree(hello({ commits: 200 }), hello())).to.deep.equal({ lifetimeMs: 1000, reset: undefined })
+  })
+
+  const blank = { poolEpoch: 0, commits: 0, heardCommits: 0, floor: 0n, rootCheck: new Uint8Array(16) }
+  const cases: [string, Hello, Hello, { newRoot: boolean; poolEpoch: number; floor: bigint }][] = [
+    ['at first contact', hello(blank), hello(blank), { newRoot: true, poolEpoch: 1, floor: 0n }],
+    ['when one side lost everything', hello(blank), hello({ floor: 77n }), { newRoot: true, poolEpoch: 2, floor: 77n }],
+    [
+      'when one store was rolled back',
+      hello({ commits: 99 }),
+      hello({ floor: 12n }),
+      { newRoot: false, poolEpoch: 2, floor: 12n },
+    ],
+    [
+      'when both stores were rolled back',
+      hello({ commits: 99 }),
+      hello({ commits: 5 }),
+      { newRoot: false, poolEpoch: 2, floor: 10n },
+    ],
+    [
+      'when a reset was interrupted',
+      hello({ poolEpoch: 4 }),
+      hello({ poolEpoch: 3 }),
+      { newRoot: false, poolEpoch: 5, floor: 10n },
+    ],
+    [
+      'when the roots differ',
+      hello(),
+      hello({ rootCheck: Buffer.alloc(16, 6) }),
+      { newRoot: true, poolEpoch: 2, floor: 10n },
+    ],
+  ]
+  for (const [when, one, two, expected] of cases) {
+    it(`begins anew ${when}, alike at both ends`, () => {
+      for (const [local, remote] of [[one, two] as const, [two, one] as const]) {
+        const { reset } = agree(local, remote)
+        expect(reset).to.deep.include(expected)
+      }
+    })
+  }
+
+  it('sees which side was rolled back', () => {
+    expect(isRolledBack(hello({ commits: 99 }), hello())).to.equal(true)
+    expect(isRolledBack(hello(), hello({ commits: 99 }))).to.equal(false)
+  })
+
+  it('refuses another version, or another pool', () => {
+    expect(() => agree(hello(), hello({ version: 2 }))).to.throw(/version 2/)
+    expect(() => agree(hello(), hello({ poolId: 'x|y' }))).to.throw(/x\|y/)
+  })
+})
