@@ -248,6 +248,8 @@ export interface LocalPairOptions extends AbortOptions {
   readonly sites?: readonly [LocalSiteOptions, LocalSiteOptions]
   /** Secret key rate of the simulated link between the two, in bits per second. Default 10,000,000. */
   readonly rateBps?: number
+  /** The two ends of the link between the sites, which close them. Default a simulated link of `rateBps`. */
+  readonly links?: readonly [Link, Link]
   readonly pool?: Partial<PoolLimits>
   readonly keys?: Partial<SiteConfig['keys']>
   readonly logger?: Logger
@@ -277,7 +279,7 @@ export async function createLocalPair(options: LocalPairOptions = {}): Promise<[
     { siteId: 'site-b', saeIds: ['bob'] },
   ]
   const siteIds = [near.siteId, far.siteId] as const
-  const ends = createSimulatedLinkPair({ linkId: siteIds.join('-'), siteIds, rateBps })
+  const ends = options.links ?? createSimulatedLinkPair({ linkId: siteIds.join('-'), siteIds, rateBps })
   const limits = { ...DEFAULT_POOL, demandBps: rateBps, ...options.pool }
   const keys = { ...DEFAULT_KEYS, ...options.keys }
   const log = logger === undefined ? {} : { logger }

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { SiteConfig, StoreConfig } from '../../lib/config/site-config.ts'
 import type { Kms } from '../../lib/interface/kms.ts'
 import type { PoolLimits } from '../../lib/kms/pool/key-pool.ts'
+import { createSimulatedLinkPair } from '../../lib/qll/simulated-link-pair.ts'
 import { createLocalPair, createSite, DEFAULT_KEYS, DEFAULT_POOL, type ServedSite, type Site } from '../../lib/site.ts'
 import { createTempDir } from './temp-dir.ts'
 import { createTestAuthority, type TestCredentials } from './test-certificates.ts'
@@ -12,6 +13,9 @@ export interface TestSites extends AsyncDisposable {
   readonly alice: Kms
   readonly bob: Kms
   readonly carol: Kms
+  /** Cuts the fibre between the sites: no more key material comes until `mendLink()`. */
+  cutLink(): void
+  mendLink(): void
 }
 
 export interface TestSitesOptions {
@@ -28,8 +32,12 @@ export async function createTestSites({
   rateBps = 100_000_000,
   ...options
 }: TestSitesOptions = {}): Promise<TestSites> {
+  const siteIds = ['site-a', 'site-b'] as const
+  // A small buffer: what waits in it still comes after a cut.
+  const links = createSimulatedLinkPair({ linkId: 'a-b', siteIds, rateBps, bufferBlocks: 2 })
   const sites = await createLocalPair({
     rateBps,
+    links,
     ...options,
     sites: [
       { siteId: 'site-a', saeIds: SAES['site-a'] },
@@ -41,6 +49,8 @@ export async function createTestSites({
     alice: sites[0].kmsFor('alice'),
     bob: sites[1].kmsFor('bob'),
     carol: sites[1].kmsFor('carol'),
+    cutLink: () => links[0].interrupt(),
+    mendLink: () => links[0].restore(),
     [Symbol.asyncDispose]: () => closeAll(sites),
   }
 }

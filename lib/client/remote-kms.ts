@@ -1,0 +1,97 @@
+import { ClosedError } from '../errors.ts'
+import { Etsi014Client, type Etsi014ClientOptions } from '../etsi014/client.ts'
+import { createHttpsTransport, type HttpsTransportOptions } from '../http/https-transport.ts'
+import type { HttpTransport } from '../interface/http.ts'
+import type { GetKeyOptions, Key, Kms, KmsCallOptions, KmsStatus } from '../interface/kms.ts'
+import { requireInteger, withDeadline } from '../util/deadline.ts'
+import {
+  checkGetKey,
+  checkGetKeyWithIds,
+  requireOtherSae,
+  requireSaeId,
+  requireTimeout,
+} from '../util/kms-arguments.ts'
+
+/** What every remote KMS needs to know, whatever the way to it. */
+interface RemoteKmsBase extends Etsi014ClientOptions {
+  /** The SAE that the KME takes this client for, by its certificate. */
+  readonly saeId: string
+  /** How long a call waits for its answer where it does not say, in milliseconds. Default 5,000. */
+  readonly timeoutMs?: number
+}
+
+/** Options of `createRemoteKms`: the address of a KME and the credentials for it, or a transport, which is left open. */
+export type RemoteKmsOptions =
+  | (RemoteKmsBase & HttpsTransportOptions)
+  | (RemoteKmsBase & { readonly transport: HttpTransport })
+
+/**
+ * The KMS of a site, reached through its KME by ETSI GS QKD 014. Behaves as the embedded one: the same checks before any I/O,
+ * the same classes of error, and no retries, since each try of `getKey` consumes.
+ */
+export function createRemoteKms(options: RemoteKmsOptions): Kms {
+  return new RemoteKms(options)
+}
+
+class RemoteKms implements Kms {
+  readonly saeId: string
+  readonly #client: Etsi014Client
+  readonly #timeoutMs: number
+  /** Undefined where the transport belongs to the caller. */
+  readonly #ownTransport: HttpTransport | undefined
+  readonly #running = new Set<Promise<unknown>>()
+  #closing: Promise<void> | undefined
+
+  constructor(options: RemoteKmsOptions) {
+    this.saeId = requireSaeId('saeId', options.saeId)
+    this.#timeoutMs = requireInteger('timeoutMs', options.timeoutMs ?? 5_000, { min: 1, max: 2 ** 31 - 1 })
+    // The deadline of a call is kept here; the transport's own is only there for those who use it alone.
+    this.#ownTransport =
+      'transport' in options ? undefined : createHttpsTransport({ ...options, timeoutMs: 2 ** 31 - 1 })
+    this.#client = new Etsi014Client('transport' in options ? options.transport : this.#ownTransport!, options)
+  }
+
+  getStatus(slaveSaeId: string, options: KmsCallOptions = {}): Promise<KmsStatus> {
+    return this.#call(options, signal => {
+      requireOtherSae('slaveSaeId', this.saeId, slaveSaeId)
+      return this.#client.getStatus(slaveSaeId, { signal })
+    })
+  }
+
+  getKey(slaveSaeId: string, options: GetKeyOptions = {}): Promise<Key[]> {
+    return this.#call(options, signal => {
+      checkGetKey(this.saeId, slaveSaeId, options)
+      return this.#client.getKey(slaveSaeId, { ...options, signal })
+    })
+  }
+
+  getKeyWithIds(masterSaeId: string, keyIds: readonly string[], options: KmsCallOptions = {}): Promise<Key[]> {
+    return this.#call(options, signal => {
+      checkGetKeyWithIds(masterSaeId, keyIds, options)
+      return this.#client.getKeyWithIds(masterSaeId, keyIds, { signal })
+    })
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= Promise.allSettled(this.#running).then(() => this.#ownTransport?.close())
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #call<T>(options: KmsCallOptions, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    if (this.#closing !== undefined) throw new ClosedError('The KMS is closed')
+    const timeoutMs = requireTimeout({ timeoutMs: options.timeoutMs ?? this.#timeoutMs })
+    options.signal?.throwIfAborted()
+    const signal = withDeadline(options.signal, timeoutMs)
+    const result = run(signal)
+    this.#running.add(result)
+    try {
+      return await result
+    } finally {
+      this.#running.delete(result)
+    }
+  }
+}

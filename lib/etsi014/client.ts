@@ -1,0 +1,140 @@
+import { InvalidArgumentError, KmeResponseError } from '../errors.ts'
+import type { HttpClientRequest, HttpResponse, HttpTransport } from '../interface/http.ts'
+import type { GetKeyOptions, Key, KmsStatus } from '../interface/kms.ts'
+import type { AbortOptions } from '../interface/lifecycle.ts'
+import type { Logger } from '../interface/logger.ts'
+import { debugLogger } from '../util/debug-logger.ts'
+import { decodeKeyContainer } from './key-container.ts'
+import { type EtsiKeyIds, type EtsiKeyRequest, LEVEL_EXTENSION } from './models.ts'
+import { responseError } from './response-error.ts'
+import { decodeStatus } from './status.ts'
+import { type EtsiMethod, formatTarget } from './target.ts'
+
+/** What is peculiar to a KME. */
+export interface Etsi014ClientOptions {
+  /** `auto` sends one key's request as GET and any other as POST; a KME may know only one of them. Default `auto`. */
+  readonly method?: 'auto' | 'GET' | 'POST'
+  /**
+   * `lenient` also takes what some KMEs answer against the standard: status members in lower case, IDs that are numbers, a
+   * single key without the list around it. Default `standard`.
+   */
+  readonly profile?: 'standard' | 'lenient'
+  readonly logger?: Logger
+}
+
+/** The three methods of ETSI GS QKD 014 V1.1.1 over a transport: pure mapping, no checks of arguments, no retries. */
+export class Etsi014Client {
+  readonly #transport: HttpTransport
+  readonly #method: 'auto' | 'GET' | 'POST'
+  readonly #lenient: boolean
+  readonly #logger: Logger
+
+  constructor(transport: HttpTransport, { method = 'auto', profile = 'standard', logger }: Etsi014ClientOptions = {}) {
+    this.#transport = transport
+    this.#method = method
+    this.#lenient = profile === 'lenient'
+    this.#logger = logger ?? debugLogger('etsi014')
+  }
+
+  /** Get status (clause 5.3). */
+  async getStatus(slaveSaeId: string, { signal }: AbortOptions): Promise<KmsStatus> {
+    const request = { method: 'GET', target: formatTarget('status', slaveSaeId), signal }
+    const { body } = await this.#call('status', request)
+    return decodeStatus(parseJson(body), { anySpelling: this.#lenient })
+  }
+
+  /** Get key (clause 5.4). */
+  async getKey(slaveSaeId: string, options: GetKeyOptions): Promise<Key[]> {
+    const { number = 1, sizeBits, signal } = options
+    const keys = await this.#getKeys('enc_keys', { ...this.#keyRequest(slaveSaeId, options), signal })
+    try {
+      if (keys.length > number)
+        throw new KmeResponseError(`The KME gave ${keys.length} keys where ${number} were asked`)
+      const wrong = keys.find(key => sizeBits !== undefined && key.sizeBits !== sizeBits)
+      if (wrong !== undefined) {
+        throw new KmeResponseError(`The KME gave a key of ${wrong.sizeBits} bits where ${sizeBits} were asked`)
+      }
+      if (new Set(keys.map(key => key.keyId.toLowerCase())).size < keys.length) {
+        throw new KmeResponseError('The KME gave two keys under one key_ID')
+      }
+    } catch (error) {
+      for (const { secret } of keys) secret.wipe()
+      throw error
+    }
+    if (keys.length < number) this.#logger.warn({ asked: number, given: keys.length }, 'KME gave fewer keys than asked')
+    return keys
+  }
+
+  /** Get key with key IDs (clause 5.5); in the order of `keyIds`, whatever the KME's is. */
+  async getKeyWithIds(masterSaeId: string, keyIds: readonly string[], { signal }: AbortOptions): Promise<Key[]> {
+    const keys = await this.#getKeys('dec_keys', { ...this.#keyIdsRequest(masterSaeId, keyIds), signal })
+    const byId = new Map(keys.map(key => [key.keyId.toLowerCase(), key]))
+    const ordered = keyIds.map(id => byId.get(id.toLowerCase()))
+    if (keys.length === keyIds.length && ordered.every(key => key !== undefined)) return ordered
+    for (const { secret } of keys) secret.wipe()
+    throw new KmeResponseError(`The KME gave ${keys.length} keys, which are not the ${keyIds.length} that were asked`)
+  }
+
+  #keyRequest(slaveSaeId: string, options: GetKeyOptions): HttpClientRequest {
+    const { number, sizeBits, level, additionalSlaveSaeIds = [], extensionMandatory = [], extensionOptional } = options
+    const mandatory = level === undefined ? extensionMandatory : [{ [LEVEL_EXTENSION]: level }, ...extensionMandatory]
+    const model: EtsiKeyRequest = {}
+    if (number !== undefined) model.number = number
+    if (sizeBits !== undefined) model.size = sizeBits
+    const query = Object.fromEntries(Object.entries(model).map(([name, value]) => [name, String(value)]))
+    if (additionalSlaveSaeIds.length > 0) model.additional_slave_SAE_IDs = [...additionalSlaveSaeIds]
+    if (mandatory.length > 0) model.extension_mandatory = [...mandatory]
+    if (extensionOptional !== undefined && extensionOptional.length > 0)
+      model.extension_optional = [...extensionOptional]
+    const fitsQuery = Object.keys(model).length === Object.keys(query).length
+    if (this.#isGet({ fitsQuery, single: (number ?? 1) === 1 })) {
+      return { method: 'GET', target: formatTarget('enc_keys', slaveSaeId, query) }
+    }
+    return post(formatTarget('enc_keys', slaveSaeId), model)
+  }
+
+  #keyIdsRequest(masterSaeId: string, keyIds: readonly string[]): HttpClientRequest {
+    const single = keyIds.length === 1
+    if (this.#isGet({ fitsQuery: single, single })) {
+      return { method: 'GET', target: formatTarget('dec_keys', masterSaeId, { key_ID: keyIds[0] ?? '' }) }
+    }
+    const model: EtsiKeyIds = { key_IDs: keyIds.map(id => ({ key_ID: id })) }
+    return post(formatTarget('dec_keys', masterSaeId), model)
+  }
+
+  #isGet({ fitsQuery, single }: { fitsQuery: boolean; single: boolean }): boolean {
+    if (this.#method === 'auto') return fitsQuery && single
+    if (this.#method === 'GET' && !fitsQuery) {
+      throw new InvalidArgumentError('This request needs POST, and the client is set to GET')
+    }
+    return this.#method === 'GET'
+  }
+
+  async #getKeys(method: EtsiMethod, request: HttpClientRequest): Promise<Key[]> {
+    const { body } = await this.#call(method, request)
+    return decodeKeyContainer(body, { keysMayBeObject: this.#lenient })
+  }
+
+  async #call(method: EtsiMethod, request: HttpClientRequest): Promise<HttpResponse> {
+    const response = await this.#transport.request(request)
+    if (response.status !== 200) throw responseError(response, method)
+    return response
+  }
+}
+
+function post(target: string, model: EtsiKeyRequest | EtsiKeyIds): HttpClientRequest {
+  return {
+    method: 'POST',
+    target,
+    headers: { 'content-type': 'application/json' },
+    body: Buffer.from(JSON.stringify(model)),
+  }
+}
+
+function parseJson(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(body).toString('utf8'))
+  } catch (error) {
+    throw new KmeResponseError("The KME's answer is not JSON", { cause: error })
+  }
+}

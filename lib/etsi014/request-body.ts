@@ -1,0 +1,39 @@
+import { InvalidArgumentError } from '../errors.ts'
+import type { HttpRequest } from '../interface/http.ts'
+import { describeFaults, type SchemaCheck } from '../util/json-schema.ts'
+
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
+/** True unless a body is there and says that it is something else than JSON. */
+export function acceptsAsJson({ headers, body }: HttpRequest): boolean {
+  const type = headers['content-type']
+  return body.byteLength === 0 || type === undefined || /^application\/json *(;|$)/i.test(type)
+}
+
+/** The JSON value of a body that passes `check`. */
+export function readJsonBody<T>(body: Uint8Array, check: SchemaCheck<T>): T {
+  const checked = check(parseJson(body))
+  if (checked.ok) return checked.value
+  throw new InvalidArgumentError(`The request body is not right: ${describeFaults(checked.faults)}`, {
+    details: checked.faults.map(({ path, message }) => ({ parameter_name: path, allowed_values: message })),
+  })
+}
+
+function parseJson(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(withoutExponents(decoder.decode(body)))
+  } catch (error) {
+    throw new InvalidArgumentError('The request body is not JSON in UTF-8', { cause: error })
+  }
+}
+
+/**
+ * Numbers in exponent notation become strings, so that `1e2` is refused wherever an integer is asked for: after parsing it
+ * would look like 100.
+ */
+function withoutExponents(text: string): string {
+  if (!/\d[eE]/.test(text)) return text
+  return text.replace(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?[eE][+-]?\d+/g, token =>
+    token.startsWith('"') ? token : `"${token}"`,
+  )
+}

@@ -1,0 +1,61 @@
+import { KmeResponseError } from '../errors.ts'
+import type { KmsStatus } from '../interface/kms.ts'
+import { describeFaults } from '../util/json-schema.ts'
+import { checkStatus, type EtsiStatus, STATUS_MEMBERS } from './models.ts'
+
+/** Counters are 32-bit in strict clients. */
+const MAX_COUNT = 2 ** 31 - 1
+
+/** The body of a Status (ETSI GS QKD 014 V1.1.1, clause 6.1). */
+export function encodeStatus(status: KmsStatus): Uint8Array {
+  const maxKeyCount = Math.min(status.maxKeyCount, MAX_COUNT)
+  const model: EtsiStatus = {
+    source_KME_ID: status.sourceKmeId,
+    target_KME_ID: status.targetKmeId,
+    master_SAE_ID: status.masterSaeId,
+    slave_SAE_ID: status.slaveSaeId,
+    key_size: status.keySizeBits,
+    // Strict clients refuse a status that has more keys than it can have.
+    stored_key_count: Math.min(status.storedKeyCount, maxKeyCount),
+    max_key_count: maxKeyCount,
+    max_key_per_request: status.maxKeyPerRequest,
+    max_key_size: status.maxKeySizeBits,
+    min_key_size: status.minKeySizeBits,
+    max_SAE_ID_count: status.maxSaeIdCount,
+  }
+  return Buffer.from(JSON.stringify(model))
+}
+
+/**
+ * The status that a parsed body stands for.
+ * @throws {KmeResponseError} a member is missing or of another type
+ */
+export function decodeStatus(value: unknown, { anySpelling = false } = {}): KmsStatus {
+  const checked = checkStatus(anySpelling ? inStandardSpelling(value) : value)
+  if (!checked.ok) throw new KmeResponseError(`The KME's answer is not a status: ${describeFaults(checked.faults)}`)
+  const model = checked.value
+  return {
+    sourceKmeId: model.source_KME_ID,
+    targetKmeId: model.target_KME_ID,
+    masterSaeId: model.master_SAE_ID,
+    slaveSaeId: model.slave_SAE_ID,
+    keySizeBits: model.key_size,
+    storedKeyCount: model.stored_key_count,
+    maxKeyCount: model.max_key_count,
+    maxKeyPerRequest: model.max_key_per_request,
+    maxKeySizeBits: model.max_key_size,
+    minKeySizeBits: model.min_key_size,
+    maxSaeIdCount: model.max_SAE_ID_count,
+  }
+}
+
+/** Members under their right names, IDs as text: there are KMEs that write all in lower case, or an ID as a number. */
+function inStandardSpelling(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  const given = new Map(Object.entries(value).map(([name, member]) => [name.toLowerCase(), member]))
+  const named = STATUS_MEMBERS.map(name => {
+    const member = given.get(name.toLowerCase())
+    return [name, name.endsWith('_ID') && typeof member === 'number' ? String(member) : member]
+  })
+  return Object.fromEntries(named.filter(([, member]) => member !== undefined))
+}

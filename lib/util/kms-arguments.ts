@@ -1,0 +1,93 @@
+import { InvalidArgumentError } from '../errors.ts'
+import type { GetKeyOptions, KmsCallOptions, SecurityLevel, TrustClass } from '../interface/kms.ts'
+import { requireInteger } from './deadline.ts'
+
+/** Longest SAE ID in the field, in characters. */
+export const MAX_SAE_ID_CHARS = 291
+
+const levels: Record<SecurityLevel, true> = {
+  'one-time-pad': true,
+  quantum: true,
+  hybrid: true,
+  expanded: true,
+  'post-quantum': true,
+}
+const trustClasses: Record<TrustClass, true> = { direct: true, split: true, relayed: true }
+
+export function isSecurityLevel(value: unknown): value is SecurityLevel {
+  return typeof value === 'string' && Object.hasOwn(levels, value)
+}
+
+export function isTrustClass(value: unknown): value is TrustClass {
+  return typeof value === 'string' && Object.hasOwn(trustClasses, value)
+}
+
+/** `value` if it can be an SAE ID: 1 to 291 characters without spaces at the ends or control characters. */
+export function requireSaeId(name: string, value: unknown): string {
+  const fits = typeof value === 'string' && value.length >= 1 && value.length <= MAX_SAE_ID_CHARS
+  if (fits && value.trim() === value && !/\p{Cc}/u.test(value)) return value
+  throw new InvalidArgumentError(
+    `${name} must have 1 to ${MAX_SAE_ID_CHARS} characters, no control characters and no space at its ends`,
+    { details: [{ parameter_name: name, parameter_value: String(value).slice(0, 64) }] },
+  )
+}
+
+/** Checks what every call to a `Kms` has; gives the time to wait, in milliseconds. */
+export function requireTimeout({ timeoutMs = 5_000 }: KmsCallOptions): number {
+  return requireInteger('timeoutMs', timeoutMs, { min: 1, max: 2 ** 31 - 1 })
+}
+
+/**
+ * Checks the arguments of `Kms.getKey` as far as one can without knowing the limits of the KMS, so that misuse fails alike
+ * at every backend and before any I/O.
+ */
+export function checkGetKey(saeId: string, slaveSaeId: string, options: GetKeyOptions): void {
+  requireOtherSae('slaveSaeId', saeId, slaveSaeId)
+  requireTimeout(options)
+  const { number, sizeBits, level, additionalSlaveSaeIds = [] } = options
+  if (number !== undefined) requireInteger('number', number, { min: 1, max: 2 ** 31 - 1 })
+  if (sizeBits !== undefined) requireSizeBits(sizeBits)
+  if (level !== undefined && !isSecurityLevel(level)) {
+    throw new InvalidArgumentError(`level must be one of ${Object.keys(levels).join(', ')}`, {
+      details: [{ parameter_name: 'level', parameter_value: String(level), allowed_values: Object.keys(levels) }],
+    })
+  }
+  for (const additional of additionalSlaveSaeIds) requireOtherSae('additionalSlaveSaeIds', saeId, additional)
+  if (new Set([slaveSaeId, ...additionalSlaveSaeIds]).size <= additionalSlaveSaeIds.length) {
+    throw new InvalidArgumentError('additionalSlaveSaeIds must name each SAE once, and not the slave')
+  }
+  requireExtensions('extensionMandatory', options.extensionMandatory)
+  requireExtensions('extensionOptional', options.extensionOptional)
+}
+
+/** Checks the arguments of `Kms.getKeyWithIds`; an ID is given twice also where it differs only in upper and lower case. */
+export function checkGetKeyWithIds(masterSaeId: string, keyIds: readonly string[], options: KmsCallOptions): void {
+  requireSaeId('masterSaeId', masterSaeId)
+  requireTimeout(options)
+  if (!Array.isArray(keyIds) || keyIds.length === 0 || keyIds.some(id => typeof id !== 'string' || id === '')) {
+    throw new InvalidArgumentError('keyIds must be a list of at least one key_ID')
+  }
+  if (new Set(keyIds.map(id => id.toLowerCase())).size < keyIds.length) {
+    throw new InvalidArgumentError('keyIds must name each key once')
+  }
+}
+
+/** `peerSaeId` if it can be the other SAE of `saeId`. */
+export function requireOtherSae(name: string, saeId: string, peerSaeId: unknown): string {
+  const peer = requireSaeId(name, peerSaeId)
+  if (peer === saeId) throw new InvalidArgumentError(`${name} must be another SAE than ${saeId} itself`)
+  return peer
+}
+
+function requireSizeBits(sizeBits: unknown): void {
+  if (requireInteger('sizeBits', sizeBits, { min: 1, max: 2 ** 31 - 1 }) % 8 === 0) return
+  throw new InvalidArgumentError('size shall be a multiple of 8', {
+    details: [{ parameter_name: 'sizeBits', parameter_value: String(sizeBits), allowed_values: 'multiples of 8' }],
+  })
+}
+
+function requireExtensions(name: string, entries: unknown): void {
+  const isEntry = (entry: unknown) => typeof entry === 'object' && entry !== null && !Array.isArray(entry)
+  if (entries === undefined || (Array.isArray(entries) && entries.every(isEntry))) return
+  throw new InvalidArgumentError(`${name} must be a list of objects`)
+}
