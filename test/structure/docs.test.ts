@@ -3,6 +3,7 @@ import { join, posix } from 'node:path'
 import { expect } from 'chai'
 import { SyntaxKind } from 'typescript/unstable/ast'
 import packageJson from '../../package.json' with { type: 'json' }
+import { runQkd } from '../bin/run-qkd.ts'
 import { subcommands } from './command-help.ts'
 import { configurationTable, replaceBlock } from './configuration-table.ts'
 import { generatedDocs } from './generated-docs.ts'
@@ -16,6 +17,9 @@ const pagePaths = ['.', 'docs'].flatMap(folder =>
     .map(name => posix.join(folder, name)),
 )
 const pages = pagePaths.map(readSource)
+
+/** A line of output without what differs from run to run. */
+const withoutValues = (line: string) => line.replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4,12}){4}|\d+(\.\d+)?/g, '#')
 
 describe('pages', () => {
   it('name every error code', () => {
@@ -44,6 +48,14 @@ describe('pages', () => {
       .filter(path => !path.endsWith('.json'))
       .map(path => path.replace('.', packageJson.name))
     expect(unnamedFaults(specifiers, readSource('README.md'))).to.deep.equal([])
+  })
+
+  it('show in README.md what npm start prints', async () => {
+    const shown = /```text\n(3\. [\s\S]*?)```/.exec(readSource('README.md').text)?.[1] ?? ''
+    const printed = (await runQkd(['demo'])).stdout.split('\n').map(withoutValues)
+    const lines = shown.split('\n').filter(line => line.trim() !== '' && line.trim() !== '…')
+    expect(lines).to.have.length.above(5)
+    expect(printed).to.include.members(lines.map(withoutValues))
   })
 
   it('name only npm scripts that exist', () => {
