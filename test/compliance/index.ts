@@ -1,0 +1,29 @@
+/**
+ * The compliance suites: one for each contract between layers, run against every backend of the toolkit and, with this
+ * entry point, against yours. Under mocha, or anything that has `describe`, `it`, `before` and `after`:
+ *
+ * ```ts
+ * import { linkCompliance } from 'qkdkit/compliance'
+ *
+ * linkCompliance({ backend: 'my device', setup: () => openBothEnds(), teardown: ends => ends.close() })
+ * ```
+ *
+ * @packageDocumentation
+ */
+export type {
+  HttpClientRequest,
+  HttpHandler,
+  HttpRequest,
+  HttpResponse,
+  HttpTransport,
+} from '../../lib/interface/http.ts'
+export type { Link, LinkBlock, LinkKind, LinkState, LinkStatus } from '../../lib/interface/link.ts'
+export type { MessageChannel } from '../../lib/interface/message-channel.ts'
+export type { PoolStore } from '../../lib/interface/pool-store.ts'
+export { type HttpTransportFixture, httpTransportCompliance } from './http-transport.ts'
+export { type KmsFixture, kmsCompliance } from './kms.ts'
+export { type LinkFixture, linkCompliance } from './link.ts'
+export { type Cell, compliance } from './matrix.ts'
+export { type MessageChannelFixture, messageChannelCompliance } from './message-channel.ts'
+export { type PoolStoreFixture, poolStoreCompliance } from './pool-store.ts'
+export { type ComplianceCase, type Runner, runSuite, type TestSetup } from './suite.ts'
