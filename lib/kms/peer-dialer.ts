@@ -31,7 +31,7 @@ export class PeerDialer {
   }
 
   async #run({ remoteSiteId, dial, attach, logger }: PeerDialerOptions, signal: AbortSignal): Promise<void> {
-    const backOff = new BackOff({ minMs: 50, maxMs: 2000 })
+    const backOff = new BackOff({ minMs: 50, maxMs: 1000 })
     while (!signal.aborted) {
       try {
         const channel = await dial(signal)

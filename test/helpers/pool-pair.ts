@@ -10,6 +10,7 @@ import { createSimulatedLinkPair } from '../../lib/qll/simulated-link-pair.ts'
 import { DirectQnl } from '../../lib/qnl/direct-qnl.ts'
 import { TelemetryHub } from '../../lib/telemetry.ts'
 import { debugLogger } from '../../lib/util/debug-logger.ts'
+import { until } from './until.ts'
 
 export interface PoolPairOptions {
   readonly limits?: Partial<PoolLimits>
@@ -133,13 +134,4 @@ function tamperedLink(link: Link, tamper: (block: LinkBlock) => LinkBlock): Link
       return typeof value === 'function' ? value.bind(target) : value
     },
   })
-}
-
-/** Waits until `condition` holds; fails after 10 s, saying what never came. */
-export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadlineMs = performance.now() + 10_000
-  while (!(await condition())) {
-    if (performance.now() > deadlineMs) throw new Error(`Waited 10 s in vain: ${what}`)
-    await new Promise(resolve => setTimeout(resolve, 5))
-  }
 }

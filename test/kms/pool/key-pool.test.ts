@@ -2,8 +2,9 @@ import { expect } from 'chai'
 import type { Key } from '../../../lib/interface/kms.ts'
 import { SecretKey } from '../../../lib/key/secret-key.ts'
 import type { KeyPool } from '../../../lib/kms/pool/key-pool.ts'
-import { PoolPair, until } from '../../helpers/pool-pair.ts'
+import { PoolPair } from '../../helpers/pool-pair.ts'
 import { rejectsWith } from '../../helpers/rejects-with.ts'
+import { until } from '../../helpers/until.ts'
 
 const pair = { masterSaeId: 'alice', slaveSaeId: 'bob' }
 

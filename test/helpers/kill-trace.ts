@@ -1,0 +1,64 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { runTrace, type TraceReport } from './key-trace.ts'
+import { startSiteProcesses } from './site-process.ts'
+import { until } from './until.ts'
+
+const KEYS_BETWEEN_KILLS = 20
+
+export interface KillTraceOptions {
+  /** How often one of the two sites is killed. */
+  readonly kills: number
+  readonly lossRatio?: number
+  /** Runs what `npm run build` made. */
+  readonly built?: boolean
+  readonly log?: (line: string) => void
+}
+
+/**
+ * Traffic in both directions between two site processes while one after the other is killed with SIGKILL at random
+ * moments and started again on its store; ends when all kills are done and every key was asked for.
+ */
+export async function runKillTrace({
+  kills,
+  lossRatio = 0.1,
+  built = false,
+  log = () => {},
+}: KillTraceOptions): Promise<TraceReport> {
+  await using sites = await startSiteProcesses({ built })
+  const lanes = [
+    { master: sites.kms('alice'), slave: sites.kms('bob') },
+    { master: sites.kms('ben'), slave: sites.kms('amy') },
+  ]
+  const done = new AbortController()
+  let drawn = 0
+  const trace = runTrace({
+    lanes,
+    keys: Number.MAX_SAFE_INTEGER,
+    lossRatio,
+    concurrency: 8,
+    hostile: true,
+    signal: done.signal,
+    onProgress: count => {
+      drawn = count
+    },
+  })
+  // A trace that fails ends the killing; its error comes out below.
+  let failed = false
+  trace.catch(() => {
+    failed = true
+  })
+  for (let kill = 1; kill <= kills && !failed; kill++) {
+    // Traffic flows again after each restart: a kill that meets nothing shows nothing.
+    const before = drawn
+    await until(() => failed || drawn >= before + KEYS_BETWEEN_KILLS, 'keys are drawn again after a kill', {
+      timeoutMs: 30_000,
+    })
+    await pause(Math.random() * 300)
+    const site = sites.processes[Math.random() < 0.5 ? 0 : 1]!
+    await site.kill()
+    await site.start()
+    if (kill % 10 === 0) log(`${kill} of ${kills} kills`)
+  }
+  done.abort()
+  return await trace
+}

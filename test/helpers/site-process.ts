@@ -1,0 +1,171 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { createRemoteKms } from '../../lib/client/remote-kms.ts'
+import type { Kms } from '../../lib/interface/kms.ts'
+import { createTempDir } from './temp-dir.ts'
+import { createTestAuthority, type TestCredentials } from './test-certificates.ts'
+
+/** The command from source, and as `npm run build` leaves it, which starts in a fraction of the time. */
+const SOURCE = ['--import', 'tsx', new URL('../../bin/qkd.ts', import.meta.url).pathname]
+const BUILT = [new URL('../../dist/bin/qkd.js', import.meta.url).pathname]
+const READY_TIMEOUT_MS = 20_000
+
+/** Two sites, each a process of its own (`qkd site serve`), whose ports stay the same over restarts. */
+export interface SiteProcesses extends AsyncDisposable {
+  /** The directory with configurations, stores and what the processes wrote to standard error. */
+  readonly directory: string
+  readonly processes: readonly [SiteProcess, SiteProcess]
+  /** A remote KMS for a host: alice and amy at the first site, bob and ben at the second. */
+  kms(saeId: string): Kms
+}
+
+export interface SiteProcessesOptions {
+  /** Default `lmdb`. */
+  readonly store?: 'lmdb' | 'memory'
+  /** Default 200 Mb/s. */
+  readonly rateBps?: number
+  /** Default 16. */
+  readonly targetBlocks?: number
+  /** Runs what `npm run build` made, for runs that start many processes. Default false. */
+  readonly built?: boolean
+}
+
+/** One site that can be killed and started again. */
+export class SiteProcess {
+  readonly siteId: string
+  readonly #configPath: string
+  readonly #program: readonly string[]
+  #child: ChildProcess | undefined
+  #stderr = ''
+
+  constructor(siteId: string, configPath: string, { built }: { built: boolean }) {
+    this.siteId = siteId
+    this.#configPath = configPath
+    this.#program = built ? BUILT : SOURCE
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  /** What the process wrote to standard error since it began last, for the message of a failed test. */
+  get stderr(): string {
+    return this.#stderr
+  }
+
+  /** Starts the process and waits for its ready line. */
+  async start(): Promise<void> {
+    const args = [...this.#program, 'site', 'serve', '--config', this.#configPath, '--json']
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#child = child
+    this.#stderr = ''
+    child.stderr!.on('data', chunk => {
+      this.#stderr = (this.#stderr + String(chunk)).slice(-20_000)
+    })
+    const lines = createInterface({ input: child.stdout! })
+    const ready = once(lines, 'line', { signal: AbortSignal.timeout(READY_TIMEOUT_MS) })
+    const ended = once(child, 'exit').then(([code, signal]) => {
+      throw new Error(`${this.siteId} ended at its start (${code ?? signal}): ${this.#stderr}`)
+    })
+    await Promise.race([ready, ended])
+    ended.catch(() => {})
+  }
+
+  /** `kill -9`; resolves when it is gone. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL')
+  }
+
+  /** SIGTERM; gives the exit code. */
+  stop(): Promise<number | null> {
+    return this.#end('SIGTERM')
+  }
+
+  async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> {
+    const child = this.#child
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null
+    const exited = once(child, 'exit')
+    child.kill(signal)
+    const [code] = await exited
+    return code as number | null
+  }
+}
+
+const SAES = { 'site-a': ['alice', 'amy'], 'site-b': ['bob', 'ben'] } as const
+
+/** Writes configurations and certificates for two sites and starts both. */
+export async function startSiteProcesses(options: SiteProcessesOptions = {}): Promise<SiteProcesses> {
+  const { store = 'lmdb', rateBps = 200_000_000, targetBlocks = 16, built = false } = options
+  const dir = await createTempDir('qkdkit-sites-')
+  const authority = createTestAuthority()
+  const [etsiA, etsiB, peerA, peerB, quantum] = await freePorts(5)
+  const write = async (siteId: 'site-a' | 'site-b', etsi: number, peerPort: number) => {
+    const [remote, remotePeerPort] = siteId === 'site-a' ? (['site-b', peerB!] as const) : (['site-a', peerA!] as const)
+    const { cert, key, ca } = authority.issue(`kme-${siteId}`)
+    for (const [name, pem] of Object.entries({ cert, key, ca })) {
+      await writeFile(join(dir.path, `${siteId}.${name}.pem`), pem, { mode: 0o600 })
+    }
+    const config = {
+      siteId,
+      kmeId: `kme-${siteId}`,
+      listen: { port: etsi },
+      peerListen: { port: peerPort },
+      tls: { cert: `${siteId}.cert.pem`, key: `${siteId}.key.pem`, ca: `${siteId}.ca.pem` },
+      saes: SAES[siteId].map(saeId => ({ saeId })),
+      peers: [{ siteId: remote, kmeId: `kme-${remote}`, saes: SAES[remote], host: '127.0.0.1', port: remotePeerPort }],
+      links: [
+        {
+          linkId: 'a-b',
+          peerSiteId: remote,
+          kind: 'simulated',
+          rateBps,
+          role: siteId === 'site-b' ? 'listen' : 'connect',
+          host: '127.0.0.1',
+          port: quantum!,
+        },
+      ],
+      store:
+        store === 'memory' ? { kind: store } : { kind: store, path: `${siteId}.store`, kek: { file: `${siteId}.kek` } },
+      pool: { targetBlocks },
+    }
+    const path = join(dir.path, `${siteId}.json`)
+    await writeFile(path, JSON.stringify(config, null, 2))
+    return path
+  }
+  const processes = [
+    new SiteProcess('site-a', await write('site-a', etsiA!, peerA!), { built }),
+    new SiteProcess('site-b', await write('site-b', etsiB!, peerB!), { built }),
+  ] as const
+  await Promise.all(processes.map(site => site.start()))
+  const credentials = new Map<string, TestCredentials>()
+  const opened: Kms[] = []
+  return {
+    directory: dir.path,
+    processes,
+    kms: saeId => {
+      const port = (SAES['site-a'] as readonly string[]).includes(saeId) ? etsiA! : etsiB!
+      if (!credentials.has(saeId)) credentials.set(saeId, authority.issue(saeId))
+      const kms = createRemoteKms({ saeId, baseUrl: `https://127.0.0.1:${port}`, ...credentials.get(saeId)! })
+      opened.push(kms)
+      return kms
+    },
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(opened.map(kms => kms.close()))
+      await Promise.all(processes.map(site => site.kill()))
+      await dir[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** Ports that were free a moment ago; they are held together so that none comes twice. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
+  await Promise.all(servers.map(server => once(server, 'listening')))
+  const ports = servers.map(server => (server.address() as { port: number }).port)
+  await Promise.all(servers.map(server => new Promise(resolve => server.close(resolve))))
+  return ports
+}
