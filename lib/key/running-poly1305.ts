@@ -1,6 +1,5 @@
 /** Bytes of r, the secret point at which the polynomial is evaluated. */
 export const POLY1305_POINT_BYTES = 16
-/** Bytes that one call of `absorbBlock` takes. */
 const BLOCK_BYTES = 16
 
 const LIMB = 2 ** 22
