@@ -100,6 +100,8 @@ export class EndState {
     }
     const block = await this.#blocks.take(options)
     if (block === undefined) throw this.#closedError()
+    // What is taken is spent, so that a taker that says so each time costs nothing.
+    if (block.number > this.#floor) this.#floor = block.number
     this.#measure()
     return block
   }

@@ -57,6 +57,17 @@ export class BlockMatcher<B extends NumberedBlock> {
     return block
   }
 
+  /** Checks a block that was asked for at that side, and takes at the other one until it comes. */
+  async await(side: 0 | 1, asked: Promise<B>): Promise<B> {
+    let pending = true
+    const settled = asked.finally(() => {
+      pending = false
+    })
+    settled.catch(() => {})
+    while (pending) await this.take(side === 0 ? 1 : 0)
+    return this.note(side, await settled)
+  }
+
   /** Takes until `count` more blocks were found at both sides. */
   async match(count: number): Promise<void> {
     const goal = this.#matched + count

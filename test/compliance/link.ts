@@ -104,9 +104,8 @@ const cases: ComplianceCase<LinkRun>[] = [
         const signal = AbortSignal.timeout(PATIENCE_MS)
         const { number } = await matcher.take(side)
         const after = number + 1_000_000n
-        const block = await ends[side].nextBlock({ signal, after })
+        const block = await matcher.await(side, ends[side].nextBlock({ signal, after }))
         assert.ok(block.number > after, `block ${block.number} is above ${after}`)
-        matcher.note(side, block)
         await matcher.match(3)
         await matcher.realign()
       }
