@@ -3,7 +3,7 @@ import type { GetKeyOptions, Key, Kms, KmsCallOptions, KmsStatus, SecurityLevel 
 import type { Telemetry, TelemetryEvent } from '../interface/telemetry.ts'
 import { cellsFor } from '../key/cells.ts'
 import { RAW_SUITES } from '../key/selection.ts'
-import { requireInteger, withDeadline } from '../util/deadline.ts'
+import { requireInteger } from '../util/deadline.ts'
 import { checkGetKey, checkGetKeyWithIds, requireOtherSae, requireTimeout } from '../util/kms-arguments.ts'
 import type { KeyPool } from './pool/key-pool.ts'
 import type { RegisteredSite, SaeRegistry } from './sae-registry.ts'
@@ -123,7 +123,7 @@ export class EmbeddedKms implements Kms {
     parameter: string,
     saeId: string,
     options: KmsCallOptions,
-  ): { pool: KeyPool; waitMs: number; signal: AbortSignal } {
+  ): { pool: KeyPool; waitMs: number; signal: AbortSignal | undefined } {
     const timeoutMs = requireTimeout(options)
     const site = this.#options.registry.requireSite(parameter, saeId)
     const pool = this.#options.poolFor(site.siteId)
@@ -134,8 +134,7 @@ export class EmbeddedKms implements Kms {
         `${parameter} ${saeId} is a host of this same site: no QKD link is between the two`,
       )
     }
-    const signal = withDeadline(options.signal, timeoutMs)
-    return { pool, waitMs: Math.min(timeoutMs, this.#options.maxWaitMs), signal }
+    return { pool, waitMs: Math.min(timeoutMs, this.#options.maxWaitMs), signal: options.signal }
   }
 
   async #refusing<T>(operation: 'getKey' | 'getKeyWithIds', peerSaeId: string, run: () => Promise<T>): Promise<T> {

@@ -12,6 +12,8 @@ import type { MessageFields, PeerMessage } from './peer-wire.ts'
 const TAG_BYTES = 16
 /** Tags of blocks that our QNL has not delivered yet; the owner repeats a tag that was let go. */
 const MAX_EARLY_TAGS = 256
+/** Numbers that the peer may have dropped before they reach us: a bound on what a hostile peer makes us keep. */
+const MAX_TOMBSTONES = 4096
 const TRUST_CLASSES = ['direct', 'split', 'relayed'] as const
 
 export interface BlockVerifierOptions {
@@ -262,6 +264,7 @@ export class BlockVerifier {
     this.#earlyTags.delete(number)
     if (block === undefined) {
       if (number > ledger.pool.floor) {
+        if (this.#tombstones() >= MAX_TOMBSTONES) return
         await ledger.insertDropped(
           newBlockRecord({
             number,
@@ -273,6 +276,9 @@ export class BlockVerifier {
           }),
         )
       }
+    } else if (block.grant !== grant) {
+      // It speaks of a time before the block changed hands.
+      return
     } else if (block.state !== 'dropped' && block.state !== 'drained') {
       await ledger.move(ledger.owns(block) ? 29 : 8, block, { reason: 'the peer dropped it' })
     }
@@ -292,6 +298,12 @@ export class BlockVerifier {
     const { floor, poolEpoch } = ledger.pool
     if (number > floor) await ledger.commit([{ kind: 'pool', poolEpoch, patch: { floor: number } }])
     if (ledger.block(number)?.state === 'dropped') await ledger.remove(number)
+  }
+
+  #tombstones(): number {
+    let count = 0
+    for (const { state } of this.#options.ledger.blocks()) if (state === 'dropped') count++
+    return count
   }
 
   #holdEarlyTag(message: MessageFields<'tag'>): void {

@@ -1,33 +1,29 @@
 import { randomBytes } from 'node:crypto'
-import { ClosedError, PoolDesyncError, PoolExhaustedError } from '../../errors.ts'
-import type { Key, SecurityLevel } from '../../interface/kms.ts'
+import { ClosedError, PoolDesyncError } from '../../errors.ts'
+import type { Key } from '../../interface/kms.ts'
 import type { AbortOptions, Closable } from '../../interface/lifecycle.ts'
 import type { Logger } from '../../interface/logger.ts'
 import type { MessageChannel } from '../../interface/message-channel.ts'
 import type { PoolStore, SlotStore } from '../../interface/pool-store.ts'
 import type { Qnl } from '../../interface/qnl.ts'
 import type { Telemetry } from '../../interface/telemetry.ts'
-import { cellsFor } from '../../key/cells.ts'
-import { type SaePair, sealKeyId } from '../../key/key-id.ts'
-import { RAW_SUITES, type Selection } from '../../key/selection.ts'
+import type { SaePair } from '../../key/key-id.ts'
 import { abortable } from '../../util/deadline.ts'
 import { deferred } from '../../util/deferred.ts'
 import { BlockLedger } from './block-ledger.ts'
 import { BlockVerifier } from './block-verifier.ts'
-import { DemandRate } from './demand-rate.ts'
 import { Filler } from './filler.ts'
+import { type IssueRequest, Issuer } from './issuer.ts'
 import { LaneBalance } from './lane-balance.ts'
-import { type CellRange, LeaseBook } from './lease-book.ts'
+import { LeaseBook } from './lease-book.ts'
 import { Lessee } from './lessee.ts'
 import { pairIdentity } from './pair-secret.ts'
 import { PeerSession } from './peer-session.ts'
 import { NONCE_BYTES, type PeerMessage } from './peer-wire.ts'
 import { Retriever } from './retriever.ts'
 import { Shredder } from './shredder.ts'
-import { WaitingLine } from './waiting-line.ts'
 
 const SWEEP_MS = 250
-const MIN_LEASE_CELLS = 16
 const VERIFY_TIMEOUT_MS = 60_000
 
 /** How a pool is run. */
@@ -53,19 +49,10 @@ export interface KeyPoolOptions {
   readonly limits: PoolLimits
   readonly telemetry: Telemetry
   readonly logger: Logger
-  /** Wall clock in milliseconds. Default `Date.now`. */
+  /** Wall clock in milliseconds that does not step while the process runs. Default the system's time at the start, and on. */
   readonly now?: () => number
   /** A clock that never steps, in milliseconds. Default `performance.now`. */
   readonly monotonicMs?: () => number
-}
-
-/** What a request asks of the pool; limits and rights were checked before. */
-export interface IssueRequest extends AbortOptions {
-  readonly pair: SaePair
-  readonly number: number
-  readonly sizeBytes: number
-  readonly level: SecurityLevel
-  readonly waitMs: number
 }
 
 /** A pool as status and metrics see it. Counts in cells of 32 bytes and blocks of 1,000. */
@@ -91,56 +78,70 @@ export class KeyPool implements Closable {
   readonly #limits: PoolLimits
   readonly #ledger: BlockLedger
   readonly #book = new LeaseBook()
-  readonly #line = new WaitingLine()
   readonly #verifier: BlockVerifier
   readonly #lessee: Lessee
   readonly #retriever: Retriever
   readonly #balance: LaneBalance
   readonly #shredder: Shredder
   readonly #filler: Filler
-  readonly #demand: DemandRate
+  readonly #issuer: Issuer
   readonly #telemetry: Telemetry
   readonly #logger: Logger
-  readonly #monotonicMs: () => number
   readonly #startNonce = randomBytes(NONCE_BYTES)
   readonly #timer: NodeJS.Timeout
   #session: PeerSession | undefined
   #running: Promise<void> = Promise.resolve()
   #lifetimeMs: number
   readonly #metPeer = deferred<void>()
+  #hasMetPeer = false
   #sweeping: Promise<void> = Promise.resolve()
   #sweepQueued = false
   #closing: Promise<void> | undefined
 
   private constructor(options: KeyPoolOptions, ledger: BlockLedger) {
-    const { telemetry, logger, limits, remoteSiteId, now = Date.now, monotonicMs = () => performance.now() } = options
+    const {
+      telemetry,
+      logger,
+      limits,
+      remoteSiteId,
+      now = steadyWallClock,
+      monotonicMs = () => performance.now(),
+    } = options
     this.remoteSiteId = remoteSiteId
     this.#limits = limits
     this.#ledger = ledger
     this.#telemetry = telemetry
     this.#logger = logger
-    this.#monotonicMs = monotonicMs
     this.#lifetimeMs = limits.lifetimeMs
-    this.#demand = new DemandRate({ windowMs: 1000, nowMs: monotonicMs() })
     const send = (message: PeerMessage) => this.#session?.send(message)
-    const onChange = () => this.#serve()
+    const onChange = () => this.#issuer.serve()
+    const isConnected = () => this.connected
     this.#verifier = new BlockVerifier({
       ledger,
       send,
       verifyTimeoutMs: VERIFY_TIMEOUT_MS,
       monotonicMs,
-      onActive: () => this.#requestLeases(),
+      onActive: () => this.#issuer.leaseAhead(),
     })
     this.#lessee = new Lessee({
       ledger,
       book: this.#book,
       send,
-      isConnected: () => this.connected,
+      isConnected,
       monotonicMs,
       onChange,
     })
     this.#retriever = new Retriever({ ledger, send, now, lifetimeMs: () => this.#lifetimeMs })
     this.#balance = new LaneBalance({ ledger, send, onChange })
+    this.#issuer = new Issuer({
+      ledger,
+      book: this.#book,
+      lessee: this.#lessee,
+      balance: this.#balance,
+      isConnected,
+      monotonicMs,
+      logger,
+    })
     this.#shredder = new Shredder({ ledger, lessee: this.#lessee, shredMs: limits.shredMs, monotonicMs })
     this.#filler = new Filler({
       qnl: options.qnl,
@@ -200,33 +201,10 @@ export class KeyPool implements Closable {
     await ended
   }
 
-  /**
-   * Fresh keys, all or none.
-   * @throws {PoolExhaustedError} not enough within `waitMs`; nothing was consumed
-   */
+  /** Fresh keys, all or none: see `Issuer.issue`. */
   async issue(request: IssueRequest): Promise<Key[]> {
     this.#requireOpen()
-    const { number, sizeBytes, waitMs, signal } = request
-    signal?.throwIfAborted()
-    const cells = cellsFor(sizeBytes)
-    this.#demand.add(cells * number)
-    let taken = this.#line.length === 0 ? this.#takeAll(number, cells) : undefined
-    if (taken === undefined) {
-      const startedMs = this.#monotonicMs()
-      const need = { cells: cells * number, contiguous: cells }
-      const waiting = this.#line.wait(() => this.#takeAll(number, cells), { need, waitMs, signal })
-      this.#requestLeases()
-      taken = await waiting
-      this.#telemetry.emit({
-        type: 'request-waited',
-        peerSiteId: this.remoteSiteId,
-        waitMs: this.#monotonicMs() - startedMs,
-      })
-    }
-    if (taken === undefined) throw this.#exhausted(number, cells)
-    const keys = taken.map(place => this.#keyAt(place, request))
-    this.#requestLeases()
-    return keys
+    return this.#issuer.issue(request)
   }
 
   /** The keys of these IDs that the peer issued to `pair`: see `Retriever.retrieve`. */
@@ -237,7 +215,7 @@ export class KeyPool implements Closable {
   ): Promise<Key[]> {
     this.#requireOpen()
     // Until the peer has said how far it knows our store, a restored one could deliver twice.
-    await this.#awaitPeer(waitMs, signal)
+    if (!this.#hasMetPeer) await this.#awaitPeer(waitMs, signal)
     signal?.throwIfAborted()
     return this.#retriever.retrieve(pair, keyIds)
   }
@@ -248,10 +226,10 @@ export class KeyPool implements Closable {
     return {
       remoteSiteId: this.remoteSiteId,
       connected: this.connected,
-      issuableCells: this.#book.cells + this.#lessee.unleasedCells(),
+      issuableCells: this.#issuer.issuableCells,
       leasedCells: this.#book.cells,
       blocks,
-      waitingRequests: this.#line.length,
+      waitingRequests: this.#issuer.waitingRequests,
       mismatches: this.#verifier.mismatches,
     }
   }
@@ -268,7 +246,7 @@ export class KeyPool implements Closable {
 
   async #close(): Promise<void> {
     clearInterval(this.#timer)
-    this.#line.fail(new ClosedError('The pool is closed'))
+    this.#issuer.fail(new ClosedError('The pool is closed'))
     await this.#filler.close()
     await this.#sweeping
     await this.#session?.close()
@@ -285,6 +263,7 @@ export class KeyPool implements Closable {
     try {
       await session.run(({ lifetimeMs }) => {
         this.#lifetimeMs = lifetimeMs
+        this.#hasMetPeer = true
         this.#metPeer.resolve()
         this.#telemetry.emit({ type: 'peer', peerSiteId, state: 'connected' })
         this.#resume().catch(error => this.#logger.error({ err: String(error) }, 'Resuming with the peer failed'))
@@ -311,7 +290,7 @@ export class KeyPool implements Closable {
         this.#session?.send({ name: 'status', block: block.number, grant: block.grant })
       }
     }
-    this.#requestLeases()
+    this.#issuer.leaseAhead()
   }
 
   /** Row 28 at the owner: what it holds no more and did not drop, it has used up. */
@@ -327,60 +306,6 @@ export class KeyPool implements Closable {
     let received = 0
     for (const block of this.#ledger.blocks()) if (block.state === 'received') received++
     return own + peers + received < this.#limits.targetBlocks
-  }
-
-  /** Places for `number` keys of `cells` cells, or none at all. */
-  #takeAll(number: number, cells: number): CellRange[] | undefined {
-    const nowMs = this.#monotonicMs()
-    const taken: CellRange[] = []
-    while (taken.length < number) {
-      const place = this.#book.take(cells, nowMs)
-      if (place === undefined) {
-        for (const back of taken.reverse()) this.#book.giveBack(back)
-        return undefined
-      }
-      taken.push(place)
-    }
-    return taken
-  }
-
-  #keyAt(place: CellRange, { pair, sizeBytes, level }: IssueRequest): Key {
-    const selection: Selection = { suite: RAW_SUITES[level]!, block: place.block, offset: place.offset, sizeBytes }
-    const keyId = sealKeyId(this.#ledger.secret!.sealKeys(this.#ledger.localSiteId), pair, selection)
-    const secret = this.#book.keyAt(place, sizeBytes)
-    const { trustClass } = this.#ledger.block(place.block)!
-    return { keyId, secret, sizeBits: sizeBytes * 8, level, trustClass }
-  }
-
-  /** Row 9: keeps about a second of demand under lease, and what waiting requests need. */
-  #requestLeases(): void {
-    const stock = this.#book.cells + this.#lessee.unleasedCells()
-    const perSecond = Math.ceil(this.#demand.perSecond(this.#monotonicMs()))
-    const cap = Math.max(MIN_LEASE_CELLS, Math.floor(stock / 100))
-    const ahead = Math.max(MIN_LEASE_CELLS, Math.min(perSecond, cap))
-    const need = this.#line.need
-    const missing = need !== undefined ? need.cells + ahead : this.#book.cells < ahead / 2 ? ahead : 0
-    if (missing === 0) return
-    this.#lessee.request(missing, need?.contiguous ?? 1).then(
-      () => {
-        if (this.#line.length > 0 && this.#lessee.unleasedCells() === 0) this.#balance.ask()
-      },
-      error => this.#logger.error({ err: String(error) }, 'No lease could be asked for'),
-    )
-  }
-
-  #serve(): void {
-    this.#line.serve()
-    if (this.#line.length > 0) this.#requestLeases()
-  }
-
-  #exhausted(number: number, cells: number): PoolExhaustedError {
-    const available = Math.floor((this.#book.cells + this.#lessee.unleasedCells()) / cells)
-    const why = this.connected ? 'not enough key in the pool' : 'no key under lease while the peer KMS is away'
-    return new PoolExhaustedError(`No key for ${this.remoteSiteId}: ${why}`, {
-      details: [{ key_count_requested: number, key_count_available: available }],
-      retryAfterMs: 1000,
-    })
   }
 
   async #awaitPeer(waitMs: number, signal: AbortSignal | undefined): Promise<void> {
@@ -413,7 +338,7 @@ export class KeyPool implements Closable {
         await this.#retriever.sweep()
         await this.#shredder.sweep()
         if (this.connected) this.#balance.ask()
-        this.#requestLeases()
+        this.#issuer.leaseAhead()
         this.#report()
       })
       .catch(error => this.#logger.error({ peer: this.remoteSiteId, err: String(error) }, 'A sweep of the pool failed'))
@@ -425,6 +350,11 @@ export class KeyPool implements Closable {
     this.#telemetry.gauge('pool_stock_cells', { peer, lane: 'issue' }, issuableCells)
     this.#telemetry.gauge('pool_leased_cells', { peer }, leasedCells)
     this.#telemetry.gauge('pool_waiting_requests', { peer }, waitingRequests)
-    this.#telemetry.gauge('pool_consumption_bps', { peer }, this.#demand.perSecond(this.#monotonicMs()) * 256)
+    this.#telemetry.gauge('pool_consumption_bps', { peer }, this.#issuer.cellsPerSecond * 256)
   }
+}
+
+/** The wall clock as it was when the process began, and what has passed since: a clock that is set doesn't expire keys. */
+function steadyWallClock(): number {
+  return performance.timeOrigin + performance.now()
 }

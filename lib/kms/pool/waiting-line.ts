@@ -46,10 +46,15 @@ export class WaitingLine {
       const waiter: Waiter = {
         need,
         attempt: () => {
-          const result = attempt()
-          if (result === undefined) return false
-          leave()
-          resolve(result)
+          try {
+            const result = attempt()
+            if (result === undefined) return false
+            leave()
+            resolve(result)
+          } catch (error) {
+            // The failure is this request's, not that of whoever brought the key.
+            waiter.fail(error)
+          }
           return true
         },
         fail: reason => {

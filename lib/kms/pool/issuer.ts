@@ -1,0 +1,159 @@
+import { PoolExhaustedError } from '../../errors.ts'
+import type { Key, SecurityLevel } from '../../interface/kms.ts'
+import type { AbortOptions } from '../../interface/lifecycle.ts'
+import type { Logger } from '../../interface/logger.ts'
+import { cellsFor } from '../../key/cells.ts'
+import { type SaePair, sealKeyId } from '../../key/key-id.ts'
+import { RAW_SUITES, type Selection } from '../../key/selection.ts'
+import type { BlockLedger } from './block-ledger.ts'
+import { DemandRate } from './demand-rate.ts'
+import type { LaneBalance } from './lane-balance.ts'
+import type { CellRange, LeaseBook } from './lease-book.ts'
+import type { Lessee } from './lessee.ts'
+import { WaitingLine } from './waiting-line.ts'
+
+const MIN_LEASE_CELLS = 16
+const DEMAND_WINDOW_MS = 1000
+
+/** What a request asks of the pool; limits and rights were checked before. */
+export interface IssueRequest extends AbortOptions {
+  readonly pair: SaePair
+  readonly number: number
+  readonly sizeBytes: number
+  readonly level: SecurityLevel
+  /** How long it may wait for key, in milliseconds. */
+  readonly waitMs: number
+}
+
+export interface IssuerOptions {
+  readonly ledger: BlockLedger
+  readonly book: LeaseBook
+  readonly lessee: Lessee
+  readonly balance: LaneBalance
+  readonly isConnected: () => boolean
+  readonly monotonicMs: () => number
+  readonly logger: Logger
+}
+
+/**
+ * Gives keys out from acknowledged leases (row 14), keeps enough under lease for the demand (row 9), and lets requests
+ * wait in order while there is not enough.
+ */
+export class Issuer {
+  readonly #options: IssuerOptions
+  readonly #line = new WaitingLine()
+  readonly #demand: DemandRate
+
+  constructor(options: IssuerOptions) {
+    this.#options = options
+    this.#demand = new DemandRate({ windowMs: DEMAND_WINDOW_MS, nowMs: options.monotonicMs() })
+  }
+
+  get waitingRequests(): number {
+    return this.#line.length
+  }
+
+  /** Cells that this side can still issue. */
+  get issuableCells(): number {
+    return this.#options.book.cells + this.#options.lessee.unleasedCells()
+  }
+
+  /** Cells a second that hosts ask for. */
+  get cellsPerSecond(): number {
+    return this.#demand.perSecond(this.#options.monotonicMs())
+  }
+
+  /**
+   * Fresh keys, all or none.
+   * @throws {PoolExhaustedError} not enough within `waitMs`; nothing was consumed
+   */
+  async issue(request: IssueRequest): Promise<Key[]> {
+    request.signal?.throwIfAborted()
+    const cells = cellsFor(request.sizeBytes)
+    this.#demand.add(cells * request.number)
+    const attempt = () => this.#attempt(request, cells)
+    const keys = (this.#line.length === 0 ? attempt() : undefined) ?? (await this.#wait(attempt, request, cells))
+    this.leaseAhead()
+    return keys
+  }
+
+  /** Something has changed that those who wait may gain from. */
+  serve(): void {
+    this.#line.serve()
+    if (this.#line.length > 0) this.leaseAhead()
+  }
+
+  /** Row 9: keeps about a second of demand under lease, and what waiting requests need. */
+  leaseAhead(): void {
+    const { book, lessee, balance, logger } = this.#options
+    const need = this.#line.need
+    const ahead = this.#aheadCells()
+    const missing = need !== undefined ? need.cells + ahead : book.cells < ahead / 2 ? ahead : 0
+    if (missing === 0) return
+    lessee.request(missing, need?.contiguous ?? 1).then(
+      () => {
+        if (this.#line.length > 0 && lessee.unleasedCells() === 0) balance.ask()
+      },
+      error => logger.error({ err: String(error) }, 'No lease could be asked for'),
+    )
+  }
+
+  /** Ends every wait. */
+  fail(reason: unknown): void {
+    this.#line.fail(reason)
+  }
+
+  /** A second of demand, at least a handful and at most a hundredth of the stock: it is what a crash burns. */
+  #aheadCells(): number {
+    const cap = Math.max(MIN_LEASE_CELLS, Math.floor(this.issuableCells / 100))
+    return Math.max(MIN_LEASE_CELLS, Math.min(Math.ceil(this.cellsPerSecond), cap))
+  }
+
+  async #wait(attempt: () => Key[] | undefined, request: IssueRequest, cells: number): Promise<Key[]> {
+    const { ledger, monotonicMs } = this.#options
+    const { number, waitMs, signal } = request
+    const sinceMs = monotonicMs()
+    const waiting = this.#line.wait(attempt, { need: { cells: cells * number, contiguous: cells }, waitMs, signal })
+    this.leaseAhead()
+    const keys = await waiting
+    const waitedMs = monotonicMs() - sinceMs
+    ledger.telemetry.emit({ type: 'request-waited', peerSiteId: ledger.remoteSiteId, waitMs: waitedMs })
+    if (keys === undefined) throw this.#exhausted(number, cells)
+    return keys
+  }
+
+  /** The keys at once, or nothing: bytes leave the book in the same turn in which their places are taken. */
+  #attempt(request: IssueRequest, cells: number): Key[] | undefined {
+    const { book, monotonicMs } = this.#options
+    const nowMs = monotonicMs()
+    const places: CellRange[] = []
+    while (places.length < request.number) {
+      const place = book.take(cells, nowMs)
+      if (place === undefined) {
+        for (const back of places.reverse()) book.giveBack(back)
+        return undefined
+      }
+      places.push(place)
+    }
+    return places.map(place => this.#keyAt(place, request))
+  }
+
+  #keyAt(place: CellRange, { pair, sizeBytes, level }: IssueRequest): Key {
+    const { ledger, book } = this.#options
+    const selection: Selection = { suite: RAW_SUITES[level]!, block: place.block, offset: place.offset, sizeBytes }
+    const keyId = sealKeyId(ledger.secret!.sealKeys(ledger.localSiteId), pair, selection)
+    const secret = book.keyAt(place, sizeBytes)
+    const { trustClass } = ledger.block(place.block)!
+    return { keyId, secret, sizeBits: sizeBytes * 8, level, trustClass }
+  }
+
+  #exhausted(number: number, cells: number): PoolExhaustedError {
+    const { ledger, isConnected } = this.#options
+    const available = Math.floor(this.issuableCells / cells)
+    const why = isConnected() ? 'not enough key in the pool' : 'no key under lease while the peer KMS is away'
+    return new PoolExhaustedError(`No key for ${ledger.remoteSiteId}: ${why}`, {
+      details: [{ key_count_requested: number, key_count_available: available }],
+      retryAfterMs: 1000,
+    })
+  }
+}
