@@ -38,6 +38,7 @@ export function formatTarget(method: EtsiMethod, saeId: string, query: Readonly<
 
 /** The SAE ID that a path segment stands for: decoded once. */
 export function decodeSaeSegment(segment: string): string {
+  if (!segment.includes('%')) return segment
   try {
     return decodeURIComponent(segment)
   } catch (error) {

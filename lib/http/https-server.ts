@@ -67,9 +67,7 @@ class NodeHttpsServer implements HttpsServer {
   readonly #maxRequests: number
   readonly #drainTimeoutMs: number
   readonly #logger: Logger
-  readonly #identities = new WeakMap<TLSSocket, CertificateIdentity>()
-  /** Connections with a running request, and how many each has. */
-  readonly #busy = new Map<TLSSocket, number>()
+  readonly #connections = new WeakMap<TLSSocket, Connection>()
   #running = 0
   #address: ListenAddress | undefined
   #closing: Promise<void> | undefined
@@ -129,7 +127,7 @@ class NodeHttpsServer implements HttpsServer {
   async #drain(signal: AbortSignal | undefined): Promise<void> {
     const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
     this.#sockets.destroyUnsecured()
-    for (const socket of this.#sockets.secured) if (!this.#busy.has(socket)) socket.destroy()
+    for (const socket of this.#sockets.secured) if (this.#connectionOf(socket).running === 0) socket.destroy()
     const force = new AbortController()
     const deadline = signal === undefined ? force.signal : AbortSignal.any([signal, force.signal])
     const forced = delay(this.#drainTimeoutMs, { signal: deadline }).catch(() => {})
@@ -140,23 +138,30 @@ class NodeHttpsServer implements HttpsServer {
   }
 
   async #serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    const socket = incoming.socket as TLSSocket
+    const connection = this.#connectionOf(incoming.socket as TLSSocket)
     const gone = new AbortController()
-    this.#enter(socket)
+    let response: HttpResponse | undefined
+    this.#running += 1
+    connection.running += 1
     outgoing.once('close', () => {
-      this.#leave(socket)
+      this.#running -= 1
+      connection.running -= 1
+      // By now the socket has taken the body, or never will.
+      if (response?.secret) response.body.fill(0)
       if (!outgoing.writableFinished) gone.abort(new ClosedError('The caller has gone'))
     })
-    const response = await this.#answer(incoming, socket, gone.signal)
-    if (outgoing.destroyed) return wipeSecret(response)
-    outgoing.once('close', () => wipeSecret(response))
+    response = await this.#answer(incoming, connection, gone.signal)
+    if (outgoing.destroyed) {
+      if (response.secret) response.body.fill(0)
+      return
+    }
     const headers: Record<string, string | number> = { ...response.headers, 'content-length': response.body.byteLength }
     if (this.#closing !== undefined) headers.connection = 'close'
     outgoing.writeHead(response.status, headers)
     outgoing.end(response.body)
   }
 
-  async #answer(incoming: IncomingMessage, socket: TLSSocket, signal: AbortSignal): Promise<HttpResponse> {
+  async #answer(incoming: IncomingMessage, { identity }: Connection, signal: AbortSignal): Promise<HttpResponse> {
     if (this.#running > this.#maxRequests) {
       return problem(503, 'The server has too many requests at a time', { 'retry-after': '1' })
     }
@@ -170,7 +175,7 @@ class NodeHttpsServer implements HttpsServer {
       target,
       headers: incoming.headers as Record<string, string>,
       body,
-      identity: this.#identityOf(socket),
+      identity,
       signal,
     }
     try {
@@ -181,27 +186,22 @@ class NodeHttpsServer implements HttpsServer {
     }
   }
 
-  #identityOf(socket: TLSSocket): CertificateIdentity | undefined {
-    const known = this.#identities.get(socket)
-    if (known !== undefined || !socket.authorized) return known
-    const certificate = socket.getPeerX509Certificate()
-    if (certificate === undefined) return undefined
-    const identity = certificateIdentity(certificate)
-    this.#identities.set(socket, identity)
-    return identity
+  #connectionOf(socket: TLSSocket): Connection {
+    const known = this.#connections.get(socket)
+    if (known !== undefined) return known
+    // Read once for each connection: taking a certificate apart costs more than a request.
+    const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined
+    const identity = certificate === undefined ? undefined : certificateIdentity(certificate)
+    const connection = { identity, running: 0 }
+    this.#connections.set(socket, connection)
+    return connection
   }
+}
 
-  #enter(socket: TLSSocket): void {
-    this.#running += 1
-    this.#busy.set(socket, (this.#busy.get(socket) ?? 0) + 1)
-  }
-
-  #leave(socket: TLSSocket): void {
-    this.#running -= 1
-    const left = (this.#busy.get(socket) ?? 1) - 1
-    if (left > 0) this.#busy.set(socket, left)
-    else this.#busy.delete(socket)
-  }
+/** What is known of a connection: who is at its other end, and how many of its requests run. */
+interface Connection {
+  readonly identity: CertificateIdentity | undefined
+  running: number
 }
 
 function atLeastOne(name: string, value: number): number {
@@ -222,8 +222,4 @@ function problem(status: number, message: string, headers: Record<string, string
     headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers },
     body: Buffer.from(JSON.stringify({ message })),
   }
-}
-
-function wipeSecret(response: HttpResponse): void {
-  if (response.secret) response.body.fill(0)
 }

@@ -24,6 +24,8 @@ export function isTrustClass(value: unknown): value is TrustClass {
 
 /** `value` if it can be an SAE ID: 1 to 291 characters without spaces at the ends or control characters. */
 export function requireSaeId(name: string, value: unknown): string {
+  // Nearly every ID is of this kind, and the check stands on the path of each request.
+  if (typeof value === 'string' && /^[\x21-\x7e]{1,291}$/.test(value)) return value
   const fits = typeof value === 'string' && value.length >= 1 && value.length <= MAX_SAE_ID_CHARS
   if (fits && value.trim() === value && !/\p{Cc}/u.test(value)) return value
   throw new InvalidArgumentError(
@@ -52,9 +54,11 @@ export function checkGetKey(saeId: string, slaveSaeId: string, options: GetKeyOp
       details: [{ parameter_name: 'level', parameter_value: String(level), allowed_values: Object.keys(levels) }],
     })
   }
-  for (const additional of additionalSlaveSaeIds) requireOtherSae('additionalSlaveSaeIds', saeId, additional)
-  if (new Set([slaveSaeId, ...additionalSlaveSaeIds]).size <= additionalSlaveSaeIds.length) {
-    throw new InvalidArgumentError('additionalSlaveSaeIds must name each SAE once, and not the slave')
+  if (additionalSlaveSaeIds.length > 0) {
+    for (const additional of additionalSlaveSaeIds) requireOtherSae('additionalSlaveSaeIds', saeId, additional)
+    if (new Set([slaveSaeId, ...additionalSlaveSaeIds]).size <= additionalSlaveSaeIds.length) {
+      throw new InvalidArgumentError('additionalSlaveSaeIds must name each SAE once, and not the slave')
+    }
   }
   requireExtensions('extensionMandatory', options.extensionMandatory)
   requireExtensions('extensionOptional', options.extensionOptional)
