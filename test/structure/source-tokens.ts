@@ -34,8 +34,19 @@ const operandEnds = new Set([
   SyntaxKind.SuperKeyword,
 ])
 
+/** Every rule reads every file: each text is scanned once. */
+const scanned = new Map<string, readonly Token[]>()
+
 /** The tokens of `text`, by the scanner of TypeScript itself, so that comments and strings never look like code. */
-export function tokenize(text: string): Token[] {
+export function tokenize(text: string): readonly Token[] {
+  const known = scanned.get(text)
+  if (known !== undefined) return known
+  const tokens = scan(text)
+  scanned.set(text, tokens)
+  return tokens
+}
+
+function scan(text: string): Token[] {
   const scanner = createScanner(true, undefined, text)
   const tokens: Token[] = []
   const openBraces: number[] = []
