@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import { FrameDecoder } from './frame-decoder.ts'
 import { encodeFrame, type QuantumFrame } from './quantum-wire.ts'
 
+/** What a connection runs over, and whom it tells. */
 export interface QuantumConnectionOptions {
   /** The byte stream; the connection owns it from now on. */
   duplex: Duplex

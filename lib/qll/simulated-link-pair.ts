@@ -7,6 +7,7 @@ import { checkLinkOptions, requireRate, type SimulatedLinkOptions } from './simu
 import { SinkEnd } from './sink-end.ts'
 import { SourceEnd } from './source-end.ts'
 
+/** What both ends of a link within one process are made from. */
 export interface SimulatedLinkPairOptions extends Omit<SimulatedLinkOptions, 'localSiteId' | 'remoteSiteId'> {
   /** The sites of the first and the second end. */
   siteIds: readonly [string, string]

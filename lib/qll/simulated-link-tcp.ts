@@ -12,6 +12,7 @@ import { checkLinkOptions, requireRate, type SimulatedLinkOptions } from './simu
 import { type Dial, SinkEnd } from './sink-end.ts'
 import { SourceEnd } from './source-end.ts'
 
+/** What the listening end of a link between two processes is made from. */
 export interface SimulatedLinkListenerOptions extends SimulatedLinkOptions {
   /** Secret key that the link yields, in bits per second; integer from 1 to 1e12. */
   rateBps: number
@@ -23,6 +24,7 @@ export interface SimulatedLinkListenerOptions extends SimulatedLinkOptions {
   now?: () => number
 }
 
+/** What the connecting end of a link between two processes is made from. */
 export interface SimulatedLinkConnectorOptions extends SimulatedLinkOptions {
   /** TCP port of the listening end. */
   port: number

@@ -12,6 +12,7 @@ const WELCOME_MS = 5000
 /** Opens a byte stream to the listening end. */
 export type Dial = (options: { signal: AbortSignal }) => Promise<Duplex>
 
+/** What the connecting end is made from. */
 export interface SinkEndOptions {
   state: EndState
   dial: Dial

@@ -13,6 +13,7 @@ export const MAX_WAITING_CALLS = 256
 /** There is nothing to plan without relays: every grant stands in the one plan. */
 const EPOCH = 1
 
+/** What a `DirectQnl` is made from. */
 export interface DirectQnlOptions {
   siteId: string
   /** One link to each neighbour, with blocks of 32,000 bytes. They stay the caller's, who closes them after the QNL. */

@@ -10,6 +10,7 @@ import type { QnlMessage } from './qnl-wire.ts'
 /** Opens a channel to the QNL node of this site; the one who gets it closes it. */
 export type DialQnl = (options: { signal: AbortSignal }) => Promise<MessageChannel>
 
+/** How a line connects, and whom it tells. */
 export interface QnlLineOptions {
   /** The site whose QNL must answer. */
   siteId: string

@@ -3,6 +3,7 @@ import type { MessageChannel } from '../interface/message-channel.ts'
 import { AsyncQueue } from '../util/async-queue.ts'
 import { decodeQnlMessage, encodeQnlMessage, type QnlMessage } from './qnl-wire.ts'
 
+/** What a messenger runs over, and whom it tells. */
 export interface QnlMessengerOptions {
   /** An open channel; the messenger owns it from now on. */
   channel: MessageChannel

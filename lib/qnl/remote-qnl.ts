@@ -27,6 +27,7 @@ const MAX_SITE_ID_CHARS = 128
 const MAX_NUMBER = 2n ** 63n - 1n
 const MAX_ID = 2 ** 32 - 1
 
+/** Which QNL to reach, and how: by one open channel, or by opening channels as they are needed. */
 export type RemoteQnlOptions = {
   /** The site whose QNL is at the other end. */
   siteId: string

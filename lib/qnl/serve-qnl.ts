@@ -9,6 +9,7 @@ import type { QnlMessage } from './qnl-wire.ts'
 /** Calls that one client may have without an answer. */
 export const MAX_OUTSTANDING_CALLS = 512
 
+/** Whom to serve, and until when. */
 export interface ServeQnlOptions extends AbortOptions {
   /** The KMEs that may take this site's key material: identities as the channel authenticates them. */
   peerIds: readonly string[]
