@@ -1,3 +1,4 @@
+export { createRemoteKms, type RemoteKmsOptions } from './client/remote-kms.ts'
 export type { SaeProfile } from './config/sae-profile.ts'
 export { saeProfileSchema } from './config/sae-profile.ts'
 export type { SiteConfig, TlsIdentity } from './config/site-config.ts'

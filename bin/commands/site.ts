@@ -1,0 +1,38 @@
+import { createSite, loadSiteConfig, type ServedSite } from '../../lib/index.ts'
+import { defineCommand, defineGroup } from '../command.ts'
+import { describeEvent } from '../site-events.ts'
+import { printJson, printLines, stopSignal, warn } from '../terminal.ts'
+
+const serveCommand = defineCommand({
+  command: 'serve',
+  describe: 'Run the KME of a site until SIGTERM or Ctrl-C: ETSI 014 for its hosts, and the way to other sites',
+  builder: yargs =>
+    yargs
+      .option('config', { type: 'string', demandOption: true, requiresArg: true, describe: "The site's configuration" })
+      .example('$0 site serve --config site-a.json', 'prints one line when it serves; events go to standard error')
+      .example('$0 site serve --config site-a.json --json', 'the same for a program: addresses as JSON'),
+  handler: async ({ config: path, json }) => {
+    // Asked for before anything is open, so that a signal during the start is not lost.
+    const stopped = stopSignal()
+    const { config, warnings } = await loadSiteConfig(path)
+    warn(warnings, { json })
+    await using site = await createSite(config)
+    site.telemetry.subscribe(event => {
+      const text = describeEvent(event)
+      if (text !== undefined) process.stderr.write(`${json ? JSON.stringify({ event }) : text}\n`)
+    })
+    await (json ? printJson(ready(site, config.kmeId)) : printLines(readyLine(site, config.kmeId)))
+    await stopped
+  },
+})
+
+/** `qkd site`: what runs at a site. */
+export const siteCommands = defineGroup('site', 'Run a site', [serveCommand])
+
+function ready({ siteId, address }: ServedSite, kmeId: string) {
+  return { ready: true, siteId, kmeId, address, pid: process.pid }
+}
+
+function readyLine({ siteId, address: { etsi014, peer } }: ServedSite, kmeId: string): string {
+  return `${siteId} serves: ETSI 014 as ${kmeId} at ${etsi014.url}, other sites at ${peer.host}:${peer.port}`
+}

@@ -1,0 +1,16 @@
+import type { TelemetryEvent } from '../lib/index.ts'
+
+/** An event of a site in words, for whoever watches it run; undefined for what happens with every key. */
+export function describeEvent(event: TelemetryEvent): string | undefined {
+  const because = 'reason' in event && event.reason !== undefined ? `: ${event.reason}` : ''
+  switch (event.type) {
+    case 'peer':
+      return `peer ${event.peerSiteId} ${event.state}${because}`
+    case 'link':
+      return `link ${event.linkId} ${event.state}${because}`
+    case 'alarm':
+      return `alarm ${event.id} ${event.state} (${event.severity}): ${event.text}`
+    default:
+      return undefined
+  }
+}
