@@ -69,7 +69,7 @@ export interface Qnl extends Closable {
   readonly siteId: string
 
   /** The sites this one can share key with, direct or relayed, sorted. */
-  remoteSiteIds(): Promise<readonly string[]>
+  remoteSiteIds(options?: AbortOptions): Promise<readonly string[]>
 
   /**
    * Sets the demand of the pair (this site, `remoteSiteId`), replacing the last one, and tells what is granted.

@@ -140,7 +140,12 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
     new SiteProcess('site-a', await write('site-a', etsiA!, peerA!), { built }),
     new SiteProcess('site-b', await write('site-b', etsiB!, peerB!), { built }),
   ] as const
-  await Promise.all(processes.map(site => site.start()))
+  try {
+    await Promise.all(processes.map(site => site.start()))
+  } catch (error) {
+    await Promise.all(processes.map(site => site.kill()))
+    throw error
+  }
   const credentials = new Map<string, TestCredentials>()
   const opened: Kms[] = []
   return {
