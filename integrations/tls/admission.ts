@@ -67,7 +67,6 @@ export class Admission {
     if (names === undefined || binding === undefined)
       throw refused('identity', 'The identity names no peer of this port')
     const key = await abortable(this.#quarantine.get(names, address), { signal })
-    if (key.psk.wiped) throw refused('in-use', 'The key was used before')
     if (!binderMatches(key.psk, truncatedHello, binder)) throw refused('binder', 'The client has another key')
     if (!key.claim()) throw refused('in-use', 'Another handshake has the key')
     const { requireGroup: group } = this.#settings

@@ -51,9 +51,10 @@ export class HelloReader {
    * @throws {HandshakeRefusal} not TLS, not a ClientHello, or too long
    */
   push(chunk: Uint8Array): Buffer | undefined {
-    if (this.#received.bytes.byteLength + chunk.byteLength > MAX_HELLO_BYTES) throw tooLong()
-    this.#received.append(chunk)
+    const room = MAX_HELLO_BYTES - this.received.byteLength
+    this.#received.append(chunk.subarray(0, room))
     while (this.#hello === undefined && this.#takeRecord()) this.#hello = this.#completeMessage()
+    if (chunk.byteLength > room) throw tooLong()
     return this.#hello
   }
 

@@ -6,6 +6,7 @@ import { parseClientHello } from '../../../integrations/tls/client-hello.ts'
 import { HelloReader } from '../../../integrations/tls/hello-reader.ts'
 import { HandshakeRefusal } from '../../../integrations/tls/refusal.ts'
 import { SecretKey } from '../../../lib/index.ts'
+import { buildHello, list, offerOf } from './hello-builder.ts'
 import { pskOptions } from './plain-client.ts'
 import { captureHello } from './raw-peer.ts'
 
@@ -32,8 +33,8 @@ describe('a ClientHello', () => {
     })
 
     it('reads a hello without extensions', () => {
-      expect(parseClientHello(build([])).psk).to.equal(undefined)
-      expect(parseClientHello(build(undefined)).supportedVersions).to.deep.equal([])
+      expect(parseClientHello(buildHello([])).psk).to.equal(undefined)
+      expect(parseClientHello(buildHello(undefined)).supportedVersions).to.deep.equal([])
     })
 
     it('throws a refusal, and nothing else, for whatever bytes', () => {
@@ -46,7 +47,7 @@ describe('a ClientHello', () => {
       }
       const bytes = fc.uint8Array({ maxLength: 200 }).map(Buffer.from)
       fc.assert(fc.property(bytes, onlyRefuses))
-      fc.assert(fc.property(bytes, tail => onlyRefuses(build([[41, tail]]))))
+      fc.assert(fc.property(bytes, tail => onlyRefuses(buildHello([[41, tail]]))))
       fc.assert(
         fc.property(fc.nat(), fc.integer({ min: 0, max: 255 }), (at, value) => {
           const changed = Buffer.from(real)
@@ -60,20 +61,17 @@ describe('a ClientHello', () => {
       }
     })
 
-    const offer = (identities: number, binders: number) =>
-      Buffer.concat([
-        list(
-          2,
-          ...Array.from({ length: identities }, () => Buffer.concat([list(2, Buffer.from('i')), Buffer.alloc(4)])),
-        ),
-        list(2, ...Array.from({ length: binders }, () => list(1, Buffer.alloc(32)))),
-      ])
+    const offers = (identities: number, binders: number) =>
+      offerOf(
+        Array.from({ length: identities }, (_, n) => `identity-${n}`),
+        binders,
+      )
 
     it('takes as many binders as identities, up to sixteen', () => {
-      expect(parseClientHello(build([[41, offer(16, 16)]])).psk!.identities).to.have.length(16)
-      expect(() => parseClientHello(build([[41, offer(17, 17)]]))).to.throw(HandshakeRefusal)
-      expect(() => parseClientHello(build([[41, offer(2, 1)]]))).to.throw(HandshakeRefusal)
-      expect(() => parseClientHello(build([[41, offer(1, 2)]]))).to.throw(HandshakeRefusal)
+      expect(parseClientHello(buildHello([[41, offers(16, 16)]])).psk!.identities).to.have.length(16)
+      expect(() => parseClientHello(buildHello([[41, offers(17, 17)]]))).to.throw(HandshakeRefusal)
+      expect(() => parseClientHello(buildHello([[41, offers(2, 1)]]))).to.throw(HandshakeRefusal)
+      expect(() => parseClientHello(buildHello([[41, offers(1, 2)]]))).to.throw(HandshakeRefusal)
     })
 
     for (const [what, extensions] of [
@@ -87,18 +85,18 @@ describe('a ClientHello', () => {
       [
         'pre_shared_key twice',
         [
-          [41, offer(1, 1)],
-          [41, offer(1, 1)],
+          [41, offers(1, 1)],
+          [41, offers(1, 1)],
         ],
       ],
       [
         'an extension after pre_shared_key',
         [
-          [41, offer(1, 1)],
+          [41, offers(1, 1)],
           [10, Buffer.alloc(0)],
         ],
       ],
-      ['bytes after the binders', [[41, Buffer.concat([offer(1, 1), Buffer.alloc(1)])]]],
+      ['bytes after the binders', [[41, Buffer.concat([offers(1, 1), Buffer.alloc(1)])]]],
       [
         'an empty identity',
         [[41, Buffer.concat([list(2, list(2), Buffer.alloc(5)), list(2, list(1, Buffer.alloc(32)))])]],
@@ -120,7 +118,9 @@ describe('a ClientHello', () => {
       ['bytes after the modes', [[45, Buffer.of(1, 1, 0)]]],
     ] as const) {
       it(`refuses ${what}`, () => {
-        expect(() => parseClientHello(build(extensions as unknown as [number, Buffer][]))).to.throw(HandshakeRefusal)
+        expect(() => parseClientHello(buildHello(extensions as unknown as [number, Buffer][]))).to.throw(
+          HandshakeRefusal,
+        )
       })
     }
   })
@@ -180,21 +180,3 @@ describe('a ClientHello', () => {
     })
   })
 })
-
-/** A ClientHello message with these extensions, or without the field for any. */
-function build(extensions: readonly (readonly [type: number, body: Uint8Array])[] | undefined): Buffer {
-  const parts = [Buffer.of(3, 3), Buffer.alloc(32), list(1), list(2, Buffer.of(0x13, 0x01)), list(1, Buffer.of(0))]
-  if (extensions !== undefined) {
-    parts.push(list(2, ...extensions.flatMap(([type, body]) => [Buffer.of(type >> 8, type & 0xff), list(2, body)])))
-  }
-  const body = Buffer.concat(parts)
-  return Buffer.concat([Buffer.of(1, 0, body.byteLength >> 8, body.byteLength & 0xff), body])
-}
-
-/** Bytes behind their length. */
-function list(lengthBytes: 1 | 2, ...parts: Uint8Array[]): Buffer {
-  const body = Buffer.concat(parts)
-  const length = Buffer.alloc(lengthBytes)
-  length.writeUIntBE(body.byteLength, 0, lengthBytes)
-  return Buffer.concat([length, body])
-}

@@ -65,6 +65,22 @@ describe('connect', () => {
     client.destroy()
   })
 
+  it('takes no key for a socket that is closed already, or closes meanwhile', async () => {
+    await using pair = await createTlsPair()
+    const closed = connectTcp({ port: pair.port, host: '127.0.0.1' })
+    await once(closed, 'connect')
+    await rejectsWith(pair.connect({ socket: closed.destroy() }), 'ERR_QKD_PSK_HANDSHAKE')
+    expect(pair.alice.keys).to.be.empty
+    const closing = connectTcp({ port: pair.port, host: '127.0.0.1' })
+    await once(closing, 'connect')
+    pair.alice.alter = keys => {
+      closing.destroy()
+      return keys
+    }
+    await rejectsWith(pair.connect({ socket: closing }), 'ERR_QKD_PSK_HANDSHAKE')
+    expect(pair.alice.keys.map(({ secret }) => secret.wiped)).to.deep.equal([true])
+  })
+
   it('rejects when the server speaks something else than TLS, or closes at once', async () => {
     await using pair = await createTlsPair()
     for (const answer of ['220 ready\r\n', undefined]) {

@@ -1,15 +1,21 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import {
   type ConnectionOptions,
   connect as connectTls,
   createServer as createTlsServer,
   type TLSSocket,
 } from 'node:tls'
+import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
+import { admitted } from '../../../integrations/tls/admitted-connection.ts'
 import { type GateOptions, qkdInfo } from '../../../integrations/tls/index.ts'
 import { requirePskSession } from '../../../integrations/tls/session.ts'
 import { rejectsWith } from '../../helpers/rejects-with.ts'
+import { createTempDir } from '../../helpers/temp-dir.ts'
 import { createTestAuthority } from '../../helpers/test-certificates.ts'
+import { PeerProcess } from './peer-process.ts'
 import { drawPskOptions, pskOptions } from './plain-client.ts'
 import { createTlsPair, next, type TlsPair, watchServer } from './tls-pair.ts'
 
@@ -27,6 +33,14 @@ describe('a TLS server that has a certificate as well', () => {
     await using pair = await createTlsPair({ key, cert })
     expect(await outcome(pair, { ca })).to.equal('alert 40')
     expect((await next(pair.refusals)).reason).to.equal('no-psk')
+  })
+
+  it('runs its application outside the scope of the handshake', async () => {
+    await using pair = await createTlsPair({ key, cert })
+    const scope = new Promise(resolve => pair.server.on('secureConnection', () => resolve(admitted.getStore())))
+    const client = await pair.connect()
+    expect(await scope).to.equal(undefined)
+    client.destroy()
   })
 
   it('announces no session in which OpenSSL passed over a good key', async () => {
@@ -72,6 +86,18 @@ describe('a TLS server that has a certificate as well', () => {
   })
 })
 
+describe('a TLS server whose context was set anew without our options', () => {
+  it('announces no session that was resumed from a ticket', async () => {
+    await using pair = await createTlsPair({ certificate: 'allow', key, cert })
+    pair.server.setSecureContext({ key, cert })
+    const session = await ticketOf(pair, { ca })
+    await next(pair.sessions)
+    expect(await outcome(pair, { ca, session })).to.equal('resumed')
+    expect((await next(pair.refusals)).reason).to.equal('downgrade')
+    expect(pair.sessions.size).to.equal(0)
+  })
+})
+
 describe('a ticket of a session under a key', () => {
   it('opens nothing after the key was erased', async () => {
     await using pair = await createTlsPair()
@@ -106,6 +132,23 @@ describe('connect', () => {
     await using watched = await watchServer(createTlsServer({ key, cert }))
     await using pair = await createTlsPair()
     await rejectsWith(pair.connect({ port: watched.port }), 'ERR_QKD_PSK_HANDSHAKE')
+  })
+
+  it('trusts no authority, not even one that all of Node trusts', async () => {
+    await using dir = await createTempDir()
+    const caFile = join(dir.path, 'ca.pem')
+    await writeFile(caFile, ca)
+    await using watched = await watchServer(createTlsServer({ key, cert }))
+    const script = fileURLToPath(new URL('./trusting-client.ts', import.meta.url))
+    await using client = new PeerProcess(process.execPath, ['--import', 'tsx', script, String(watched.port)], {
+      ...process.env,
+      NODE_EXTRA_CA_CERTS: caFile,
+      NODE_TLS_REJECT_UNAUTHORIZED: '0',
+    })
+    await client.printed(/node:tls alone: session\n/)
+    await client.printed(/connect: ERR_QKD_PSK_HANDSHAKE UNABLE_TO_VERIFY_LEAF_SIGNATURE\n/)
+    await next(watched.refusals)
+    expect(watched.sessions.size).to.equal(1)
   })
 
   it('takes no option with which a certificate could stand in for the key', async () => {

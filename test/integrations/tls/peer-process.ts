@@ -9,8 +9,8 @@ export class PeerProcess implements AsyncDisposable {
   #output = ''
   #onOutput = () => {}
 
-  constructor(path: string, args: readonly string[]) {
-    this.#child = spawn(path, args, { stdio: 'pipe' })
+  constructor(path: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
+    this.#child = spawn(path, args, { stdio: 'pipe', env })
     this.#exited = once(this.#child, 'exit')
     for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
       stream.on('data', chunk => {

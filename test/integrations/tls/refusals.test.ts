@@ -4,6 +4,7 @@ import { connect as connectTcp } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { expect } from 'chai'
 import { KmeUnreachableError, PoolExhaustedError, SecretKey } from '../../../lib/index.ts'
+import { buildHello, list, offerOf } from './hello-builder.ts'
 import { drawPskOptions, pskOptions } from './plain-client.ts'
 import { captureHello, inRecords, sendRaw } from './raw-peer.ts'
 import { createTlsPair, next, type TlsPair } from './tls-pair.ts'
@@ -73,6 +74,18 @@ describe('the gate of a TLS server', () => {
       await expectRefusal(pair, await captureHello({ maxVersion: 'TLSv1.2' }), { alert: 70, reason: 'version' })
     })
 
+    it('a client that offers several guesses at once', async () => {
+      await using pair = await createTlsPair()
+      const identities = [randomUUID(), randomUUID()].map(keyId => `q1~ALICE~${keyId}`)
+      const message = buildHello([
+        [43, list(1, Buffer.of(3, 4))],
+        [45, list(1, Buffer.of(1))],
+        [41, offerOf(identities)],
+      ])
+      await expectRefusal(pair, inRecords([message]), { alert: 51, reason: 'identity' })
+      expect(pair.bob.fetches).to.equal(0)
+    })
+
     it('a client that would use its key without (EC)DHE', async () => {
       await using pair = await createTlsPair()
       const hello = await captureHello(guess())
@@ -90,6 +103,13 @@ describe('the gate of a TLS server', () => {
     it('plain HTTP', async () => {
       await using pair = await createTlsPair()
       await expectRefusal(pair, Buffer.from('GET / HTTP/1.1\r\nHost: bob\r\n\r\n'), { alert: 10, reason: 'not-tls' })
+    })
+
+    it('a client that talks on and on, which still gets its alert', async () => {
+      await using pair = await createTlsPair()
+      const request = Buffer.from('POST / HTTP/1.1\r\nContent-Length: 4194304\r\n\r\n')
+      const parts = Array<Buffer>(64).fill(Buffer.alloc(65_536))
+      expect((await sendRaw(pair.port, request, ...parts)).alert).to.equal(10)
     })
 
     it('an alert in place of the hello, and another message', async () => {
@@ -213,21 +233,23 @@ describe('the gate of a TLS server', () => {
     ;(await pair.connect()).destroy()
   })
 
-  it('goes on serving when a client leaves while its key is looked up', async () => {
-    await using pair = await createTlsPair()
-    let left: Promise<unknown> = Promise.resolve()
-    pair.bob.beforeFetch = async () => {
-      left = next(pair.refusals)
-      client.end()
-      await left
-    }
-    const client = connectTcp({ port: pair.port, host: '127.0.0.1' })
-    client.write(await captureHello((await drawPskOptions(pair.alice)).options))
-    await once(client, 'close')
-    expect(((await left) as { reason: string }).reason).to.equal('closed')
-    pair.bob.beforeFetch = () => {}
-    ;(await pair.connect()).destroy()
-  })
+  for (const allowHalfOpen of [false, true]) {
+    it(`goes on serving when a client leaves while its key is looked up (allowHalfOpen ${allowHalfOpen})`, async () => {
+      await using pair = await createTlsPair({ allowHalfOpen })
+      let left: Promise<unknown> = Promise.resolve()
+      pair.bob.beforeFetch = async () => {
+        left = next(pair.refusals)
+        client.end()
+        await left
+      }
+      const client = connectTcp({ port: pair.port, host: '127.0.0.1' })
+      client.write(await captureHello((await drawPskOptions(pair.alice)).options))
+      await once(client, 'close')
+      expect(((await left) as { reason: string }).reason).to.equal('closed')
+      pair.bob.beforeFetch = () => {}
+      ;(await pair.connect()).destroy()
+    })
+  }
 })
 
 describe('one key', () => {

@@ -49,8 +49,10 @@ export async function watchServer(server: Server) {
   const sessions = new AsyncQueue<TLSSocket>()
   const refusals = new AsyncQueue<Error & { reason?: string }>()
   const open = new Set<{ destroy(): unknown }>()
+  let closing = false
+  const onConnection = (raw: { destroy(): unknown }) => void (closing ? raw.destroy() : open.add(raw))
+  server.on('connection', onConnection)
   server.on('secureConnection', socket => {
-    open.add(socket)
     socket.on('error', () => {})
     sessions.push(socket)
   })
@@ -62,9 +64,11 @@ export async function watchServer(server: Server) {
     refusals,
     port: (server.address() as AddressInfo).port,
     [Symbol.asyncDispose]: async () => {
-      for (const socket of open) socket.destroy()
+      closing = true
+      for (const raw of open) raw.destroy()
       server.close()
       await once(server, 'close')
+      server.off('connection', onConnection)
     },
   }
 }

@@ -1,0 +1,49 @@
+import { expect } from 'chai'
+import { PskConnection } from '../../../integrations/tls/admitted-connection.ts'
+import { QuarantinedKey } from '../../../integrations/tls/key-quarantine.ts'
+import { SecretKey } from '../../../lib/index.ts'
+import { createTlsPair, next } from './tls-pair.ts'
+
+describe('PskConnection', () => {
+  it('gives its key to one socket, for its own identity, until it ends', async () => {
+    await using pair = await createTlsPair()
+    const client = await pair.connect()
+    const [one, other] = [await next(pair.sessions), client]
+    const connection = createConnection()
+    expect(connection.pskFor(one, 'q1~ALICE~other')).to.equal(null)
+    expect(connection.pskFor(one, 'q1~ALICE~id')).to.have.length(32)
+    expect(connection.pskFor(other, 'q1~ALICE~id')).to.equal(null)
+    connection.end()
+    expect(connection.pskFor(one, 'q1~ALICE~id')).to.equal(null)
+    client.destroy()
+  })
+
+  it('confirms no session but the one that took its key', async () => {
+    await using pair = await createTlsPair()
+    const client = await pair.connect()
+    const session = await next(pair.sessions)
+    const [never, another, ended] = [createConnection(), createConnection(), createConnection()]
+    another.pskFor(client, 'q1~ALICE~id')
+    ended.pskFor(session, 'q1~ALICE~id')
+    ended.end()
+    for (const connection of [never, another, ended]) {
+      expect(() => connection.confirm(session)).to.throw('without the key')
+      connection.end()
+    }
+    client.destroy()
+  })
+})
+
+function createConnection(): PskConnection {
+  const key = new QuarantinedKey({ psk: SecretKey.random(32), level: 'quantum' }, 10_000, () => {})
+  key.claim()
+  return new PskConnection({
+    masterSaeId: 'ALICE',
+    slaveSaeId: 'BOB',
+    keyId: 'id',
+    binding: 'role',
+    identity: 'q1~ALICE~id',
+    group: undefined,
+    key,
+  })
+}
