@@ -24,7 +24,7 @@ export async function placeFile(path: string, text: string, { mode, replace }: P
       await file.close()
     }
     if (replace) await rename(draft, path)
-    // Unlike rename(), link() never takes the place of a file that another process has just made.
+    // Unlike rename(), link() never takes the place of a file that another process has made meanwhile.
     else await link(draft, path)
     return true
   } catch (error) {

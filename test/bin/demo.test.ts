@@ -1,13 +1,18 @@
+import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { promisify } from 'node:util'
 import { expect } from 'chai'
 import type { DemoReport } from '../../bin/demo/run-demo.ts'
 import { EXIT_CODES } from '../../bin/exit-codes.ts'
+import { peerProgram } from '../helpers/peer-program.ts'
 import { createTempDir } from '../helpers/temp-dir.ts'
-import { runQkd, startQkd } from './run-qkd.ts'
+import { qkdCommandLine, runQkd, startQkd } from './run-qkd.ts'
+
+const quote = (word: string) => `'${word}'`
 
 describe('qkd demo', function () {
   this.timeout(60_000)
@@ -24,6 +29,23 @@ describe('qkd demo', function () {
     expect(stdout).to.match(/refuses: ERR_QKD_KEY_NOT_FOUND/)
     expect(stdout).to.match(/\n\nDone in \d+\.\d s; both sites are closed, nothing is left behind\n$/)
     expect(stdout).to.not.include('\r').and.not.include('\x1b')
+  })
+
+  it('draws the bar over itself on a terminal, in colours unless NO_COLOR is set', async function () {
+    const script = peerProgram(this, 'script', 'bsdutils')
+    const onTerminal = (env: NodeJS.ProcessEnv) =>
+      promisify(execFile)(
+        script,
+        ['--quiet', '--return', '--command', qkdCommandLine(['demo']).map(quote).join(' '), '/dev/null'],
+        {
+          env: { PATH: process.env.PATH, HOME: process.env.HOME, TERM: 'xterm-256color', ...env },
+        },
+      )
+    const { stdout } = await onTerminal({})
+    expect(stdout).to.include('\x1b[1m1. Two sites').and.include('\x1b[32mDone')
+    expect(stdout).to.match(/\r {3}pool \[#{30}\] 100 % {2}[\d,]+ cells/)
+    const plain = await onTerminal({ NO_COLOR: '1' })
+    expect(plain.stdout).to.include('\r   pool [').and.not.include('\x1b')
   })
 
   it('sends the file that is named, and gives one JSON document', async () => {

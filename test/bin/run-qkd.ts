@@ -21,13 +21,16 @@ export interface RunOptions {
   readonly node?: readonly string[]
 }
 
+/** Program and arguments that run `qkd` out of the sources. */
+export function qkdCommandLine(args: readonly string[], node: readonly string[] = []): [string, ...string[]] {
+  return [process.execPath, '--import', LOADER, ...node, PROGRAM, ...args]
+}
+
 /** Starts the real program with `args`, standard input closed. */
 export function startQkd(args: readonly string[], options: RunOptions = {}): ChildProcessWithoutNullStreams {
   const { NODE_OPTIONS: _, ...inherited } = process.env
-  const child = spawn(process.execPath, ['--import', LOADER, ...(options.node ?? []), PROGRAM, ...args], {
-    cwd: options.cwd,
-    env: { ...inherited, ...options.env },
-  })
+  const [program, ...words] = qkdCommandLine(args, options.node)
+  const child = spawn(program, words, { cwd: options.cwd, env: { ...inherited, ...options.env } })
   child.stdin.end()
   return child
 }
