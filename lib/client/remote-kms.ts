@@ -3,7 +3,8 @@ import { Etsi014Client, type Etsi014ClientOptions } from '../etsi014/client.ts'
 import { createHttpsTransport, type HttpsTransportOptions } from '../http/https-transport.ts'
 import type { HttpTransport } from '../interface/http.ts'
 import type { GetKeyOptions, Key, Kms, KmsCallOptions, KmsStatus } from '../interface/kms.ts'
-import { requireInteger, withDeadline } from '../util/deadline.ts'
+import { startDeadline } from '../util/call-deadline.ts'
+import { requireInteger } from '../util/deadline.ts'
 import {
   checkGetKey,
   checkGetKeyWithIds,
@@ -85,8 +86,8 @@ class RemoteKms implements Kms {
     if (this.#closing !== undefined) throw new ClosedError('The KMS is closed')
     const timeoutMs = requireTimeout({ timeoutMs: options.timeoutMs ?? this.#timeoutMs })
     options.signal?.throwIfAborted()
-    const signal = withDeadline(options.signal, timeoutMs)
-    const result = run(signal)
+    using deadline = startDeadline(options.signal, timeoutMs)
+    const result = run(deadline.signal)
     this.#running.add(result)
     try {
       return await result

@@ -3,7 +3,8 @@ import { request as httpsRequest } from 'node:https'
 import { createSecureContext } from 'node:tls'
 import { ClosedError, InvalidArgumentError, KmeResponseError, KmeUnreachableError } from '../errors.ts'
 import type { CertificateIdentity, HttpClientRequest, HttpResponse, HttpTransport } from '../interface/http.ts'
-import { requireInteger, withDeadline } from '../util/deadline.ts'
+import { startDeadline } from '../util/call-deadline.ts'
+import { requireInteger } from '../util/deadline.ts'
 import { Slots } from '../util/slots.ts'
 import { mutualTlsOptions, type TlsCredentials } from '../util/tls-credentials.ts'
 import { isPostQuantumGroup } from '../util/tls-groups.ts'
@@ -22,7 +23,7 @@ export interface HttpsTransportOptions extends TlsCredentials {
   readonly checkPeer?: (identity: CertificateIdentity) => boolean
   /** Lowest TLS version. Default `TLSv1.2`, as the standard has it. */
   readonly minVersion?: 'TLSv1.2' | 'TLSv1.3'
-  /** How long to wait for the whole answer, in milliseconds. Default 10,000. */
+  /** How long to wait for a free connection, and again for the whole answer, in milliseconds. Default 10,000. */
   readonly timeoutMs?: number
   /** How long TCP and TLS may take to connect, in milliseconds. Default 5,000. */
   readonly connectTimeoutMs?: number
@@ -116,12 +117,11 @@ class NodeHttpsTransport implements HttpsTransport {
   }
 
   async #inTurn(request: HttpClientRequest): Promise<HttpResponse> {
-    const deadline = withDeadline(request.signal, this.#timeoutMs)
     let sent = false
     try {
-      await this.#slots.acquire({ signal: deadline })
+      await this.#slot(request.signal)
       try {
-        return await this.#exchange(request, deadline, () => {
+        return await this.#exchange(request, () => {
           sent = true
         })
       } finally {
@@ -134,8 +134,14 @@ class NodeHttpsTransport implements HttpsTransport {
     }
   }
 
-  #exchange(request: HttpClientRequest, signal: AbortSignal, onSent: () => void): Promise<HttpResponse> {
-    const { method, target, headers, body } = request
+  async #slot(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#slots.tryAcquire()) return
+    using deadline = startDeadline(signal, this.#timeoutMs)
+    await this.#slots.acquire({ signal: deadline.signal })
+  }
+
+  #exchange(request: HttpClientRequest, onSent: () => void): Promise<HttpResponse> {
+    const { method, target, headers, body, signal } = request
     const { host, port, prefix } = this.#origin
     return new Promise((resolve, reject) => {
       const length = body === undefined ? {} : { 'content-length': body.byteLength }
@@ -147,11 +153,15 @@ class NodeHttpsTransport implements HttpsTransport {
         path: prefix + target,
         headers: { ...headers, ...length },
       })
-      const onAbort = () => outgoing.destroy(signal.reason as Error)
-      const settle = () => signal.removeEventListener('abort', onAbort)
-      signal.addEventListener('abort', onAbort, { once: true })
+      const onAbort = () => outgoing.destroy(signal?.reason as Error)
+      const onTimeout = () => outgoing.destroy(new Error(`no answer within ${this.#timeoutMs} ms`))
+      const timer = setTimeout(onTimeout, this.#timeoutMs)
+      signal?.addEventListener('abort', onAbort, { once: true })
       outgoing.once('socket', onSent)
-      outgoing.once('close', settle)
+      outgoing.once('close', () => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', onAbort)
+      })
       outgoing.on('error', reject)
       outgoing.once('response', incoming => readResponse(incoming, this.#maxResponseBytes).then(resolve, reject))
       outgoing.end(body)
