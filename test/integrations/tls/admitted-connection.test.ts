@@ -10,11 +10,11 @@ describe('PskConnection', () => {
     const client = await pair.connect()
     const [one, other] = [await next(pair.sessions), client]
     const connection = createConnection()
-    expect(connection.pskFor(one, 'q1~ALICE~other')).to.equal(null)
-    expect(connection.pskFor(one, 'q1~ALICE~id')).to.have.length(32)
-    expect(connection.pskFor(other, 'q1~ALICE~id')).to.equal(null)
+    expect(connection.pskFor(one, 'q1~alice~other')).to.equal(null)
+    expect(connection.pskFor(one, 'q1~alice~id')).to.have.length(32)
+    expect(connection.pskFor(other, 'q1~alice~id')).to.equal(null)
     connection.end()
-    expect(connection.pskFor(one, 'q1~ALICE~id')).to.equal(null)
+    expect(connection.pskFor(one, 'q1~alice~id')).to.equal(null)
     client.destroy()
   })
 
@@ -23,8 +23,8 @@ describe('PskConnection', () => {
     const client = await pair.connect()
     const session = await next(pair.sessions)
     const [never, another, ended] = [createConnection(), createConnection(), createConnection()]
-    another.pskFor(client, 'q1~ALICE~id')
-    ended.pskFor(session, 'q1~ALICE~id')
+    another.pskFor(client, 'q1~alice~id')
+    ended.pskFor(session, 'q1~alice~id')
     ended.end()
     for (const connection of [never, another, ended]) {
       expect(() => connection.confirm(session)).to.throw('without the key')
@@ -38,11 +38,11 @@ function createConnection(): PskConnection {
   const key = new QuarantinedKey({ psk: SecretKey.random(32), level: 'quantum' }, 10_000, () => {})
   key.claim()
   return new PskConnection({
-    masterSaeId: 'ALICE',
-    slaveSaeId: 'BOB',
+    masterSaeId: 'alice',
+    slaveSaeId: 'bob',
     keyId: 'id',
     binding: 'role',
-    identity: 'q1~ALICE~id',
+    identity: 'q1~alice~id',
     group: undefined,
     key,
   })

@@ -10,7 +10,7 @@ import { createTestAuthority } from '../../helpers/test-certificates.ts'
 import { createKmsPair } from './kms-pair.ts'
 import { next, readAll, watchServer } from './tls-pair.ts'
 
-const peers = [{ saeId: 'ALICE' }]
+const peers = [{ saeId: 'alice' }]
 
 describe('attach', () => {
   it('puts an HTTPS server under keys', async () => {
@@ -22,7 +22,7 @@ describe('attach', () => {
     })
     attach(server, bob, { peers })
     await using watched = await watchServer(server)
-    const socket = await connect(alice, { peerSaeId: 'BOB', host: '127.0.0.1', port: watched.port })
+    const socket = await connect(alice, { peerSaeId: 'bob', host: '127.0.0.1', port: watched.port })
     const post = request({ method: 'POST', path: '/', createConnection: () => socket })
     post.end(Buffer.alloc(1024 * 1024))
     const [response] = await once(post, 'response')
@@ -35,7 +35,7 @@ describe('attach', () => {
     server.on('stream', stream => stream.end(qkdInfo(stream.session!.socket!)!.keyId))
     attach(server, bob, { peers })
     await using watched = await watchServer(server)
-    const options = { peerSaeId: 'BOB', host: '127.0.0.1', port: watched.port, ALPNProtocols: ['h2'] }
+    const options = { peerSaeId: 'bob', host: '127.0.0.1', port: watched.port, ALPNProtocols: ['h2'] }
     const socket = await connect(alice, options)
     const client = connectHttp2('https://bob.example', { createConnection: () => socket })
     expect((await readAll(client.request({ ':path': '/' }))).toString()).to.equal(qkdInfo(socket)!.keyId)
@@ -50,10 +50,10 @@ describe('attach', () => {
     await using watched = await watchServer(server)
     const [near, far] = createDuplexPair()
     server.emit('connection', far)
-    const client = await connect(alice, { peerSaeId: 'BOB', socket: near })
+    const client = await connect(alice, { peerSaeId: 'bob', socket: near })
     client.end('there and back')
     expect((await readAll(client)).toString()).to.equal('there and back')
-    expect(qkdInfo(await next(watched.sessions))!.masterSaeId).to.equal('ALICE')
+    expect(qkdInfo(await next(watched.sessions))!.masterSaeId).to.equal('alice')
   })
 
   it('tells listeners of a connection only when its key is at hand, whenever they were added', async () => {
@@ -64,7 +64,7 @@ describe('attach', () => {
     attach(server, bob, { peers })
     server.on('connection', (socket: Socket) => seen.push(`after ${socket.bytesRead > 0}`))
     await using watched = await watchServer(server)
-    ;(await connect(alice, { peerSaeId: 'BOB', host: '127.0.0.1', port: watched.port })).destroy()
+    ;(await connect(alice, { peerSaeId: 'bob', host: '127.0.0.1', port: watched.port })).destroy()
     expect(seen).to.deep.equal(['before', 'after true'])
   })
 
@@ -74,7 +74,7 @@ describe('attach', () => {
     attach(server, bob, { peers })
     for (let n = 0; n < 2; n += 1) {
       await using watched = await watchServer(server)
-      ;(await connect(alice, { peerSaeId: 'BOB', host: '127.0.0.1', port: watched.port })).destroy()
+      ;(await connect(alice, { peerSaeId: 'bob', host: '127.0.0.1', port: watched.port })).destroy()
     }
   })
 
@@ -108,11 +108,11 @@ describe('the options of a server', () => {
     for (const [options, name] of [
       [{ peers: [] }, 'peers'],
       [{}, 'peers'],
-      [{ peers: [{ saeId: 'BOB' }] }, 'peers[0].saeId'],
-      [{ peers: [{ saeId: 'ALICE' }, { saeId: 'ALICE' }] }, 'peers[1].saeId'],
+      [{ peers: [{ saeId: 'bob' }] }, 'peers[0].saeId'],
+      [{ peers: [{ saeId: 'alice' }, { saeId: 'alice' }] }, 'peers[1].saeId'],
       [{ peers: [{ saeId: 'urn:sae:alice' }] }, 'peers[0].saeId'],
       [{ peers: [{ saeId: 'a'.repeat(89) }] }, 'peers[0].saeId'],
-      [{ peers: [{ saeId: 'ALICE', binding: 'none' }] }, 'peers[0].binding'],
+      [{ peers: [{ saeId: 'alice', binding: 'none' }] }, 'peers[0].binding'],
       [{ peers, deadlineMs: 0 }, 'deadlineMs'],
       [{ peers, maxPending: 1.5 }, 'maxPending'],
       [{ peers, maxPendingPerAddress: '3' }, 'maxPendingPerAddress'],

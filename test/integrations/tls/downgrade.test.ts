@@ -67,7 +67,7 @@ describe('a TLS server that has a certificate as well', () => {
 
     it('gives a client that names a key this key or nothing', async () => {
       await using pair = await createTlsPair(allow)
-      const unknown = pskOptions(`q1~ALICE~${randomUUID()}`, randomBytes(32))
+      const unknown = pskOptions(`q1~alice~${randomUUID()}`, randomBytes(32))
       expect(await outcome(pair, { ...unknown, ca })).to.equal('alert 51')
       expect(await outcome(pair, { ...pskOptions('q1~broken', randomBytes(32)), ca })).to.equal('alert 51')
     })

@@ -32,7 +32,7 @@ describe('the bytes of a key', () => {
   for (const binding of ['role', 'raw'] as const) {
     for (const ecdhCurve of ['auto', 'P-384']) {
       it(`are wiped at both ends when the session stands (${binding}, groups ${ecdhCurve})`, async () => {
-        await using pair = await createTlsPair({ peers: [{ saeId: 'ALICE', binding }], ecdhCurve })
+        await using pair = await createTlsPair({ peers: [{ saeId: 'alice', binding }], ecdhCurve })
         const client = await pair.connect({ binding })
         const server = await next(pair.sessions)
         expect(lent).to.have.length(2)
@@ -55,7 +55,7 @@ describe('the bytes of a key', () => {
   })
 
   it('are wiped at the client when the server refuses it', async () => {
-    await using pair = await createTlsPair({ peers: [{ saeId: 'CAROL' }] })
+    await using pair = await createTlsPair({ peers: [{ saeId: 'carol' }] })
     const error = await rejectsWith(pair.connect(), 'ERR_QKD_PSK_HANDSHAKE')
     expect(error.details).to.deep.equal([{ alert: 51 }])
     expectWiped(lent)
@@ -63,7 +63,7 @@ describe('the bytes of a key', () => {
   })
 
   it('are wiped at the server when it closes over keys that nobody proved', async () => {
-    const pair = await createTlsPair({ peers: [{ saeId: 'ALICE', binding: 'raw' }] })
+    const pair = await createTlsPair({ peers: [{ saeId: 'alice', binding: 'raw' }] })
     const { options } = await drawPskOptions(pair.alice)
     expect((await sendRaw(pair.port, await captureHello(options))).alert).to.equal(51)
     expect(pair.bob.keys.map(({ secret }) => secret.wiped)).to.deep.equal([false])
@@ -80,8 +80,8 @@ describe('the bytes of a key', () => {
     expect(events).to.deep.equal([
       {
         type: 'tls-session',
-        masterSaeId: 'ALICE',
-        slaveSaeId: 'BOB',
+        masterSaeId: 'alice',
+        slaveSaeId: 'bob',
         keyId: qkdInfo(client)!.keyId,
         level: 'quantum',
       },

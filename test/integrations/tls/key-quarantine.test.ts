@@ -5,7 +5,7 @@ import { addressGroup, LookupLimits } from '../../../integrations/tls/lookup-lim
 import { HandshakeRefusal } from '../../../integrations/tls/refusal.ts'
 import { SecretKey } from '../../../lib/index.ts'
 
-const identity = { masterSaeId: 'ALICE', keyId: 'id' }
+const identity = { masterSaeId: 'alice', keyId: 'id' }
 
 function createQuarantine(options: Partial<KeyQuarantineOptions> = {}) {
   const fetched: FetchedPsk[] = []

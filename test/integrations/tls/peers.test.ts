@@ -13,12 +13,12 @@ import { createTlsPair, next, type TlsPair } from './tls-pair.ts'
 
 /** Without -KX-ALL gnutls would go on with a certificate, or offer its key without Diffie-Hellman. */
 const GNUTLS_PRIORITY = 'NORMAL:-VERS-ALL:+VERS-TLS1.3:-KX-ALL:+ECDHE-PSK'
-const foreign = { peers: [{ saeId: 'ALICE', binding: 'raw' as const }] }
+const foreign = { peers: [{ saeId: 'alice', binding: 'raw' as const }] }
 
-/** A key of ALICE for BOB as these programs take it. Its bytes are worth nothing once the test is over. */
+/** A key of alice for bob as these programs take it. Its bytes are worth nothing once the test is over. */
 async function drawForeignKey(pair: TlsPair): Promise<{ key: Key; identity: string; hex: string }> {
-  const [key] = (await pair.alice.getKey('BOB', { sizeBits: 256 })) as [Key]
-  return { key, identity: `q1~ALICE~${key.keyId}`, hex: exportKey(key.secret).toString('hex') }
+  const [key] = (await pair.alice.getKey('bob', { sizeBits: 256 })) as [Key]
+  return { key, identity: `q1~alice~${key.keyId}`, hex: exportKey(key.secret).toString('hex') }
 }
 
 describe('createServer', () => {
@@ -64,7 +64,7 @@ describe('createServer', () => {
     await program.printed(/Configuration successful/)
     const local = connectTcp({ port, host: '127.0.0.1' })
     const server = await next(pair.sessions)
-    expect(`q1~ALICE~${qkdInfo(server)!.keyId}`).to.equal(identity)
+    expect(`q1~alice~${qkdInfo(server)!.keyId}`).to.equal(identity)
     local.write('through stunnel')
     await expectData(server, 'through stunnel')
     local.destroy()
@@ -155,7 +155,7 @@ describe('connect', () => {
 /** The client's line arrives, and ours arrives at the client, under the key it was given. */
 async function expectServed(pair: TlsPair, client: PeerProcess, identity: string): Promise<void> {
   const server = await next(pair.sessions)
-  expect(`q1~ALICE~${qkdInfo(server)!.keyId}`).to.equal(identity)
+  expect(`q1~alice~${qkdInfo(server)!.keyId}`).to.equal(identity)
   client.write('from outside\n')
   await expectData(server, 'from outside')
   server.write('from Node\n')

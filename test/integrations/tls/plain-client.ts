@@ -12,15 +12,15 @@ export function pskOptions(identity: string, psk: Uint8Array): ConnectionOptions
   }
 }
 
-/** A fresh key of ALICE for BOB as such options. */
+/** A fresh key of alice for bob as such options. */
 export async function drawPskOptions(alice: Kms): Promise<{ key: Key; identity: string; options: ConnectionOptions }> {
-  const [key] = (await alice.getKey('BOB', { sizeBits: 256 })) as [Key]
-  const identity = `q1~ALICE~${key.keyId}`
+  const [key] = (await alice.getKey('bob', { sizeBits: 256 })) as [Key]
+  const identity = `q1~alice~${key.keyId}`
   return { key, identity, options: pskOptions(identity, rolePsk(key)) }
 }
 
-/** The pre-shared key that binding `role` makes of a key of ALICE for BOB. */
+/** The pre-shared key that binding `role` makes of a key of alice for bob. */
 export function rolePsk(key: Key): Buffer {
-  const info = `qkdkit tls13-psk v1|client=ALICE|server=BOB|${key.keyId}`
+  const info = `qkdkit tls13-psk v1|client=alice|server=bob|${key.keyId}`
   return Buffer.from(hkdfSync('sha256', exportKey(key.secret), '', info, 32))
 }

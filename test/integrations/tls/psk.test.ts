@@ -4,7 +4,7 @@ import { derivePsk, LentPsk, type PskContext } from '../../../integrations/tls/p
 import { exportKey, type Key, PskHandshakeError, SecretKey } from '../../../lib/index.ts'
 import { rolePsk } from './plain-client.ts'
 
-const context: PskContext = { masterSaeId: 'ALICE', slaveSaeId: 'BOB', keyId: 'id', binding: 'role' }
+const context: PskContext = { masterSaeId: 'alice', slaveSaeId: 'bob', keyId: 'id', binding: 'role' }
 
 describe('derivePsk', () => {
   it('binds a key to its client, its server and its key_ID', () => {
@@ -13,9 +13,9 @@ describe('derivePsk', () => {
       exportKey(derivePsk(SecretKey.copyOf(bytes), { ...context, ...over })).toString('hex')
     const variants = [
       {},
-      { masterSaeId: 'BOB', slaveSaeId: 'ALICE' },
-      { masterSaeId: 'CAROL' },
-      { slaveSaeId: 'CAROL' },
+      { masterSaeId: 'bob', slaveSaeId: 'alice' },
+      { masterSaeId: 'carol' },
+      { slaveSaeId: 'carol' },
       { keyId: 'other' },
       { binding: 'raw' as const },
     ].map(derive)

@@ -3,13 +3,15 @@ import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { expect } from 'chai'
+import { createServer } from '../../../integrations/tls/index.ts'
 import { KmeUnreachableError, PoolExhaustedError, SecretKey } from '../../../lib/index.ts'
 import { buildHello, list, offerOf } from './hello-builder.ts'
+import { createKmsPair } from './kms-pair.ts'
 import { drawPskOptions, pskOptions } from './plain-client.ts'
 import { captureHello, inRecords, sendRaw } from './raw-peer.ts'
-import { createTlsPair, next, type TlsPair } from './tls-pair.ts'
+import { createTlsPair, next, type TlsPair, watchServer } from './tls-pair.ts'
 
-const guess = () => pskOptions(`q1~ALICE~${randomUUID()}`, randomBytes(32))
+const guess = () => pskOptions(`q1~alice~${randomUUID()}`, randomBytes(32))
 
 describe('the gate of a TLS server', () => {
   describe('answers decrypt_error to every fault of identity or key', () => {
@@ -27,17 +29,17 @@ describe('the gate of a TLS server', () => {
 
     for (const identity of [
       'Client_identity',
-      'q1~ALICE',
-      'q1~ALICE~',
+      'q1~alice',
+      'q1~alice~',
       'q1~~id',
-      'q1~ALICE~a~b',
-      'q1~ALICE~a b',
-      'q1~ALICE~a:b',
-      'q1~ALICE~é☃',
+      'q1~alice~a~b',
+      'q1~alice~a b',
+      'q1~alice~a:b',
+      'q1~alice~é☃',
       'q2~ALICE~id',
-      `q1~ALICE~${'a'.repeat(120)}`,
-      'q1~CAROL~id',
-      'q1~BOB~id',
+      `q1~alice~${'a'.repeat(120)}`,
+      'q1~carol~id',
+      'q1~bob~id',
     ]) {
       it(`the identity ${identity}, without a look-up`, async () => {
         await using pair = await createTlsPair()
@@ -53,6 +55,16 @@ describe('the gate of a TLS server', () => {
       const hello = await captureHello(options)
       hello[hello.indexOf(identity) + identity.length - 1] = 0
       await expectRefusal(pair, hello, { alert: 51, reason: 'identity' })
+    })
+
+    it('a key that was given out for another host, even one of the same site', async () => {
+      await using pair = await createTlsPair()
+      const { carol } = await createKmsPair()
+      await using neighbour = await watchServer(createServer(carol, { peers: [{ saeId: 'alice' }] }))
+      const { options } = await drawPskOptions(pair.alice)
+      expect((await sendRaw(neighbour.port, await captureHello(options))).alert).to.equal(51)
+      expect((await next(neighbour.refusals)).reason).to.equal('unknown-key')
+      expect(await handshake(pair, options)).to.equal('session')
     })
 
     it('a key that is too short for TLS', async () => {
@@ -76,7 +88,7 @@ describe('the gate of a TLS server', () => {
 
     it('a client that offers several guesses at once', async () => {
       await using pair = await createTlsPair()
-      const identities = [randomUUID(), randomUUID()].map(keyId => `q1~ALICE~${keyId}`)
+      const identities = [randomUUID(), randomUUID()].map(keyId => `q1~alice~${keyId}`)
       const message = buildHello([
         [43, list(1, Buffer.of(3, 4))],
         [45, list(1, Buffer.of(1))],

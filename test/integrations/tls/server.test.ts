@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import { expect } from 'chai'
-import { qkdInfo } from '../../../integrations/tls/index.ts'
-import { tlsGroups } from '../../../lib/index.ts'
+import { connect, createServer, qkdInfo } from '../../../integrations/tls/index.ts'
+import { createRemoteKms, type Kms, tlsGroups } from '../../../lib/index.ts'
+import { createServedTestSites } from '../../helpers/test-sites.ts'
 import { createHelloProxy, inRecordsOf, split } from './raw-peer.ts'
-import { createTlsPair, next, readAll } from './tls-pair.ts'
+import { createTlsPair, next, readAll, watchServer } from './tls-pair.ts'
 
 describe('createServer and connect', () => {
   it('make a session under one key, which both ends can name', async () => {
@@ -11,13 +12,29 @@ describe('createServer and connect', () => {
     const client = await pair.connect()
     const server = await next(pair.sessions)
     const info = qkdInfo(client)!
-    expect(info).to.include({ masterSaeId: 'ALICE', slaveSaeId: 'BOB', level: 'quantum' })
+    expect(info).to.include({ masterSaeId: 'alice', slaveSaeId: 'bob', level: 'quantum' })
     expect(info.keyId).to.equal(pair.alice.keys[0]!.keyId)
     expect(info.cipher).to.equal('TLS_CHACHA20_POLY1305_SHA256')
     expect(qkdInfo(server)).to.deep.equal({ ...info, group: undefined })
     const [atBob, atAlice] = [server, client].map(end => end.exportKeyingMaterial(32, 'test', Buffer.alloc(0)))
     expect(atBob!.equals(atAlice!)).to.equal(true)
     client.destroy()
+  })
+
+  it('work with the KMS of another process as with an embedded one', async () => {
+    await using sites = await createServedTestSites()
+    const [alice, bob] = sites.sites.map((site, i) => {
+      const saeId = ['alice', 'bob'][i]!
+      const expectedKmeId = ['kme-a', 'kme-b'][i]!
+      const tls = sites.credentials(saeId)
+      return createRemoteKms({ saeId, expectedKmeId, baseUrl: site.address.etsi014.url, ...tls })
+    }) as [Kms, Kms]
+    const server = createServer(bob, { peers: [{ saeId: 'alice' }] })
+    await using watched = await watchServer(server)
+    const client = await connect(alice, { peerSaeId: 'bob', host: '127.0.0.1', port: watched.port })
+    expect(qkdInfo(await next(watched.sessions))).to.include({ keyId: qkdInfo(client)!.keyId, level: 'quantum' })
+    client.destroy()
+    await Promise.all([alice.close(), bob.close()])
   })
 
   it('carry some megabytes both ways', async () => {

@@ -8,7 +8,7 @@ import { AsyncQueue } from '../../../lib/util/async-queue.ts'
 import { createKmsPair } from './kms-pair.ts'
 import { WatchedKms } from './watched-kms.ts'
 
-/** ALICE, who connects, and BOB, who runs a server on loopback. */
+/** alice, who connects, and bob, who runs a server on loopback. */
 export interface TlsPair extends AsyncDisposable {
   readonly alice: WatchedKms
   readonly bob: WatchedKms
@@ -24,10 +24,10 @@ export interface TlsPair extends AsyncDisposable {
 
 /** A pair, with `options` over what its server would have. */
 export async function createTlsPair(options: Partial<PskServerOptions> = {}): Promise<TlsPair> {
-  const sites = await createKmsPair()
-  const [alice, bob] = [new WatchedKms(sites.alice), new WatchedKms(sites.bob)]
+  const { alice: aliceKms, bob: bobKms } = await createKmsPair()
+  const [alice, bob] = [new WatchedKms(aliceKms), new WatchedKms(bobKms)]
   const telemetry = new TelemetryHub()
-  const server = createServer(bob, { peers: [{ saeId: 'ALICE' }], telemetry, ...options })
+  const server = createServer(bob, { peers: [{ saeId: 'alice' }], telemetry, ...options })
   const watched = await watchServer(server)
   return {
     ...watched,
@@ -36,11 +36,8 @@ export async function createTlsPair(options: Partial<PskServerOptions> = {}): Pr
     server,
     telemetry,
     connect: connectOptions =>
-      connect(alice, { peerSaeId: 'BOB', host: '127.0.0.1', port: watched.port, ...connectOptions }),
-    [Symbol.asyncDispose]: async () => {
-      await watched[Symbol.asyncDispose]()
-      await Promise.all([alice.close(), bob.close()])
-    },
+      connect(alice, { peerSaeId: 'bob', host: '127.0.0.1', port: watched.port, ...connectOptions }),
+    [Symbol.asyncDispose]: watched[Symbol.asyncDispose],
   }
 }
 

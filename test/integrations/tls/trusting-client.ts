@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { connect as connectTls } from 'node:tls'
 import { connect } from '../../../integrations/tls/index.ts'
-import { createKmsPair } from './kms-pair.ts'
+import { createTestSites } from '../../helpers/test-sites.ts'
 
 const [port, host] = [Number(process.argv[2]), '127.0.0.1']
 const socket = connectTls({ port, host })
@@ -10,8 +10,8 @@ await once(socket, 'secureConnect')
 socket.resume().end()
 await once(socket, 'close')
 console.log('node:tls alone: session')
-const { alice } = await createKmsPair()
-const outcome = await connect(alice, { peerSaeId: 'BOB', port, host }).then(
+const { alice } = await createTestSites()
+const outcome = await connect(alice, { peerSaeId: 'bob', port, host }).then(
   () => 'session',
   error => `${error.code} ${error.cause?.code}`,
 )
