@@ -12,6 +12,7 @@ export interface Hello {
   readonly group: string | undefined
 }
 
+/** A hello as a message. */
 export function encodeHello({ heartbeatMs, group = '' }: Hello): Uint8Array {
   return new ByteWriter().raw(MAGIC).u32(heartbeatMs).field(group).bytes()
 }

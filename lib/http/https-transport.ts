@@ -29,7 +29,7 @@ export interface HttpsTransportOptions extends TlsCredentials {
   readonly connectTimeoutMs?: number
   /**
    * When an unused connection is closed, in milliseconds. Default 4,000: sooner than any common server closes it, because
-   * a request on a connection that is just being closed is lost and can't be repeated.
+   * a request on a connection that the other end is closing is lost and can't be repeated.
    */
   readonly idleTimeoutMs?: number
   /** Connections, and so requests, at a time. Default 16. */

@@ -25,6 +25,7 @@ export interface HttpRequest {
   readonly signal: AbortSignal
 }
 
+/** What a handler answers, and what a client gets. */
 export interface HttpResponse {
   readonly status: number
   /** Names in lower case. */
@@ -38,6 +39,7 @@ export interface HttpResponse {
 /** A server without a socket. Never rejects: every failure is a response. */
 export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>
 
+/** A request as a client makes it. */
 export interface HttpClientRequest extends AbortOptions {
   readonly method: string
   /** Path and query, percent-encoded, beginning with `/`. */

@@ -14,10 +14,12 @@ const levels: Record<SecurityLevel, true> = {
 }
 const trustClasses: Record<TrustClass, true> = { direct: true, split: true, relayed: true }
 
+/** True for the name of a level, as read from the wire. */
 export function isSecurityLevel(value: unknown): value is SecurityLevel {
   return typeof value === 'string' && Object.hasOwn(levels, value)
 }
 
+/** True for the name of a trust class, as read from the wire. */
 export function isTrustClass(value: unknown): value is TrustClass {
   return typeof value === 'string' && Object.hasOwn(trustClasses, value)
 }

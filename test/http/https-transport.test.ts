@@ -199,6 +199,21 @@ describe('HttpsTransport', () => {
     await counting.close()
   })
 
+  it('waits for an answer for longer than a connection may be idle, also on one that was used before', async () => {
+    const slow = createHttpsServer({
+      ...kme,
+      handler: async request => {
+        if (request.target === '/slow') await new Promise(resolve => setTimeout(resolve, 100))
+        return ok(request)
+      },
+    })
+    await slow.listen()
+    await using transport = open({ baseUrl: slow.url, idleTimeoutMs: 20 })
+    for (const target of ['/slow', '/', '/slow']) expect((await get(transport, target)).status).to.equal(200)
+    await transport.close()
+    await slow.close()
+  })
+
   it('knows that nothing was done where the server refuses the certificate in so many words', async function () {
     const openssl = peerProgram(this, 'openssl', 'openssl')
     await using dir = await createTempDir()
