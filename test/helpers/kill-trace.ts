@@ -52,6 +52,9 @@ export async function runKillTrace({
     const before = drawn
     await until(() => failed || drawn >= before + KEYS_BETWEEN_KILLS, 'keys are drawn again after a kill', {
       timeoutMs: 30_000,
+    }).catch(cause => {
+      const said = sites.processes.map(({ siteId, stderr }) => `${siteId}: ${stderr.slice(-2000)}`)
+      throw new Error(`Kill ${kill}: ${said.join('\n')}`, { cause })
     })
     await pause(Math.random() * 300)
     const site = sites.processes[Math.random() < 0.5 ? 0 : 1]!

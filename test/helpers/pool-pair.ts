@@ -15,8 +15,8 @@ import { until } from './until.ts'
 export interface PoolPairOptions {
   readonly limits?: Partial<PoolLimits>
   readonly rateBps?: number
-  /** Changes the blocks that the second site gets from its link. */
-  readonly tamper?: (block: LinkBlock) => LinkBlock
+  /** Changes the blocks that the second site gets from its link, or loses them (undefined). */
+  readonly tamper?: (block: LinkBlock) => LinkBlock | undefined
 }
 
 /** A clock that a test moves; it stands still otherwise. */
@@ -125,11 +125,16 @@ export class PoolPair implements AsyncDisposable {
   }
 }
 
-function tamperedLink(link: Link, tamper: (block: LinkBlock) => LinkBlock): Link {
+function tamperedLink(link: Link, tamper: (block: LinkBlock) => LinkBlock | undefined): Link {
+  const nextBlock: Link['nextBlock'] = async options => {
+    for (;;) {
+      const block = tamper(await link.nextBlock(options))
+      if (block !== undefined) return block
+    }
+  }
   return new Proxy(link, {
     get: (target, property) => {
-      if (property === 'nextBlock')
-        return async (options: Parameters<Link['nextBlock']>[0]) => tamper(await target.nextBlock(options))
+      if (property === 'nextBlock') return nextBlock
       const value = Reflect.get(target, property, target)
       return typeof value === 'function' ? value.bind(target) : value
     },

@@ -12,6 +12,8 @@ import type { MessageFields, PeerMessage } from './peer-wire.ts'
 const TAG_BYTES = 16
 /** Tags of blocks that our QNL has not delivered yet; the owner repeats a tag that was let go. */
 const MAX_EARLY_TAGS = 256
+/** How long a block may wait for its verification before the peer is asked again. */
+const ASK_AGAIN_MS = 1000
 /** Numbers that the peer may have dropped before they reach us: a bound on what a hostile peer makes us keep. */
 const MAX_TOMBSTONES = 4096
 const TRUST_CLASSES = ['direct', 'split', 'relayed'] as const
@@ -39,6 +41,7 @@ export class BlockVerifier {
   readonly #earlyTags = new Map<bigint, MessageFields<'tag'>>()
   readonly #receivedAtMs = new Map<bigint, number>()
   #mismatches = 0
+  #askedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: BlockVerifierOptions) {
     this.#options = options
@@ -55,6 +58,7 @@ export class BlockVerifier {
     ready: message => this.#onReady(message),
     drop: message => this.#onDrop(message),
     dropOk: message => this.#onDropOk(message),
+    status: message => this.#onStatus(message),
   }
 
   /** Row 2: takes over a block from the QNL, its secret included. */
@@ -79,26 +83,38 @@ export class BlockVerifier {
     }
   }
 
-  /** Says again what may have been lost with the last session. */
+  /** Says again what may have been lost with the last session, and asks about what only the owner knows (row 28). */
   async resume(): Promise<void> {
     const { ledger, send, monotonicMs } = this.#options
     for (const block of [...ledger.blocks()]) {
-      if (block.state === 'dropped')
-        send({ name: 'drop', block: block.number, grant: block.grant, reason: 'dropped before' })
-      if (block.state !== 'received') continue
-      this.#receivedAtMs.set(block.number, monotonicMs())
-      if (ledger.owns(block)) await this.#sendTag(block)
+      const { number, grant, state } = block
+      if (state === 'dropped') send({ name: 'drop', block: number, grant, reason: 'dropped before' })
+      if (state === 'ready' && !ledger.owns(block)) send({ name: 'status', block: number, grant })
+      if (state !== 'received') continue
+      this.#receivedAtMs.set(number, monotonicMs())
+      await this.#ask(block)
     }
   }
 
-  /** Row 7, while a session is open. */
+  /** Row 7, while a session is open; before that, what waits is asked about again. */
   async sweep(): Promise<void> {
     const { ledger, monotonicMs, verifyTimeoutMs } = this.#options
+    const nowMs = monotonicMs()
+    const isTimeToAsk = nowMs - this.#askedAtMs >= ASK_AGAIN_MS
+    if (isTimeToAsk) this.#askedAtMs = nowMs
     for (const [number, sinceMs] of [...this.#receivedAtMs]) {
       const block = ledger.block(number)
       if (block?.state !== 'received') this.#receivedAtMs.delete(number)
-      else if (monotonicMs() - sinceMs > verifyTimeoutMs) await this.drop(7, block, 'not verified in time')
+      else if (nowMs - sinceMs > verifyTimeoutMs) await this.drop(7, block, 'not verified in time')
+      else if (isTimeToAsk && nowMs - sinceMs >= ASK_AGAIN_MS) await this.#ask(block)
     }
+  }
+
+  /** A block that the peer lost before it had it on disk would stand in the way of new ones for the whole time-out. */
+  async #ask(block: BlockRecord): Promise<void> {
+    const { ledger, send } = this.#options
+    if (ledger.owns(block)) await this.#sendTag(block)
+    else send({ name: 'status', block: block.number, grant: block.grant })
   }
 
   /** Drops a block durably, then tells the peer. */
@@ -298,6 +314,17 @@ export class BlockVerifier {
     const { floor, poolEpoch } = ledger.pool
     if (number > floor) await ledger.commit([{ kind: 'pool', poolEpoch, patch: { floor: number } }])
     if (ledger.block(number)?.state === 'dropped') await ledger.remove(number)
+  }
+
+  /**
+   * Row 28 at the owner. A number at or below the floor without a row was used up, or never came; it is told once and for
+   * all, and neither can change.
+   */
+  #onStatus({ block: number, grant }: MessageFields<'status'>): void {
+    const { ledger, send } = this.#options
+    const block = ledger.block(number)
+    if (block === undefined && number <= ledger.pool.floor) send({ name: 'finished', block: number, grant })
+    else if (block?.state === 'dropped') send({ name: 'drop', block: number, grant, reason: 'dropped before' })
   }
 
   #tombstones(): number {

@@ -188,7 +188,7 @@ export class KeyPool implements Closable {
         ...this.#lessee.handlers,
         ...this.#retriever.handlers,
         ...this.#balance.handlers,
-        status: ({ block, grant }) => this.#onStatus(block, grant),
+        finished: message => this.#onFinished(message.block),
       },
       logger: this.#logger,
     })
@@ -284,20 +284,15 @@ export class KeyPool implements Closable {
   async #resume(): Promise<void> {
     await this.#verifier.resume()
     this.#balance.resume()
-    for (const block of this.#ledger.blocks()) {
-      // Row 28: absence is a question, never a reason.
-      if (block.state === 'ready' && !this.#ledger.owns(block)) {
-        this.#session?.send({ name: 'status', block: block.number, grant: block.grant })
-      }
-    }
     this.#issuer.leaseAhead()
   }
 
-  /** Row 28 at the owner: what it holds no more and did not drop, it has used up. */
-  #onStatus(number: bigint, grant: number): void {
+  /** The owner's word that it will never issue from a block again, or never had it. */
+  async #onFinished(number: bigint): Promise<void> {
     const block = this.#ledger.block(number)
-    if (block === undefined && number <= this.#ledger.pool.floor)
-      this.#session?.send({ name: 'finished', block: number, grant })
+    if (block === undefined || this.#ledger.owns(block)) return
+    if (block.state === 'received') await this.#verifier.drop(7, block, 'the peer never had it')
+    else if (block.state === 'ready') await this.#retriever.finish(block)
   }
 
   #wantsBlocks(): boolean {

@@ -43,7 +43,6 @@ export class Retriever {
   readonly handlers: MessageHandlers = {
     lease: message => this.#onLease(message),
     renew: message => this.#onRenew(message),
-    finished: message => this.#onFinished(message),
   }
 
   /**
@@ -176,14 +175,11 @@ export class Retriever {
     return result.ok
   }
 
-  /** The owner's word that it will issue nothing more: what it never put under our acknowledgement can go at once. */
-  async #onFinished({ block: number }: MessageFields<'finished'>): Promise<void> {
-    const { ledger } = this.#options
-    const block = ledger.block(number)
-    if (block?.state !== 'ready' || ledger.owns(block)) return
+  /** The owner issues nothing more from the block: what it never put under our acknowledgement can go at once. */
+  async finish(block: BlockRecord): Promise<void> {
     if (block.horizon < PAYLOAD_CELLS)
       await this.#burn(block, [{ from: block.horizon, to: PAYLOAD_CELLS }], 'never issued')
-    else await this.#drainIfEmpty(number)
+    else await this.#drainIfEmpty(block.number)
   }
 
   async #burn(

@@ -82,6 +82,27 @@ describe('KeyPool', () => {
     expect(alarms).to.not.have.lengthOf(0)
   })
 
+  it('goes on at once when one side has lost blocks that the other has', async () => {
+    let lost = 0
+    // More than the pool may have under verification: they must not stand in the way until their time-out.
+    const tamper = (block: { number: bigint; secret: SecretKey }) => (++lost <= 20 ? undefined : block)
+    await using sites = await PoolPair.open({ tamper, limits: { targetBlocks: 8 } })
+    sites.connect()
+    const [siteA, siteB] = sites.sites
+    const ticking = setInterval(() => sites.advance(500), 100)
+    try {
+      const keys = await issue(siteA.pool, { waitMs: 15_000 })
+      expectSame(keys, await fetchAll(siteB.pool, keys))
+    } finally {
+      clearInterval(ticking)
+    }
+    const reasons = new Set(
+      [...siteA.events, ...siteB.events].map(event => ('reason' in event ? event.reason : undefined)),
+    )
+    expect(reasons).to.include('the peer never had it')
+    expect(reasons).to.not.include('not verified in time')
+  })
+
   it('serves from acknowledged leases while the peer is away, until their deadline, and again when it is back', async () => {
     await using sites = await PoolPair.open()
     sites.connect()
