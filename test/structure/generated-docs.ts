@@ -12,6 +12,13 @@ export const generatedDocs: Readonly<Record<string, (page: string) => string | P
     const withSite = replaceBlock(page, 'site configuration', configurationTable(siteConfigSchema))
     return replaceBlock(withSite, 'SAE profile', configurationTable(saeProfileSchema))
   },
+  'docs/operator.md': page => {
+    const sites = ['examples/site-a.json', 'examples/site-b.json']
+    return sites.reduce(
+      (text, path) => replaceBlock(text, path, `\`\`\`json\n${readSource(path).text.trim()}\n\`\`\``),
+      page,
+    )
+  },
   'docs/cli.md': async page => replaceBlock(page, 'commands', helpSections(await commandHelp())),
   'README.md': page => replaceBlock(page, 'examples/tls-echo.ts', example('examples/tls-echo.ts')),
   'ARCHITECTURE.md': page => replaceBlock(replaceBlock(page, 'rooms', roomTable()), 'blocks', blockTable()),
