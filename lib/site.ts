@@ -61,6 +61,7 @@ export interface ServedSite extends Site {
   }
 }
 
+/** What the caller may bring along. */
 export interface SiteOptions {
   readonly logger?: Logger
 }
@@ -243,6 +244,7 @@ export interface LocalSiteOptions {
   readonly saeIds: readonly string[]
 }
 
+/** How the two sites of `createLocalPair` are made. */
 export interface LocalPairOptions extends AbortOptions {
   /** Default `site-a` with SAE `alice`, and `site-b` with SAE `bob`. */
   readonly sites?: readonly [LocalSiteOptions, LocalSiteOptions]

@@ -57,7 +57,7 @@ export type StoreConfig =
 export interface PoolConfig {
   /** How long an issued key may wait to be fetched, in milliseconds. Default 300,000 (5 minutes). */
   readonly lifetimeMs: number
-  /** How many blocks of 1,000 cells each pool keeps in stock. Default 8. */
+  /** How many blocks of 1,000 cells each pool keeps in stock, at least one for each direction. Default 8. */
   readonly targetBlocks: number
   /** How long a request waits for key before it is refused, in milliseconds. Default 2,000. */
   readonly maxWaitMs: number
@@ -196,7 +196,7 @@ const pool: JsonSchema = {
     'How the pools are run',
     {
       lifetimeMs: integer('How long an issued key may wait to be fetched, ms', 1_000, 86_400_000, 300_000),
-      targetBlocks: integer('Blocks of 1,000 cells in stock for each pool', 1, 4_096, 8),
+      targetBlocks: integer('Blocks of 1,000 cells in stock for each pool', 2, 4_096, 8),
       maxWaitMs: integer('How long a request waits for key, ms', 0, 60_000, 2_000),
       shredMs: integer('When delivered cells are gone from the store at the latest, ms', 100, 3_600_000, 60_000),
     },

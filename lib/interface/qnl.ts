@@ -56,6 +56,7 @@ export interface NextBlockOptions extends AbortOptions {
   after?: bigint
 }
 
+/** The state of the network layer as one site sees it. */
 export interface QnlStatus {
   readonly siteId: string
   readonly epoch: number

@@ -30,10 +30,12 @@ export interface Selection {
   readonly sizeBytes: number
 }
 
+/** The level that a suite stands for. */
 export function levelOf(suite: Suite): SecurityLevel {
   return LEVELS[suite]
 }
 
+/** True for a number that stands for a suite; 0 and 7 to 15 are refused. */
 export function isSuite(value: number): value is Suite {
   return Number.isInteger(value) && value >= 1 && value <= 6
 }

@@ -18,6 +18,7 @@ export interface KeyLimits {
   readonly maxKeyPerRequest: number
 }
 
+/** What one host's face of a site's KMS is made from. */
 export interface EmbeddedKmsOptions {
   readonly saeId: string
   readonly local: RegisteredSite

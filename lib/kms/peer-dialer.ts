@@ -3,6 +3,7 @@ import type { MessageChannel } from '../interface/message-channel.ts'
 import { BackOff } from '../util/back-off.ts'
 import { delay } from '../util/deadline.ts'
 
+/** Whom to dial, and what to do with the channel. */
 export interface PeerDialerOptions {
   readonly remoteSiteId: string
   readonly dial: (signal: AbortSignal) => Promise<MessageChannel>

@@ -19,6 +19,7 @@ export interface PeerSite extends RegisteredSite {
   readonly dial?: (signal: AbortSignal) => Promise<MessageChannel>
 }
 
+/** What a site's KMS is made from. QNL and stores stay the caller's. */
 export interface SiteKmsOptions {
   readonly local: RegisteredSite
   readonly peers: readonly PeerSite[]

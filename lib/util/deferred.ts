@@ -5,6 +5,7 @@ export interface Deferred<T> {
   reject(reason: unknown): void
 }
 
+/** A fresh promise that its holder settles. */
 export function deferred<T>(): Deferred<T> {
   let resolve!: (value: T) => void
   let reject!: (reason: unknown) => void

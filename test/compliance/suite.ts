@@ -29,11 +29,14 @@ export function runSuite<T>(
   runner: Runner = globalThis as unknown as Runner,
 ): void {
   runner.describe(`${contract} compliance: ${setup.backend}`, () => {
-    let fixture: T
+    let fixture: T | undefined
     runner.before(async () => {
       fixture = await setup.setup()
     })
-    runner.after(() => setup.teardown(fixture))
+    runner.after(async () => {
+      // A setup that failed left nothing to tear down, and its error is the one to be seen.
+      if (fixture !== undefined) await setup.teardown(fixture)
+    })
     for (const [name, run] of cases) {
       const reason = setup.skip?.[name]
       if (reason !== undefined) {
@@ -42,7 +45,7 @@ export function runSuite<T>(
       }
       runner.it(name, async () => {
         compliance.record(contract, setup.backend, name, 'failed')
-        await run(fixture)
+        await run(fixture as T)
         compliance.record(contract, setup.backend, name, 'passed')
       })
     }

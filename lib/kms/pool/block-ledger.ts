@@ -16,6 +16,7 @@ import { BlockVault } from '../store/block-vault.ts'
 import { type RowNumber, tableRow } from './block-table.ts'
 import { type PairIdentity, PairSecret } from './pair-secret.ts'
 
+/** The pool and where it is kept. */
 export interface BlockLedgerOptions {
   readonly store: PoolStore
   readonly slots: SlotStore
@@ -42,6 +43,7 @@ export class BlockLedger {
   #pool: PoolRecord
   #secret: PairSecret | undefined
   #heardCommits = 0
+  #resetting = false
 
   private constructor(options: BlockLedgerOptions, pool: PoolRecord, blocks: readonly BlockRecord[]) {
     this.localSiteId = options.localSiteId
@@ -63,7 +65,10 @@ export class BlockLedger {
       const root = await ledger.#vault.readRoot(pool.rootSlot)
       ledger.#secret = new PairSecret(root, options.pair, { sealEpoch: pool.sealEpoch })
     }
-    for (const block of blocks) if (block.state === 'drained' || block.state === 'dropped') await ledger.#bury(block)
+    const dead = blocks.filter(({ state }) => state === 'drained' || state === 'dropped')
+    // A place that was freed before the crash may be another block's by now.
+    const used = new Set(blocks.filter(block => !dead.includes(block)).map(({ slot }) => slot))
+    for (const block of dead) await ledger.#bury(used.has(block.slot) ? { ...block, slot: -1 } : block)
     return ledger
   }
 
@@ -187,6 +192,7 @@ export class BlockLedger {
   }
 
   async #reseal(block: BlockRecord, ranges: readonly { from: number; to: number }[]): Promise<boolean> {
+    if (this.#resetting) return false
     const material = await this.#vault.open(block)
     try {
       for (const { from, to } of ranges) wipeCells(material, from, to - from)
@@ -210,6 +216,9 @@ export class BlockLedger {
     peerCommits: number
     root: SecretKey | undefined
   }): Promise<void> {
+    // A block that is being sealed anew would change its slot under our eyes.
+    this.#resetting = true
+    await Promise.all(this.#turns.values())
     const dead = [...this.#blocks.values()]
     const oldRootSlot = this.#pool.rootSlot
     const rootSlot = fields.root === undefined ? oldRootSlot : await this.#vault.putRoot(fields.root)
@@ -235,6 +244,7 @@ export class BlockLedger {
       this.#secret?.wipe()
       this.#secret = new PairSecret(fields.root, this.pair, { sealEpoch: this.#pool.sealEpoch })
     }
+    this.#resetting = false
   }
 
   wipe(): void {

@@ -11,6 +11,7 @@ export type Role = 'owner' | 'retriever' | 'either'
 /** `none`: no record of the block. */
 export type TableState = BlockState | 'none'
 
+/** One row: who, in which state, on which event, goes where. */
 export interface TableRow {
   readonly row: number
   readonly role: Role
@@ -49,6 +50,7 @@ const rows = [
 ] as const satisfies readonly TableRow[]
 
 export const BLOCK_TABLE: readonly TableRow[] = rows
+/** The numbers of the rows. */
 export type RowNumber = (typeof rows)[number]['row']
 
 const byNumber = new Map<number, TableRow>(rows.map(row => [row.row, row]))

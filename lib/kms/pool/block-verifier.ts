@@ -18,6 +18,7 @@ const ASK_AGAIN_MS = 1000
 const MAX_TOMBSTONES = 4096
 const TRUST_CLASSES = ['direct', 'split', 'relayed'] as const
 
+/** What the verifier works on and with. */
 export interface BlockVerifierOptions {
   readonly ledger: BlockLedger
   readonly send: (message: PeerMessage) => void

@@ -7,6 +7,7 @@ import type { BlockVerifier } from './block-verifier.ts'
 const RETRY_MS = 1000
 const LOOK_MS = 50
 
+/** Where blocks come from, where they go, and when they are wanted. */
 export interface FillerOptions {
   readonly qnl: Qnl
   readonly remoteSiteId: string

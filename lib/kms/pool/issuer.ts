@@ -25,6 +25,7 @@ export interface IssueRequest extends AbortOptions {
   readonly waitMs: number
 }
 
+/** What the issuer works on and with. */
 export interface IssuerOptions {
   readonly ledger: BlockLedger
   readonly book: LeaseBook

@@ -40,6 +40,7 @@ export interface PoolLimits {
   readonly demandBps: number
 }
 
+/** What a pool is made from. Stores and QNL stay the caller's. */
 export interface KeyPoolOptions {
   readonly localSiteId: string
   readonly remoteSiteId: string

@@ -7,6 +7,7 @@ import type { MessageFields, PeerMessage } from './peer-wire.ts'
 /** Each side keeps at least this share of the blocks that can be issued from. */
 const KEPT_SHARE = 0.25
 
+/** What the balance works on and with. */
 export interface LaneBalanceOptions {
   readonly ledger: BlockLedger
   readonly send: (message: PeerMessage) => void

@@ -21,6 +21,7 @@ interface Request {
   readonly sentAtMs: number
 }
 
+/** What the lessee works on and with. */
 export interface LesseeOptions {
   readonly ledger: BlockLedger
   readonly book: LeaseBook

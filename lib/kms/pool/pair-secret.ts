@@ -14,6 +14,7 @@ export interface PairIdentity {
   readonly siteIds: readonly [string, string]
 }
 
+/** The pair of two sites, alike in whatever order they are named. */
 export function pairIdentity(a: string, b: string): PairIdentity {
   const siteIds = (a < b ? [a, b] : [b, a]) as [string, string]
   return { name: siteIds.join('|'), bytes: lp(...siteIds), siteIds }

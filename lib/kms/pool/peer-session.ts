@@ -24,6 +24,7 @@ export type MessageHandlers = {
   readonly [N in MessageName]?: (message: Readonly<MessageFields<N>>) => void | Promise<void>
 }
 
+/** One channel, and what its session serves. */
 export interface PeerSessionOptions {
   readonly channel: MessageChannel
   readonly ledger: BlockLedger

@@ -125,6 +125,7 @@ export interface Envelope {
 
 const byId = new Map<number, MessageName>(Object.entries(MESSAGES).map(([key, { id }]) => [id, key as MessageName]))
 
+/** A message as it goes over the channel, in a buffer of its own. */
 export function encodeMessage(envelope: Envelope, message: PeerMessage): Buffer {
   const { id, fields } = MESSAGES[message.name]
   const writer = new ByteWriter().u8(id).u32(envelope.sequence)

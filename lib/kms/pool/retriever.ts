@@ -12,6 +12,7 @@ import { OpenBlocks } from './open-blocks.ts'
 import type { MessageHandlers } from './peer-session.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
 
+/** What the retriever works on and with. */
 export interface RetrieverOptions {
   readonly ledger: BlockLedger
   readonly send: (message: PeerMessage) => void

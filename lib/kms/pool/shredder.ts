@@ -4,6 +4,7 @@ import { countSet, isClear } from '../store/bitmap.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import type { Lessee } from './lessee.ts'
 
+/** What the shredder works on and with. */
 export interface ShredderOptions {
   readonly ledger: BlockLedger
   readonly lessee: Lessee

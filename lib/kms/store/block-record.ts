@@ -31,6 +31,7 @@ export function newBlockRecord(
   }
 }
 
+/** A pool as it is born. */
 export function newPoolRecord(): PoolRecord {
   return {
     commits: 0,
@@ -43,6 +44,7 @@ export function newPoolRecord(): PoolRecord {
   }
 }
 
+/** A block's record as it is stored. */
 export function encodeBlock(record: BlockRecord): Buffer {
   const writer = new ByteWriter()
     .u8(FORMAT)
@@ -66,6 +68,7 @@ export function encodeBlock(record: BlockRecord): Buffer {
   return writer.bytes()
 }
 
+/** @throws {StoreError} the record is of another format, or damaged */
 export function decodeBlock(bytes: Uint8Array): BlockRecord {
   return decode(bytes, reader => {
     const number = reader.u64()
@@ -106,6 +109,7 @@ export function decodeBlock(bytes: Uint8Array): BlockRecord {
   })
 }
 
+/** A pool's record as it is stored. */
 export function encodePool(record: PoolRecord): Buffer {
   return new ByteWriter()
     .u8(FORMAT)
@@ -119,6 +123,7 @@ export function encodePool(record: PoolRecord): Buffer {
     .bytes()
 }
 
+/** @throws {StoreError} the record is of another format, or damaged */
 export function decodePool(bytes: Uint8Array): PoolRecord {
   return decode(bytes, reader => {
     const commits = Number(reader.u64())

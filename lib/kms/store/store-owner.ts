@@ -1,8 +1,14 @@
 import { readFile } from 'node:fs/promises'
-import type { RootDatabase } from 'lmdb'
 import { StoreError } from '../../errors.ts'
 
 const OWNER_KEY = Buffer.from('owner')
+
+/** What of a database is needed to write an owner into it. */
+export interface OwnedDatabase {
+  get(key: Buffer): Buffer | undefined
+  put(key: Buffer, value: Buffer): Promise<boolean>
+  transaction<T>(run: () => T): Promise<T>
+}
 
 interface Owner {
   readonly pid: number
@@ -15,7 +21,7 @@ interface Owner {
  * write transaction, so that of two that start at once exactly one succeeds; a killed owner needs no clean-up.
  * @throws {StoreError} the store is in use
  */
-export async function claimOwnership(db: RootDatabase<Buffer, Buffer>, directory: string): Promise<void> {
+export async function claimOwnership(db: OwnedDatabase, directory: string): Promise<void> {
   const self: Owner = { pid: process.pid, startedAt: await startOf(process.pid) }
   for (;;) {
     const seen = readOwner(db)
@@ -33,7 +39,7 @@ export async function claimOwnership(db: RootDatabase<Buffer, Buffer>, directory
   }
 }
 
-function readOwner(db: RootDatabase<Buffer, Buffer>): Owner | undefined {
+function readOwner(db: OwnedDatabase): Owner | undefined {
   const value = db.get(OWNER_KEY)
   return value === undefined ? undefined : (JSON.parse(value.toString('utf8')) as Owner)
 }
