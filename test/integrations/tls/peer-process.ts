@@ -25,16 +25,16 @@ export class PeerProcess implements AsyncDisposable {
     this.#child.stdin!.write(text)
   }
 
-  /** Resolves with the match once the program has printed it; rejects after ten seconds with all that it printed. */
-  async printed(pattern: RegExp): Promise<RegExpExecArray> {
-    const timeout = AbortSignal.timeout(10_000)
+  /** Resolves with the match once the program has printed it; rejects after ten seconds, or `timeoutMs`, with all that it printed. */
+  async printed(pattern: RegExp, { timeoutMs = 10_000 } = {}): Promise<RegExpExecArray> {
+    const timeout = AbortSignal.timeout(timeoutMs)
     for (;;) {
       const match = pattern.exec(this.#output)
       if (match !== null) return match
       await new Promise<void>((resolve, reject) => {
         this.#onOutput = resolve
         const fail = (why: string) => () => reject(new Error(`${why} without ${pattern}; it printed:\n${this.#output}`))
-        timeout.addEventListener('abort', fail('Ten seconds passed'), { once: true })
+        timeout.addEventListener('abort', fail(`${timeoutMs} ms passed`), { once: true })
         this.#child.once('close', fail('The program ended'))
       })
     }
