@@ -51,26 +51,26 @@ slotStoreCompliance({
   },
 })
 
-/** Parts that hang together are closed together by the backend that a case gets. */
+/** Parts that hang together, closed together in order. */
+function together(parts: readonly Closable[]): Closable {
+  const close = async () => {
+    for (const part of parts) await part.close()
+  }
+  return { close, [Symbol.asyncDispose]: close }
+}
+
 const closables: Record<string, () => Promise<Closable>> = {
   'memory store': async () => new MemoryPoolStore(),
   'memory slots': async () => new MemorySlots(),
-  'memory channel': async () => createMemoryChannelPair(['a', 'b'])[0],
-  'simulated link': async () => createSimulatedLinkPair({ linkId: 'l', siteIds: ['a', 'b'], rateBps: 1e6 })[0],
+  'memory channel': async () => together(createMemoryChannelPair(['a', 'b'])),
+  'simulated link': async () =>
+    together(createSimulatedLinkPair({ linkId: 'l', siteIds: ['a', 'b'], rateBps: 1_000_000 })),
   'direct QNL': async () => new DirectQnl({ siteId: 'a', links: [] }),
-  'local pair': async () => {
-    const sites = await createLocalPair()
-    const close = async () => void (await Promise.all(sites.map(site => site.close())))
-    return { close, [Symbol.asyncDispose]: close }
-  },
+  'local pair': async () => together(await createLocalPair()),
   Kms: async () => {
     const sites = await createLocalPair()
     const kms = sites[0].kmsFor('alice')
-    const close = async () => {
-      await kms.close()
-      await Promise.all(sites.map(site => site.close()))
-    }
-    return { close, [Symbol.asyncDispose]: close }
+    return together([kms, ...sites])
   },
 }
 
