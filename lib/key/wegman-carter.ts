@@ -16,6 +16,7 @@ export interface AuthenticationAccount {
   readonly remainingTags: number
 }
 
+/** How one side tags and checks, and how much key it may spend on it. */
 export interface WegmanCarterOptions {
   /** Which half of the key this side tags with: the two sides say different things here. */
   readonly role: 'initiator' | 'responder'
