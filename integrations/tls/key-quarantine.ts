@@ -77,8 +77,8 @@ export class KeyQuarantine {
     const release = acquire(address)
     const controller = new AbortController()
     const { signal } = controller
-    const tooLate = new HandshakeRefusal('kms', `The KMS gave no key within ${fetchTimeoutMs} ms`)
-    const timer = setTimeout(() => controller.abort(tooLate), fetchTimeoutMs).unref()
+    const tooLate = () => new HandshakeRefusal('kms', `The KMS gave no key within ${fetchTimeoutMs} ms`)
+    const timer = setTimeout(() => controller.abort(tooLate()), fetchTimeoutMs).unref()
     this.#fetches.add(controller)
     const fetching = fetch(identity, { signal })
     try {
