@@ -1,3 +1,14 @@
+export { SocketChannel, type TlsChannel } from './channel/tls-channel.ts'
+export { acceptAgreement } from './client/agreement/accept.ts'
+export { keyFingerprint } from './client/agreement/fingerprint.ts'
+export { initiateAgreement } from './client/agreement/initiate.ts'
+export type {
+  AgreedKey,
+  AgreementFault,
+  AgreementOutcome,
+  AgreementRefusal,
+} from './client/agreement/outcome.ts'
+export type { AcceptAgreementOptions, InitiateAgreementOptions } from './client/agreement/terms.ts'
 export { createRemoteKms, type RemoteKmsOptions } from './client/remote-kms.ts'
 export type { SaeProfile } from './config/sae-profile.ts'
 export { saeProfileSchema } from './config/sae-profile.ts'
@@ -38,6 +49,7 @@ export type {
 } from './interface/kms.ts'
 export type { AbortOptions, Closable, Unsubscribe } from './interface/lifecycle.ts'
 export type { Logger } from './interface/logger.ts'
+export type { MessageChannel } from './interface/message-channel.ts'
 export type { Telemetry, TelemetryEvent, TelemetrySource } from './interface/telemetry.ts'
 export { exportKey } from './key/export-key.ts'
 export { type HkdfOptions, hkdf, hmacKey, hmacTag } from './key/hkdf.ts'
