@@ -12,6 +12,8 @@
  *
  * @packageDocumentation
  */
+export { type ConnectChannelOptions, connectChannel, type PskChannel } from './channel.ts'
+export { type ChannelListener, type ChannelListenerOptions, createChannelListener } from './channel-listener.ts'
 export { type ConnectOptions, connect } from './connect.ts'
 export { formatIdentity, MAX_SAE_ID_BYTES, type PskIdentity, parseIdentity } from './identity.ts'
 export { type GateOptions, type PskPeer, type ServerOptionsInput, serverOptions } from './options.ts'
