@@ -18,7 +18,7 @@ import { HandshakeRefusal } from './refusal.ts'
 import type { QkdInfo } from './session.ts'
 
 /** Options that would undo what this module promises; the rest of node:tls has no meaning under a pre-shared key. */
-const FORCED = [
+export const FORCED = [
   'pskCallback',
   'session',
   'secureContext',
@@ -33,7 +33,7 @@ const FORCED = [
   'rejectUnauthorized',
   'checkServerIdentity',
   'ecdhCurve',
-]
+] as const
 
 type PassedOn = 'host' | 'port' | 'path' | 'socket' | 'servername' | 'ALPNProtocols'
 
