@@ -1,30 +1,43 @@
 import { ProtocolError } from '../errors.ts'
 
-/** Writes fields one after the other, big-endian. Not for key bytes in bulk: its parts are joined once, in `bytes()`. */
+const FIRST_BYTES = 256
+
+/**
+ * Writes fields one after the other, big-endian, into one buffer that grows. What it outgrows is wiped, so that a secret
+ * among the fields is in no other place than the result.
+ */
 export class ByteWriter {
-  readonly #parts: Uint8Array[] = []
+  #buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
   #sizeBytes = 0
 
   u8(value: number): this {
-    return this.#push(1, view => view.setUint8(0, value))
+    const at = this.#grow(1)
+    this.#buffer.writeUInt8(value, at)
+    return this
   }
 
   u16(value: number): this {
-    return this.#push(2, view => view.setUint16(0, value))
+    const at = this.#grow(2)
+    this.#buffer.writeUInt16BE(value, at)
+    return this
   }
 
   u32(value: number): this {
-    return this.#push(4, view => view.setUint32(0, value))
+    const at = this.#grow(4)
+    this.#buffer.writeUInt32BE(value, at)
+    return this
   }
 
   u64(value: bigint): this {
-    return this.#push(8, view => view.setBigUint64(0, value))
+    const at = this.#grow(8)
+    this.#buffer.writeBigUInt64BE(value, at)
+    return this
   }
 
   /** Bytes as they are; the reader must know the length. */
   raw(bytes: Uint8Array): this {
-    this.#parts.push(bytes)
-    this.#sizeBytes += bytes.byteLength
+    const at = this.#grow(bytes.byteLength)
+    this.#buffer.set(bytes, at)
     return this
   }
 
@@ -35,21 +48,22 @@ export class ByteWriter {
     return this.u16(bytes.byteLength).raw(bytes)
   }
 
-  /** All fields in one fresh buffer. */
+  /** All fields; the writer is spent. */
   bytes(): Buffer {
-    const out = Buffer.allocUnsafeSlow(this.#sizeBytes)
-    let at = 0
-    for (const part of this.#parts) {
-      out.set(part, at)
-      at += part.byteLength
-    }
-    return out
+    return this.#buffer.subarray(0, this.#sizeBytes)
   }
 
-  #push(sizeBytes: number, fill: (view: DataView) => void): this {
-    const part = new Uint8Array(sizeBytes)
-    fill(new DataView(part.buffer))
-    return this.raw(part)
+  /** Makes room, perhaps in another buffer, and gives the place of what comes next. */
+  #grow(sizeBytes: number): number {
+    const at = this.#sizeBytes
+    this.#sizeBytes += sizeBytes
+    if (this.#sizeBytes > this.#buffer.byteLength) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(this.#sizeBytes, 2 * this.#buffer.byteLength))
+      larger.set(this.#buffer.subarray(0, at))
+      this.#buffer.fill(0)
+      this.#buffer = larger
+    }
+    return at
   }
 }
 
