@@ -15,6 +15,7 @@
 export { type ConnectChannelOptions, connectChannel, type PskChannel } from './channel.ts'
 export { type ChannelListener, type ChannelListenerOptions, createChannelListener } from './channel-listener.ts'
 export { type ConnectOptions, connect } from './connect.ts'
+export { type ConnectHttp2Options, connectHttp2 } from './http2-session.ts'
 export { QkdAgent, type QkdAgentOptions } from './https-agent.ts'
 export { formatIdentity, MAX_SAE_ID_BYTES, type PskIdentity, parseIdentity } from './identity.ts'
 export { type GateOptions, type PskPeer, type ServerOptionsInput, serverOptions } from './options.ts'
@@ -24,3 +25,9 @@ export { HandshakeRefusal, type RefusalReason } from './refusal.ts'
 export { attach, createServer, type PskServerOptions } from './server.ts'
 export { type QkdInfo, qkdInfo } from './session.ts'
 export type { PeerOf, SessionOpenerOptions } from './session-opener.ts'
+export {
+  createUndiciConnector,
+  type UndiciConnector,
+  type UndiciConnectorOptions,
+  type UndiciConnectTarget,
+} from './undici-connector.ts'
