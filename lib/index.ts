@@ -73,6 +73,7 @@ export {
 } from './site.ts'
 export { TelemetryHub } from './telemetry.ts'
 // What an integration is built with.
+export { type CallDeadline, startDeadline } from './util/call-deadline.ts'
 export { abortable, requireInteger, withDeadline } from './util/deadline.ts'
 export { debugLogger } from './util/debug-logger.ts'
 export { ipAddressBytes } from './util/ip-address.ts'

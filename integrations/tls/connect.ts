@@ -8,7 +8,7 @@ import {
   type Kms,
   requireInteger,
   type SecurityLevel,
-  withDeadline,
+  startDeadline,
 } from '../../lib/index.ts'
 import { clientHandshake } from './client-handshake.ts'
 import { canonicalKeyId, formatIdentity, requireSaeId } from './identity.ts'
@@ -69,7 +69,8 @@ export async function connect(kms: Kms, options: ConnectOptions): Promise<TLSSoc
   forbidOptions(options, FORCED, 'the pre-shared key needs its own value')
   if (requireGroup !== undefined) requireKnownGroup(requireGroup)
   requireInteger('timeoutMs', timeoutMs, { min: 1, max: 600_000 })
-  const signal = withDeadline(options.signal, timeoutMs)
+  using call = startDeadline(options.signal, timeoutMs)
+  const { signal } = call
   signal.throwIfAborted()
 
   const raw = options.socket ?? (await openTcp(options, signal))
@@ -100,12 +101,15 @@ function openTcp(options: ConnectOptions, signal: AbortSignal): Promise<Duplex> 
 
 async function drawKey(kms: Kms, raw: Duplex, options: ConnectOptions & { signal: AbortSignal; timeoutMs: number }) {
   const { peerSaeId, level, timeoutMs } = options
-  const gone = new AbortController()
-  const onGone = () => gone.abort(new HandshakeRefusal('closed', `${peerSaeId} closed before the handshake`))
+  const over = new AbortController()
+  const onGone = () => over.abort(new HandshakeRefusal('closed', `${peerSaeId} closed before the handshake`))
+  const onAbort = () => over.abort(options.signal.reason)
   raw.on('error', onGone).on('close', onGone)
+  options.signal.addEventListener('abort', onAbort, { once: true })
   if (raw.destroyed) onGone()
-  const signal = AbortSignal.any([options.signal, gone.signal])
+  const { signal } = over
   try {
+    options.signal.throwIfAborted()
     signal.throwIfAborted()
     const drawing = kms.getKey(peerSaeId, { sizeBits: MIN_PSK_BYTES * 8, level, signal, timeoutMs })
     // Whatever comes after we have stopped waiting is wiped unused.
@@ -120,5 +124,6 @@ async function drawKey(kms: Kms, raw: Duplex, options: ConnectOptions & { signal
     return key
   } finally {
     raw.off('error', onGone).off('close', onGone)
+    options.signal.removeEventListener('abort', onAbort)
   }
 }
