@@ -5,6 +5,7 @@ import { defineCommand, defineGroup } from '../command.ts'
 import { spellKey } from '../key-format.ts'
 import { withKmeOptions, withKms } from '../kme-connection.ts'
 import { print } from '../terminal.ts'
+import { agreeCommand } from './key-agree.ts'
 
 const FORMATS = ['text', 'json', 'openssl', 'hex', 'base64'] as const
 const LEVELS: readonly SecurityLevel[] = ['one-time-pad', 'quantum', 'hybrid', 'expanded', 'post-quantum']
@@ -67,7 +68,11 @@ const getByIdCommand = defineCommand({
 })
 
 /** `qkd key`: takes keys from the KME of this host and prints them. No other command prints a key. */
-export const keyCommands = defineGroup('key', 'Take keys from the KME', [getCommand, getByIdCommand])
+export const keyCommands = defineGroup('key', 'Take keys from the KME', [
+  getCommand,
+  getByIdCommand,
+  agreeCommand(printKeys),
+])
 
 function withFormat<T>(yargs: Argv<T>) {
   return yargs.option('format', {
