@@ -136,6 +136,7 @@ describe('decodeMessage', () => {
 
   for (const [what, altered] of [
     ['an SAE ID with a control character', { ...offer, masterSaeId: 'ali\u0000ce' }],
+    ['an SAE ID behind a byte order mark', { ...offer, masterSaeId: '\ufeffalice' }],
     ['an empty SAE ID', { ...offer, slaveSaeId: '' }],
     ['an SAE ID that is too long', { ...offer, slaveSaeId: 'b'.repeat(292) }],
     ['a purpose with another character', { ...offer, purpose: 'naïve' }],

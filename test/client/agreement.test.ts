@@ -3,10 +3,13 @@ import { createMemoryChannelPair } from '../../lib/channel/memory-channel.ts'
 import { acceptAgreement } from '../../lib/client/agreement/accept.ts'
 import { keyFingerprint } from '../../lib/client/agreement/fingerprint.ts'
 import { initiateAgreement } from '../../lib/client/agreement/initiate.ts'
+import { decodeMessage, encodeMessage } from '../../lib/client/agreement/message.ts'
 import type { AgreementOutcome } from '../../lib/client/agreement/outcome.ts'
 import { PoolExhaustedError } from '../../lib/errors.ts'
 import type { Kms } from '../../lib/interface/kms.ts'
 import { exportKey } from '../../lib/key/export-key.ts'
+import { hkdf, hmacTag } from '../../lib/key/hkdf.ts'
+import { lp } from '../../lib/key/lp.ts'
 import { SecretKey } from '../../lib/key/secret-key.ts'
 import { deferred } from '../../lib/util/deferred.ts'
 import { rejectsWith } from '../helpers/rejects-with.ts'
@@ -262,6 +265,17 @@ describe('an agreement', () => {
       await until(() => bob.keys.length === 1 && hosts.allWiped(), 'the late key is wiped')
     })
 
+    it('blames the end that was waited for', async () => {
+      const { alice, bob } = openChannel()
+      const initiating = hosts.initiate(alice, { timeoutMs: 200 })
+      const { agreementId } = decodeMessage((await bob.receive())!)
+      await bob.send(encodeMessage({ type: 'ready', agreementId, nonce: Buffer.alloc(32) }))
+      const outcome = await initiating
+      const burnedKeyId = hosts.alice.keys[0]!.keyId
+      expect(outcome).to.deep.equal({ outcome: 'timed-out', waitingFor: 'peer', burnedKeyId })
+      expect(hosts.allWiped()).to.equal(true)
+    })
+
     it('rejects with the reason of an abort in the middle, tells the other end and wipes', async () => {
       const reason = new Error('Enough')
       for (const side of ['alice', 'bob'] as const) {
@@ -288,7 +302,8 @@ describe('an agreement', () => {
       const { alice, bob } = openChannel()
       expect(await hosts.initiate(alice, { signal: AbortSignal.abort(reason) }).catch(error => error)).to.equal(reason)
       expect(await hosts.accept(bob, { signal: AbortSignal.abort(reason) }).catch(error => error)).to.equal(reason)
-      for (const outcome of await hosts.agree({ alice, bob })) keyOf(outcome)
+      await alice.send(Buffer.from('first'))
+      expect(Buffer.from((await bob.receive())!).toString()).to.equal('first')
     })
 
     it('ends at both where either closes while the responder asks its KMS', async () => {
@@ -338,7 +353,8 @@ describe('an agreement', () => {
       expect(keyFingerprint(alice!)).to.match(/^[0-9a-f]{8}$/)
       expect(keyFingerprint(bob!)).to.equal(keyFingerprint(alice!))
       expect(keyFingerprint(other!)).to.not.equal(keyFingerprint(alice!))
-      expect(exportKey(alice!.secret).toString('hex')).to.not.include(keyFingerprint(alice!))
+      const shown = hkdf(alice!.secret, { hash: 'sha256', info: 'qkdkit/1 fingerprint', sizeBytes: 32 })
+      expect(keyFingerprint(alice!)).to.equal(hmacTag('sha256', shown, lp(alice!.keyId)).toString('hex').slice(0, 8))
     })
   })
 })

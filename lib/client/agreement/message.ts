@@ -1,7 +1,7 @@
 import { ProtocolError } from '../../errors.ts'
 import type { SecurityLevel } from '../../interface/kms.ts'
 import { ByteReader, ByteWriter } from '../../util/bytes.ts'
-import { MAX_SAE_ID_CHARS, requireSaeId } from '../../util/kms-arguments.ts'
+import { requireSaeId } from '../../util/kms-arguments.ts'
 import type { AgreementRefusal } from './outcome.ts'
 import { MAX_SIZE_BITS, MIN_SIZE_BITS, PURPOSE } from './terms.ts'
 
@@ -13,7 +13,6 @@ import { MAX_SIZE_BITS, MIN_SIZE_BITS, PURPOSE } from './terms.ts'
 const MAGIC = Buffer.from('qka1')
 /** Length of nonces and proofs. */
 export const NONCE_BYTES = 32
-const MAX_TEXT_BYTES = MAX_SAE_ID_CHARS * 4
 /** More than any message has; what is longer is not looked at. */
 const MAX_BYTES = 4_096
 /** A UUID from our KMS; another vendor's may be another printable word. */
@@ -157,7 +156,6 @@ function oneOf<T>(list: readonly T[], number: number): T {
 /** Strict: what is no UTF-8 would otherwise be read as something else than what was sent. */
 function text(reader: ByteReader): string {
   const field = reader.field()
-  if (field.byteLength > MAX_TEXT_BYTES) throw outOfRange()
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(field)
   } catch (cause) {
