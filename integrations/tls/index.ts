@@ -4,16 +4,16 @@
  * asks its own KMS for the same key, checks that the client has it, and only then lets node:tls go on with the native
  * socket. (EC)DHE is always mixed in, with ML-KEM where both Nodes have it (24 and later).
  *
- * For HTTPS as client, open a connection for each request with `connect` and hand it over:
- * `https.get({ createConnection: () => socket })`. Never give a `pskCallback` to an `https.Agent`, least of all the global
- * one: an agent pools its connections by host, port and TLS options but not by `pskCallback`, so a request that asks for a
- * key may be sent over a connection that has none, or another's, and the second connection of an agent with a constant key
- * presents a key that is spent.
+ * HTTP as client: `QkdAgent` for node:https, `createUndiciConnector` for undici and `fetch`, `connectHttp2`. Never give a
+ * `pskCallback` to an `https.Agent`, least of all the global one: an agent pools its connections by host, port and TLS
+ * options but not by `pskCallback`, so a request that asks for a key may be sent over a connection that has none, or
+ * another's, and the second connection of an agent with a constant key presents a key that is spent.
  *
  * @packageDocumentation
  */
 export { type ConnectChannelOptions, connectChannel, type PskChannel } from './channel.ts'
 export { type ChannelListener, type ChannelListenerOptions, createChannelListener } from './channel-listener.ts'
+export { type ClientPsk, type ClientPskOptions, drawClientPsk } from './client-psk.ts'
 export { type ConnectOptions, connect } from './connect.ts'
 export { type ConnectHttp2Options, connectHttp2 } from './http2-session.ts'
 export { QkdAgent, type QkdAgentOptions } from './https-agent.ts'
@@ -21,6 +21,7 @@ export { formatIdentity, MAX_SAE_ID_BYTES, type PskIdentity, parseIdentity } fro
 export { type GateOptions, type PskPeer, type ServerOptionsInput, serverOptions } from './options.ts'
 export { createPrefetchingKms, type PrefetchingKms, type PrefetchOptions } from './prefetching-kms.ts'
 export type { PskBinding } from './psk.ts'
+export { createPskCallbacks, type PskCallbacks, type PskCallbacksOptions } from './psk-callbacks.ts'
 export { HandshakeRefusal, type RefusalReason } from './refusal.ts'
 export { attach, createServer, type PskServerOptions } from './server.ts'
 export { type QkdInfo, qkdInfo } from './session.ts'

@@ -73,7 +73,11 @@ class ShelvedKms implements PrefetchingKms {
     const shelf =
       number === 1 && Object.keys(special).length === 0 ? this.#shelf(slaveSaeId, sizeBits, level) : undefined
     const key = await shelf?.take({ signal })
-    return key === undefined ? await this.#kms.getKey(slaveSaeId, options) : [key]
+    if (key !== undefined) return [key]
+    // First what somebody waits for, then what is for later.
+    const drawing = this.#kms.getKey(slaveSaeId, options)
+    shelf?.refill()
+    return await drawing
   }
 
   clear(): void {
@@ -115,11 +119,11 @@ class Shelf {
     this.#draw = draw
   }
 
-  /** The oldest key there is, waiting for what is being drawn; undefined for none. Sees to it that more come. */
+  /** The oldest key there is, waiting for what is being drawn; undefined for none. Sees to it that another comes. */
   async take({ signal }: AbortOptions): Promise<Key | undefined> {
     if (this.#waiting.size === 0 && this.#drawing !== undefined) await abortable(this.#drawing, { signal })
     const key = this.#oldest()
-    this.#refill()
+    if (key !== undefined) this.refill()
     return key
   }
 
@@ -128,8 +132,8 @@ class Shelf {
     for (const key of this.#waiting.keys()) this.#drop(key)
   }
 
-  /** One request at a time, for all that is missing. */
-  #refill(): void {
+  /** Draws all that is missing, in one request at a time. */
+  refill(): void {
     const { signal } = this.#over
     const number = this.#options.keys - this.#waiting.size
     if (this.#drawing !== undefined || number <= 0 || signal.aborted) return
