@@ -1,0 +1,91 @@
+import { assemblePlan } from './assemble-plan.ts'
+import { ColumnPool } from './column-pool.ts'
+import type { Draft } from './find-ground.ts'
+import { ratesOf } from './flows.ts'
+import { forgetLpSolver, type LpSolver, loadLpSolver } from './lp-solver.ts'
+import type { NetworkFile } from './network.ts'
+import { parseNetworkFile } from './parse-network-file.ts'
+import type { Plan, PlanMethod } from './plan.ts'
+import { type PlannedTier, planTier } from './plan-tier.ts'
+import { buildProblem, type Problem } from './problem.ts'
+
+/** Options of `planNetwork`. */
+export interface PlanOptions {
+  /** Number of the plan; the caller counts. Default 1. */
+  readonly epoch?: number
+  /** Default `auto`: exact by the method that is cheaper for the size; without WebAssembly `approximation`. */
+  readonly method?: PlanMethod | 'auto'
+  /**
+   * `exact` raises every demand to its max-min fair level by linear programs, dozens of them. `fast` (default) does so for
+   * the first levels and fills up the rest greedily. The common level, `lambda`, is the same.
+   */
+  readonly fairness?: 'fast' | 'exact'
+}
+
+/** The exact methods stop at this distance from the bound. */
+const GAP = 1e-7
+/** Work for exact levels after the first in a fast plan: about as much as the first takes with 600 demands. */
+const FAST_EFFORT = 1e6
+
+/**
+ * The best plan for the network: the highest common multiple of weight × rate for all demands, then weighted max-min
+ * fair filling. Computes on this thread, up to seconds for hundreds of sites: see `PlanWorker`.
+ * @throws {ConfigError} the input cannot be planned; the message has the path of each bad field
+ */
+export async function planNetwork(input: NetworkFile, options: PlanOptions = {}): Promise<Plan> {
+  const file = parseNetworkFile(input)
+  const problem = buildProblem(file)
+  const { epoch = 1, method = 'auto', fairness = 'fast' } = options
+  const effort = fairness === 'exact' ? Number.POSITIVE_INFINITY : FAST_EFFORT
+  const solver = method === 'approximation' ? undefined : await loadLpSolver()
+  const tiers = planTiers(problem, { solver, method, effort })
+  const { pool, flows } = tiers.draft
+  const deadlines = file.demands.flatMap(demand => demand.deadlineMs ?? [])
+  return {
+    epoch,
+    lambda: tiers.lambda,
+    bound: tiers.bound,
+    gap: tiers.bound > 0 ? (tiers.bound - tiers.lambda) / tiers.bound : 0,
+    method: tiers.method,
+    ...(deadlines.length > 0 ? { validForMs: Math.min(...deadlines) } : {}),
+    ...assemblePlan({ file, problem, pool, flows }),
+  }
+}
+
+interface TiersOptions {
+  readonly solver: LpSolver | undefined
+  readonly method: PlanMethod | 'auto'
+  readonly effort: number
+}
+
+/** Plans tier after tier, each with the rates of those before it fixed; approximates if the solver fails. */
+function planTiers(problem: Problem, options: TiersOptions): PlannedTier {
+  try {
+    return planTiersWith(problem, options)
+  } catch (error) {
+    if (options.solver === undefined) throw error
+    // The solver may be broken for good (memory, an abort in WebAssembly): the next plan gets a new one.
+    forgetLpSolver()
+    return planTiersWith(problem, { ...options, solver: undefined })
+  }
+}
+
+function planTiersWith(problem: Problem, { solver, method, effort }: TiersOptions): PlannedTier {
+  let draft: Draft = { pool: new ColumnPool(problem.demandCount), flows: new Float64Array(0), locked: new Map() }
+  let fixed = new Int32Array(0)
+  const planned: PlannedTier[] = []
+  for (const active of problem.tiers) {
+    const level = { problem, active, fixed, rates: ratesOf(draft.pool, draft.flows) }
+    const tier = planTier({ level, draft, solver, method, gap: GAP, effort })
+    planned.push(tier)
+    draft = tier.draft
+    fixed = Int32Array.from([...fixed, ...active])
+  }
+  const least = (pick: (tier: PlannedTier) => number) => (planned.length === 0 ? 0 : Math.min(...planned.map(pick)))
+  return {
+    draft,
+    lambda: least(tier => tier.lambda),
+    bound: least(tier => tier.bound),
+    method: planned[0]?.method ?? (solver === undefined ? 'approximation' : 'column-generation'),
+  }
+}
