@@ -4,8 +4,8 @@ import {
   type Kms,
   requireInteger,
   SocketChannel,
+  startDeadline,
   type TlsChannel,
-  withDeadline,
 } from '../../lib/index.ts'
 import { type ConnectOptions, connect } from './connect.ts'
 import { type QkdInfo, qkdInfo } from './session.ts'
@@ -32,7 +32,8 @@ export async function connectChannel(kms: Kms, options: ConnectChannelOptions): 
   const { heartbeatMs, timeoutMs = 5000, ...rest } = options
   requireHeartbeat(heartbeatMs)
   requireInteger('timeoutMs', timeoutMs, { min: 1, max: 600_000 })
-  const signal = withDeadline(options.signal, timeoutMs)
+  using call = startDeadline(options.signal, timeoutMs)
+  const { signal } = call
   const socket = await connect(kms, { ...rest, binding: 'role', timeoutMs, signal })
   return await openChannel(socket, { saeId: kms.saeId, heartbeatMs, signal })
 }
