@@ -44,6 +44,7 @@ export class CascadeBatch {
   #own: Uint8Array | undefined
   #disclosedBits = 0
   #rounds = 0
+  #exhausted = false
 
   /** @param words the bits, 32 to a word, lowest first, `cascadeWords()` long; corrected in place */
   constructor(words: Uint32Array, options: CascadeOptions) {
@@ -79,22 +80,25 @@ export class CascadeBatch {
     return this.#rounds
   }
 
+  /** Whether the frames were given up at the limit of disclosure. */
+  get exhausted(): boolean {
+    return this.#exhausted
+  }
+
   /** Errors found so far. */
   get correctedBits(): number {
     return this.#frames.reduce((total, frame) => total + frame.correctedBits, 0)
   }
 
   /**
-   * The parities of the next round, 8 to a byte, lowest bit first; undefined when all frames are done.
-   * @throws {ProtocolError} the limit of disclosure was reached
+   * The parities of the next round, 8 to a byte, lowest bit first; undefined when all frames are done, or when the round
+   * would go beyond the limit of disclosure: then `exhausted` is true, at both sides alike.
    */
   next(): Uint8Array | undefined {
     this.#questions = this.#searches.map(search => search.questions())
     const count = this.#questions.reduce((total, blocks) => total + blocks.length, 0)
-    if (count === 0) return undefined
-    if (this.#disclosedBits + count > this.#limit) {
-      throw new ProtocolError(`Error correction would disclose more than ${this.#limit} parities of the block`)
-    }
+    this.#exhausted = this.#disclosedBits + count > this.#limit
+    if (count === 0 || this.#exhausted) return undefined
     const packed = new Uint8Array(Math.ceil(count / 8))
     let at = 0
     for (let i = 0; i < this.#frames.length; i++) {

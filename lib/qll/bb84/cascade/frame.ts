@@ -1,10 +1,6 @@
 import { ProtocolError } from '../../../errors.ts'
+import { BlockTree } from './block-tree.ts'
 import type { PassShape } from './pass.ts'
-
-/** What is known of a block: an even or odd number of errors, or nothing yet. */
-export const EVEN = 0
-export const ODD = 1
-export const UNKNOWN = 2
 
 /** One pass of a frame: its bits in the order of the pass, and where its blocks begin. */
 interface Pass {
@@ -16,24 +12,17 @@ interface Pass {
 }
 
 /**
- * One side's view of one frame under reconciliation: its own bits, and the tree of blocks whose parities were compared.
- * Both sides hold the same tree; only their bits differ. Blocks are numbered as they are made: the blocks of a pass, and
- * two halves at each split, the left one first.
+ * One side's view of one frame under reconciliation: its own bits, and the blocks whose parities were compared. Both
+ * sides hold the same blocks; only their bits differ.
  */
 export class CascadeFrame {
   readonly sizeBits: number
+  readonly blocks: BlockTree
   readonly #corrects: boolean
   readonly #own: Uint32Array
   /** The places that were corrected, as bits. */
   readonly #corrected: Uint32Array
   readonly #passes: Pass[] = []
-  #starts = new Uint32Array(1024)
-  #ends = new Uint32Array(1024)
-  #lefts = new Int32Array(1024)
-  #parents = new Int32Array(1024)
-  #errors = new Uint8Array(1024)
-  #passOf = new Uint8Array(1024)
-  #blocks = 0
   #correctedBits = 0
 
   /**
@@ -44,11 +33,8 @@ export class CascadeFrame {
     this.#corrected = new Uint32Array(bits.length)
     this.sizeBits = sizeBits
     this.#corrects = corrects
-  }
-
-  /** The bits as they stand now. */
-  get bits(): Uint32Array {
-    return this.#own
+    // About what a frame with 1 % of errors takes.
+    this.blocks = new BlockTree(Math.max(sizeBits >>> 2, 1024))
   }
 
   /** Errors found so far; the side that corrects has flipped them. */
@@ -62,64 +48,41 @@ export class CascadeFrame {
 
   /** Adds a pass cut into blocks of `blockSize` bits, the last one perhaps shorter. */
   addPass(shape: PassShape, blockSize: number): { first: number; count: number } {
-    const first = this.#blocks
+    const first = this.blocks.size
     const pass = this.#passes.length
     const bits = shape.members === undefined ? this.#arrange(shape.order) : undefined
     this.#passes.push({ shape, blockSize, firstBlock: first, bits })
     for (let start = 0; start < shape.sizeBits; start += blockSize) {
-      this.#add(start, Math.min(start + blockSize, shape.sizeBits), -1, pass)
+      this.blocks.add(pass, start, Math.min(start + blockSize, shape.sizeBits))
     }
-    return { first, count: this.#blocks - first }
+    return { first, count: this.blocks.size - first }
   }
 
-  /** EVEN, ODD or UNKNOWN. */
-  errorOf(block: number): number {
-    return this.#errors[block]!
-  }
-
+  /** Bits of a block. */
   sizeOf(block: number): number {
-    return this.#ends[block]! - this.#starts[block]!
-  }
-
-  passOf(block: number): number {
-    return this.#passOf[block]!
-  }
-
-  /** The block that this one is half of, or -1. */
-  parentOf(block: number): number {
-    return this.#parents[block]!
-  }
-
-  /** The left half, or -1 before the split; the right half has the next number. */
-  leftOf(block: number): number {
-    return this.#lefts[block]!
+    return this.blocks.endOf(block) - this.blocks.startOf(block)
   }
 
   /** Place in the frame of a block of one bit. */
   placeOf(block: number): number {
-    const { order } = this.#passes[this.#passOf[block]!]!.shape
-    const at = this.#starts[block]!
+    const { order } = this.#passes[this.blocks.passOf(block)]!.shape
+    const at = this.blocks.startOf(block)
     return order === undefined ? at : order[at]!
   }
 
-  /** Halves a block of two bits or more (the left half is never the larger) and gives the number of the left half. */
+  /** Halves a block of two bits or more and gives the number of the left half. */
   split(block: number): number {
-    const [start, end, pass] = [this.#starts[block]!, this.#ends[block]!, this.#passOf[block]!]
-    const middle = start + ((end - start) >> 1)
-    const left = this.#add(start, middle, block, pass)
-    this.#add(middle, end, block, pass)
-    this.#lefts[block] = left
-    const searched = this.#passes[pass]!
+    const searched = this.#passes[this.blocks.passOf(block)]!
     searched.bits ??= this.#arrange(searched.shape.order)
-    return left
+    return this.blocks.split(block)
   }
 
   /** Parity of this side's bits in a block, as they stand now. */
   parityOf(block: number): number {
-    const { bits, shape } = this.#passes[this.#passOf[block]!]!
+    const { bits, shape } = this.#passes[this.blocks.passOf(block)]!
     if (bits === undefined) return this.#parityAmong(shape.members!)
-    const start = this.#starts[block]!
-    const last = this.#ends[block]! - 1
+    const start = this.blocks.startOf(block)
+    const last = this.blocks.endOf(block) - 1
     const [from, to] = [start >>> 5, last >>> 5]
     const low = -1 << (start & 31)
     const high = -1 >>> (31 - (last & 31))
@@ -127,11 +90,6 @@ export class CascadeFrame {
     let folded = (bits[from]! & low) ^ (bits[to]! & high)
     for (let i = from + 1; i < to; i++) folded ^= bits[i]!
     return parity(folded)
-  }
-
-  /** Records what comparing the parities of a block has shown. */
-  setError(block: number, error: number): void {
-    this.#errors[block] = error
   }
 
   /** The block of `pass` (not a part of one) that holds this place of the frame, or -1. */
@@ -142,13 +100,10 @@ export class CascadeFrame {
   /** The undivided part of a block of `pass` that holds this place, or -1: what a search there would go on from. */
   partAt(pass: number, place: number): number {
     const searched = this.#passes[pass]!
-    let block = this.#blockOf(searched, place)
-    if (block === -1 || this.#lefts[block] === -1) return block
+    const block = this.#blockOf(searched, place)
+    if (block === -1 || this.blocks.leftOf(block) === -1) return block
     const at = searched.shape.place === undefined ? place : searched.shape.place[place]!
-    for (let left = this.#lefts[block]!; left !== -1; left = this.#lefts[block]!) {
-      block = at < this.#ends[left]! ? left : left + 1
-    }
-    return block
+    return this.blocks.partAt(block, at)
   }
 
   /**
@@ -157,8 +112,9 @@ export class CascadeFrame {
    */
   correct(place: number): void {
     const bit = 1 << (place & 31)
-    if ((this.#corrected[place >>> 5]! & bit) !== 0)
+    if ((this.#corrected[place >>> 5]! & bit) !== 0) {
       throw new ProtocolError('The parities of a frame contradict each other')
+    }
     this.#corrected[place >>> 5]! |= bit
     this.#correctedBits++
     if (this.#corrects) this.#own[place >>> 5]! ^= bit
@@ -172,17 +128,12 @@ export class CascadeFrame {
   }
 
   #flip(pass: Pass, place: number): void {
-    let block = this.#blockOf(pass, place)
+    const block = this.#blockOf(pass, place)
     if (block === -1) return
     const { shape, bits } = pass
     const at = bits === undefined || shape.place === undefined ? place : shape.place[place]!
     if (this.#corrects && bits !== undefined && bits !== this.#own) bits[at >>> 5]! ^= 1 << (at & 31)
-    for (;;) {
-      if (this.#errors[block] !== UNKNOWN) this.#errors[block]! ^= 1
-      const left = this.#lefts[block]!
-      if (left === -1) return
-      block = at < this.#ends[left]! ? left : left + 1
-    }
+    this.blocks.flip(block, at)
   }
 
   #blockOf({ shape, blockSize, firstBlock }: Pass, place: number): number {
@@ -214,32 +165,6 @@ export class CascadeFrame {
       out[word] = bits
     }
     return out
-  }
-
-  #add(start: number, end: number, parent: number, pass: number): number {
-    const block = this.#blocks++
-    if (block === this.#starts.length) this.#grow()
-    this.#starts[block] = start
-    this.#ends[block] = end
-    this.#lefts[block] = -1
-    this.#parents[block] = parent
-    this.#errors[block] = UNKNOWN
-    this.#passOf[block] = pass
-    return block
-  }
-
-  #grow(): void {
-    const grown = <T extends Uint8Array | Int32Array | Uint32Array>(old: T): T => {
-      const next = new (old.constructor as new (length: number) => T)(old.length * 2)
-      next.set(old)
-      return next
-    }
-    this.#starts = grown(this.#starts)
-    this.#ends = grown(this.#ends)
-    this.#lefts = grown(this.#lefts)
-    this.#parents = grown(this.#parents)
-    this.#errors = grown(this.#errors)
-    this.#passOf = grown(this.#passOf)
   }
 }
 

@@ -1,4 +1,5 @@
-import { type CascadeFrame, EVEN, ODD } from './frame.ts'
+import { EVEN, ODD } from './block-tree.ts'
+import type { CascadeFrame } from './frame.ts'
 import type { PassShape } from './pass.ts'
 import type { CascadeSearch } from './search.ts'
 
@@ -14,12 +15,12 @@ export interface FrontierVariant {
 
 /**
  * The default: blocks of a power of two, for then each halving asks the question of most weight. Efficiency 1.04 to 1.05
- * at 1 to 5 % on frames of 65,536 bits, in about 200 rounds; frame errors below 1e-4 (bench/soak/cascade.ts measures).
+ * at 1 to 5 % on frames of 65,536 bits, in about 200 rounds; frame errors near 1e-5 (bench/soak/cascade.ts measures).
  */
 export const DEFAULT_VARIANT: FrontierVariant = {
   firstBlockBits: errorRate => nearestPowerOf2(1, errorRate),
   secondBlockBits: errorRate => nearestPowerOf2(5, errorRate),
-  halves: 16,
+  halves: 20,
 }
 
 /**
@@ -68,14 +69,14 @@ export class FrontierSearch implements CascadeSearch {
     const parts = this.#comparing === 'parts'
     let total = 0
     for (let i = 0; i < asked.length; i++) {
-      frame.setError(asked[i]!, errors[i]!)
-      if (parts) frame.setError(asked[i]! + 1, 1 ^ errors[i]!)
+      frame.blocks.setError(asked[i]!, errors[i]!)
+      if (parts) frame.blocks.setError(asked[i]! + 1, 1 ^ errors[i]!)
       total ^= errors[i]!
     }
     const last = this.#last
     this.#last = -1
     // No odd part was left when this pass began, so all its blocks together hold an even number of errors.
-    if (last !== -1) frame.setError(last, total)
+    if (last !== -1) frame.blocks.setError(last, total)
     for (let i = 0; i < asked.length; i++) {
       this.#take(asked[i]!)
       if (parts) this.#take(asked[i]! + 1)
@@ -95,7 +96,7 @@ export class FrontierSearch implements CascadeSearch {
       for (let i = 0; i < blocks.count - 1; i++) this.#asked.push(blocks.first + i)
       // A single block is the frame, and that is even by now: nothing to ask.
       if (blocks.count > 1) this.#last = blocks.first + blocks.count - 1
-      else frame.setError(blocks.first, EVEN)
+      else frame.blocks.setError(blocks.first, EVEN)
       this.#stage = 'halves'
     } else if (this.#stage === 'halves') {
       for (let i = 0; i < this.#variant.halves; i++) {
@@ -130,7 +131,7 @@ export class FrontierSearch implements CascadeSearch {
     for (let part = open.pop(); part !== undefined; part = open.pop()) {
       if (!this.#isOpen(part)) continue
       if (frame.sizeOf(part) > 1) {
-        this.#odd[frame.passOf(part)]!.push(part)
+        this.#odd[frame.blocks.passOf(part)]!.push(part)
         continue
       }
       const place = frame.placeOf(part)
@@ -143,7 +144,7 @@ export class FrontierSearch implements CascadeSearch {
   }
 
   #isOpen(part: number): boolean {
-    return this.#frame.errorOf(part) === ODD && this.#frame.leftOf(part) === -1
+    return this.#frame.blocks.errorOf(part) === ODD && this.#frame.blocks.leftOf(part) === -1
   }
 }
 

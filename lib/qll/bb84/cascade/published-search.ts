@@ -1,4 +1,5 @@
-import { type CascadeFrame, EVEN, UNKNOWN } from './frame.ts'
+import { EVEN, UNKNOWN } from './block-tree.ts'
+import type { CascadeFrame } from './frame.ts'
 import type { PassShape } from './pass.ts'
 import type { CascadeSearch } from './search.ts'
 import type { CascadeVariant } from './variants.ts'
@@ -49,7 +50,7 @@ export class PublishedSearch implements CascadeSearch {
 
   answer(errors: ArrayLike<number>): void {
     this.#asked.forEach((visit, at) => {
-      this.#frame.setError(visit.block, errors[at]!)
+      this.#frame.blocks.setError(visit.block, errors[at]!)
       this.#visits.push(visit)
     })
     this.#asked = []
@@ -82,18 +83,18 @@ export class PublishedSearch implements CascadeSearch {
   #visit({ block, thenRight }: Visit): void {
     const frame = this.#frame
     for (let at = block, right = thenRight; ; ) {
-      if (frame.errorOf(at) === UNKNOWN && !this.#infer(at)) {
+      if (frame.blocks.errorOf(at) === UNKNOWN && !this.#infer(at)) {
         this.#asked.push({ block: at, thenRight: right })
         return
       }
-      if (frame.errorOf(at) === EVEN) {
+      if (frame.blocks.errorOf(at) === EVEN) {
         if (!right) return
         ;[at, right] = [at + 1, false]
       } else if (frame.sizeOf(at) === 1) {
         this.#correct(at)
         return
       } else {
-        const left = frame.leftOf(at)
+        const left = frame.blocks.leftOf(at)
         ;[at, right] = [left === -1 ? frame.split(at) : left, true]
       }
     }
@@ -101,19 +102,19 @@ export class PublishedSearch implements CascadeSearch {
 
   #infer(block: number): boolean {
     const frame = this.#frame
-    const parent = frame.parentOf(block)
-    if (parent === -1 || frame.errorOf(parent) === UNKNOWN) return false
-    const left = frame.leftOf(parent)
-    const other = frame.errorOf(block === left ? left + 1 : left)
+    const parent = frame.blocks.parentOf(block)
+    if (parent === -1 || frame.blocks.errorOf(parent) === UNKNOWN) return false
+    const left = frame.blocks.leftOf(parent)
+    const other = frame.blocks.errorOf(block === left ? left + 1 : left)
     if (other === UNKNOWN) return false
-    frame.setError(block, frame.errorOf(parent) ^ other)
+    frame.blocks.setError(block, frame.blocks.errorOf(parent) ^ other)
     return true
   }
 
   #correct(block: number): void {
     const frame = this.#frame
     const place = frame.placeOf(block)
-    const found = frame.passOf(block)
+    const found = frame.blocks.passOf(block)
     frame.correct(place)
     if (!this.#cascades) return
     for (let pass = 0; pass < frame.passCount; pass++) {

@@ -35,8 +35,7 @@ export function multiplyShiftSeedBytes(inputWords: number, outputBytes: number):
  * round falls on digits that are not used. Everything that held key bits is overwritten.
  */
 export class MultiplyShift {
-  #transform: FourierTransform | undefined
-  #weights: { cos: Float64Array; sin: Float64Array } | undefined
+  #tables: Tables | undefined
 
   /**
    * The hash of `words` under `seed`, in a fresh buffer that the caller owns.
@@ -51,55 +50,65 @@ export class MultiplyShift {
     }
     const { input, output, offsetFrom } = layout
     const factorBytes = 4 * words.length + outputBytes
-    const points = this.#prepare(input + output + 1 + (input - offsetFrom))
-    const [xr, xi] = [new Float64Array(points), new Float64Array(points)]
-    const [ar, ai] = [new Float64Array(points), new Float64Array(points)]
+    const tables = this.#tablesFor(input + output + 1 + (input - offsetFrom))
+    const { xr, xi, ar, ai } = tables
     placeWords(words, xr, xi)
     placeBytes(seed.subarray(0, factorBytes), ar, ai)
-    this.#multiply(xr, xi, ar, ai)
-    const unexact = Math.max(input + 1 + input + output - 2 * points, 0)
+    multiply(tables)
+    const unexact = Math.max(input + 1 + input + output - 2 * xr.length, 0)
     const out = carryOut(xr, xi, { layout, from: unexact, offset: seed.subarray(factorBytes), outputBytes })
-    xr.fill(0)
-    xi.fill(0)
+    for (const numbers of [xr, xi, ar, ai]) numbers.fill(0)
     return out
   }
 
-  /** Makes ready for numbers of so many digits modulo X^N + 1, and says how many complex points that takes. */
-  #prepare(digits: number): number {
+  /** Room for numbers of so many digits modulo X^N + 1; what the last use made is kept while it fits. */
+  #tablesFor(digits: number): Tables {
     let points = 2
     while (2 * points < digits) points *= 2
-    if (this.#transform?.points !== points) {
-      this.#transform = new FourierTransform(points)
-      const [cos, sin] = [new Float64Array(points), new Float64Array(points)]
-      for (let i = 0; i < points; i++) {
-        cos[i] = Math.cos((Math.PI * i) / (2 * points))
-        sin[i] = Math.sin((Math.PI * i) / (2 * points))
-      }
-      this.#weights = { cos, sin }
-    }
-    return points
+    if (this.#tables?.xr.length !== points) this.#tables = createTables(points)
+    return this.#tables
   }
+}
 
-  /** x becomes x·a: both hold digit i in their real and digit i + N/2 in their imaginary part. */
-  #multiply(xr: Float64Array, xi: Float64Array, ar: Float64Array, ai: Float64Array): void {
-    const transform = this.#transform!
-    const { cos, sin } = this.#weights!
-    turn(xr, xi, cos, sin)
-    turn(ar, ai, cos, sin)
-    transform.forward(xr, xi)
-    transform.forward(ar, ai)
-    const scale = 1 / transform.points
-    for (let i = 0; i < xr.length; i++) {
-      const re = (xr[i]! * ar[i]! - xi[i]! * ai[i]!) * scale
-      xi[i] = (xr[i]! * ai[i]! + xi[i]! * ar[i]!) * scale
-      xr[i] = re
-    }
-    transform.backward(xr, xi)
-    for (let i = 0; i < xr.length; i++) {
-      const re = xr[i]! * cos[i]! + xi[i]! * sin[i]!
-      xi[i] = xi[i]! * cos[i]! - xr[i]! * sin[i]!
-      xr[i] = re
-    }
+/** The two numbers under multiplication, zeros between uses, and the factors for their length. */
+interface Tables {
+  readonly transform: FourierTransform
+  readonly cos: Float64Array
+  readonly sin: Float64Array
+  readonly xr: Float64Array
+  readonly xi: Float64Array
+  readonly ar: Float64Array
+  readonly ai: Float64Array
+}
+
+function createTables(points: number): Tables {
+  const [cos, sin] = [new Float64Array(points), new Float64Array(points)]
+  for (let i = 0; i < points; i++) {
+    cos[i] = Math.cos((Math.PI * i) / (2 * points))
+    sin[i] = Math.sin((Math.PI * i) / (2 * points))
+  }
+  const numbers = () => new Float64Array(points)
+  const transform = new FourierTransform(points)
+  return { transform, cos, sin, xr: numbers(), xi: numbers(), ar: numbers(), ai: numbers() }
+}
+
+/** x becomes x·a: both hold digit i in their real and digit i + N/2 in their imaginary part. */
+function multiply({ transform, cos, sin, xr, xi, ar, ai }: Tables): void {
+  turn(xr, xi, cos, sin)
+  turn(ar, ai, cos, sin)
+  transform.forward(xr, xi)
+  transform.forward(ar, ai)
+  const scale = 1 / transform.points
+  for (let i = 0; i < xr.length; i++) {
+    const re = (xr[i]! * ar[i]! - xi[i]! * ai[i]!) * scale
+    xi[i] = (xr[i]! * ai[i]! + xi[i]! * ar[i]!) * scale
+    xr[i] = re
+  }
+  transform.backward(xr, xi)
+  for (let i = 0; i < xr.length; i++) {
+    const re = xr[i]! * cos[i]! + xi[i]! * sin[i]!
+    xi[i] = xi[i]! * cos[i]! - xr[i]! * sin[i]!
+    xr[i] = re
   }
 }
 

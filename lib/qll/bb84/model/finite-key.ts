@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from '../../../errors.ts'
+import { meanBounds } from './concentration.ts'
 import { binaryEntropy } from './entropy.ts'
 
 /** A number for each of the three intensities: signal, weak decoy, vacuum (or weakest). */
@@ -44,32 +45,38 @@ export interface FiniteKeyEstimate {
  */
 export function limKeyLength(counts: BlockCounts, leakedBits: number, epsilons: Epsilons): FiniteKeyEstimate {
   const epsilon = epsilons.secrecy / 21
-  const key = photonNumberBounds(counts, counts.keyCounts, epsilon)
-  const check = photonNumberBounds(counts, counts.checkCounts, epsilon)
-  const ratio = singlePhotonErrorRate(counts, check.single, epsilon)
+  const bounds = (seen: PerIntensity, at: 0 | 1 | 2): Interval => {
+    const deviation = Math.sqrt((sum(seen) / 2) * Math.log(1 / epsilon))
+    return { lower: Math.max(seen[at] - deviation, 0), upper: Math.min(seen[at] + deviation, sum(seen)) }
+  }
+  const key = photonNumbers(counts, counts.keyCounts, bounds)
+  const check = photonNumbers(counts, counts.checkCounts, bounds)
+  const ratio = singlePhotonErrorRate(counts, check.single, bounds)
   const phase = Math.min(ratio + fungDeviation(ratio, key.single, check.single, epsilon), 0.5)
   const overhead = 6 * Math.log2(1 / epsilon) + Math.log2(2 / epsilons.correctness)
   return estimate(key.vacuum, key.single, phase, leakedBits + overhead)
 }
 
 /**
- * Key length of a block by the proof that consolidates the earlier ones (Wiesemann et al., arXiv 2405.16578, in the form
- * for a block of fixed pulses and a key as long as the observation allows): only single photons count as secret, the
- * phase error is sampled by Serfling's bound, every bound is clipped to what was counted, and ε is split evenly over
+ * Key length of a block of fixed pulses, as long as what was seen allows, in the manner of the proof that consolidates
+ * the earlier ones (Wiesemann et al., arXiv 2405.16578): only single photons count as secret, every bound is clipped to
+ * what was counted, and ε is split evenly over
  *
  * - 12 bounds that may fail: five on the single photons of each basis, two on their errors in the check basis;
- * - twice the smoothing that stands for the sampling of the phase error (hence the square under its logarithm);
+ * - twice the smoothing that stands for the sampling of the phase error, which may fail with its square;
  * - privacy amplification, by the leftover hash lemma.
  *
- * `leakedBits` holds all that the two sides said about the key, the verification tag included.
+ * All bounds are Hoeffding's in the sharp form, on clicks and on sampling. `leakedBits` holds all that the two sides said
+ * about the key; with the verification tag in it, set `correctness` to 1.
  */
 export function consolidatedKeyLength(counts: BlockCounts, leakedBits: number, epsilons: Epsilons): FiniteKeyEstimate {
   const epsilon = epsilons.secrecy / 15
-  const key = photonNumberBounds(counts, counts.keyCounts, epsilon)
-  const check = photonNumberBounds(counts, counts.checkCounts, epsilon)
-  const ratio = singlePhotonErrorRate(counts, check.single, epsilon)
-  const phase = Math.min(ratio + serflingDeviation(key.single, check.single, epsilon), 0.5)
-  const overhead = 2 * Math.log2(1 / (2 * epsilon))
+  const bounds = (seen: PerIntensity, at: 0 | 1 | 2): Interval => meanBounds(seen[at], sum(seen), epsilon)
+  const key = photonNumbers(counts, counts.keyCounts, bounds)
+  const check = photonNumbers(counts, counts.checkCounts, bounds)
+  const ratio = singlePhotonErrorRate(counts, check.single, bounds)
+  const phase = Math.min(rateOfRest(ratio, key.single, { sample: check.single, epsilon: epsilon ** 2 }), 0.5)
+  const overhead = 2 * Math.log2(1 / (2 * epsilon)) + Math.log2(1 / epsilons.correctness)
   return estimate(0, key.single, phase, leakedBits + overhead)
 }
 
@@ -82,7 +89,14 @@ export function serflingDeviation(rest: number, sample: number, epsilon: number)
   return Math.sqrt(((rest + sample) / (rest * sample)) * ((sample + 1) / sample) * Math.log(1 / epsilon))
 }
 
-/** The same by Fung, Ma and Chau's estimate, which Lim et al. use. */
+/** Highest error rate of `rest` bits when a sample of the same lot shows `rate`, but for a probability of `epsilon`. */
+function rateOfRest(rate: number, rest: number, { sample, epsilon }: { sample: number; epsilon: number }): number {
+  if (rest < 1 || sample < 1) return 0.5
+  const lot = meanBounds(rate * sample, sample, epsilon).upper / sample
+  return lot + ((lot - rate) * sample) / rest
+}
+
+/** The deviation by Fung, Ma and Chau's estimate, which Lim et al. use. */
 function fungDeviation(rate: number, rest: number, sample: number, epsilon: number): number {
   if (rest < 1 || sample < 1 || rate >= 0.5) return 0.5
   // With no error seen the estimate's own variance vanishes: half an error stands in.
@@ -91,33 +105,40 @@ function fungDeviation(rate: number, rest: number, sample: number, epsilon: numb
   return Math.sqrt(((scale * (1 - b) ** 2 * b ** 2) / Math.LN2) * Math.log2(scale / epsilon ** 2))
 }
 
+interface Interval {
+  readonly lower: number
+  readonly upper: number
+}
+
+/** What the clicks of one intensity (0 signal, 1 decoy, 2 vacuum) among `seen` were to be expected as. */
+type Bounds = (seen: PerIntensity, at: 0 | 1 | 2) => Interval
+
 /** Least numbers of clicks of empty and of single-photon pulses among `clicks`. */
-function photonNumberBounds(counts: BlockCounts, clicks: PerIntensity, epsilon: number) {
+function photonNumbers(counts: BlockCounts, clicks: PerIntensity, bounds: Bounds) {
   const { intensities, probabilities } = counts
   const [mu1, mu2, mu3] = intensities
   if (!(mu1 > mu2 + mu3 && mu2 > mu3 && mu3 >= 0)) {
     throw new InvalidArgumentError('The intensities must descend, and the signal must exceed both decoys together')
   }
   const total = sum(clicks)
-  const deviation = Math.sqrt((total / 2) * Math.log(1 / epsilon))
   const scale = (k: 0 | 1 | 2) => Math.exp(intensities[k]) / probabilities[k]
-  const upper = (k: 0 | 1 | 2) => scale(k) * Math.min(clicks[k] + deviation, total)
-  const lower = (k: 0 | 1 | 2) => scale(k) * Math.max(clicks[k] - deviation, 0)
+  const [signal, decoy, vacuum] = ([0, 1, 2] as const).map(k => {
+    const { lower, upper } = bounds(clicks, k)
+    return { lower: scale(k) * lower, upper: scale(k) * upper }
+  }) as [Interval, Interval, Interval]
   const [tau0, tau1] = [photonNumberProbability(counts, 0), photonNumberProbability(counts, 1)]
-  const vacuum = clamp((tau0 * (mu2 * lower(2) - mu3 * upper(1))) / (mu2 - mu3), 0, total)
-  const surplus = lower(1) - upper(2) - ((mu2 ** 2 - mu3 ** 2) / mu1 ** 2) * (upper(0) - vacuum / tau0)
+  const empty = clamp((tau0 * (mu2 * vacuum.lower - mu3 * decoy.upper)) / (mu2 - mu3), 0, total)
+  const surplus = decoy.lower - vacuum.upper - ((mu2 ** 2 - mu3 ** 2) / mu1 ** 2) * (signal.upper - empty / tau0)
   const single = (tau1 * mu1 * surplus) / (mu1 * (mu2 - mu3) - mu2 ** 2 + mu3 ** 2)
-  return { vacuum, single: clamp(single, 0, total) }
+  return { vacuum: empty, single: clamp(single, 0, total) }
 }
 
 /** Highest error rate that at least `single` single photons of the check basis can have. */
-function singlePhotonErrorRate(counts: BlockCounts, single: number, epsilon: number): number {
+function singlePhotonErrorRate(counts: BlockCounts, single: number, bounds: Bounds): number {
   if (single < 1) return 0.5
   const { intensities, probabilities, checkErrors } = counts
-  const total = sum(checkErrors)
-  const deviation = Math.sqrt((total / 2) * Math.log(1 / epsilon))
-  const decoy = (Math.exp(intensities[1]) / probabilities[1]) * Math.min(checkErrors[1] + deviation, total)
-  const vacuum = (Math.exp(intensities[2]) / probabilities[2]) * Math.max(checkErrors[2] - deviation, 0)
+  const decoy = (Math.exp(intensities[1]) / probabilities[1]) * bounds(checkErrors, 1).upper
+  const vacuum = (Math.exp(intensities[2]) / probabilities[2]) * bounds(checkErrors, 2).lower
   const errors = (photonNumberProbability(counts, 1) * (decoy - vacuum)) / (intensities[1] - intensities[2])
   return clamp(errors / single, 0, 0.5)
 }

@@ -10,7 +10,7 @@ export interface Bb84Preset {
   readonly receiver: ReceiverParameters
   /** For rates in the limit of long keys, as they are published. */
   readonly asymptotic: SourceParameters
-  /** Choices of the two sides that the link plays with blocks of about a million sifted bits. */
+  /** Choices of the two sides for blocks of about a million sifted bits: near the optimum of `consolidatedKeyLength`. */
   readonly protocol: ProtocolParameters
 }
 
@@ -27,7 +27,7 @@ export const BB84_PRESETS = {
       misalignment: 0.033,
     },
     asymptotic: { signalIntensity: 0.48, decoyIntensity: 0.05, siftingFactor: 0.5, correctionEfficiency: 1.22 },
-    protocol: { intensities: [0.48, 0.12, 0], probabilities: [0.6, 0.3, 0.1], keyBasisProbability: 0.8 },
+    protocol: { intensities: [0.4, 0.18, 0], probabilities: [0.28, 0.685, 0.035], keyBasisProbability: 0.8 },
   },
   t12: {
     source:
@@ -40,7 +40,7 @@ export const BB84_PRESETS = {
       misalignment: 0.0098,
     },
     asymptotic: { signalIntensity: 0.425, decoyIntensity: 0.044, siftingFactor: 0.88, correctionEfficiency: 1.15 },
-    protocol: { intensities: [0.425, 0.12, 0], probabilities: [0.62, 0.28, 0.1], keyBasisProbability: 0.85 },
+    protocol: { intensities: [0.545, 0.26, 0], probabilities: [0.45, 0.5, 0.05], keyBasisProbability: 0.8 },
   },
   'yuan-2018': {
     source:
@@ -53,7 +53,7 @@ export const BB84_PRESETS = {
       misalignment: 0.0098,
     },
     asymptotic: { signalIntensity: 0.425, decoyIntensity: 0.044, siftingFactor: 0.88, correctionEfficiency: 1.15 },
-    protocol: { intensities: [0.425, 0.12, 0], probabilities: [0.62, 0.28, 0.1], keyBasisProbability: 0.85 },
+    protocol: { intensities: [0.555, 0.25, 0], probabilities: [0.5, 0.465, 0.035], keyBasisProbability: 0.825 },
   },
   'li-2023': {
     source:
@@ -66,7 +66,7 @@ export const BB84_PRESETS = {
       misalignment: 0.004,
     },
     asymptotic: { signalIntensity: 0.5, decoyIntensity: 0.1, siftingFactor: 0.88, correctionEfficiency: 1.06 },
-    protocol: { intensities: [0.5, 0.14, 0], probabilities: [0.7, 0.22, 0.08], keyBasisProbability: 0.87 },
+    protocol: { intensities: [0.6, 0.25, 0], probabilities: [0.57, 0.4, 0.03], keyBasisProbability: 0.84 },
   },
 } as const satisfies Record<string, Bb84Preset>
 
