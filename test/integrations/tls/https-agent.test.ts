@@ -124,6 +124,20 @@ describe('QkdAgent', () => {
       expect(outcomes.map(({ status }) => status)).to.deep.equal(['rejected', 'rejected', 'fulfilled', 'fulfilled'])
     })
 
+    it('tries once for each request and no more, though all of them fail', async () => {
+      await using site = await createWebSite({ agent: { maxSockets: 1 } })
+      let tries = 0
+      site.alice.alter = () => {
+        tries += 1
+        throw new PoolExhaustedError('Empty')
+      }
+      const outcomes = await Promise.allSettled(Array.from({ length: 4 }, () => site.get()))
+      expect(outcomes.every(({ status }) => status === 'rejected')).to.equal(true)
+      await until(() => site.agent.totalSocketCount === 0, 'the end of the last try')
+      expect(tries).to.equal(4)
+      expect(site.agent.requests).to.be.empty
+    })
+
     it('gives up what is being made when it is destroyed', async () => {
       await using site = await createWebSite()
       site.bob.beforeFetch = () => site.agent.destroy()
