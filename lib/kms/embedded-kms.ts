@@ -1,4 +1,11 @@
-import { ClosedError, InvalidArgumentError, KeyNotFoundError, PolicyError, QkdError } from '../errors.ts'
+import {
+  ClosedError,
+  InvalidArgumentError,
+  KeyNotFoundError,
+  PolicyError,
+  PoolExhaustedError,
+  QkdError,
+} from '../errors.ts'
 import type { GetKeyOptions, Key, Kms, KmsCallOptions, KmsStatus, SecurityLevel } from '../interface/kms.ts'
 import type { Telemetry, TelemetryEvent } from '../interface/telemetry.ts'
 import { cellsFor } from '../key/cells.ts'
@@ -69,6 +76,7 @@ export class EmbeddedKms implements Kms {
       checkGetKey(this.saeId, slaveSaeId, options)
       const { number, sizeBytes, level } = this.#checkRequest(options)
       const { pool, waitMs, signal } = this.#route('slave_SAE_ID', slaveSaeId, options)
+      this.#requireCapacity(number, sizeBytes)
       const pair = { masterSaeId: this.saeId, slaveSaeId }
       const keys = await pool.issue({ pair, number, sizeBytes, level, waitMs, signal })
       this.#tell('key-issued', pair, pool.remoteSiteId, keys)
@@ -117,6 +125,19 @@ export class EmbeddedKms implements Kms {
       )
     }
     return { number, sizeBytes: sizeBits / 8, level }
+  }
+
+  /** What the pool is not made to hold would drain every block that comes, and starve everybody else meanwhile. */
+  #requireCapacity(number: number, sizeBytes: number): void {
+    const { capacityCells } = this.#options
+    const available = Math.floor(capacityCells / cellsFor(sizeBytes))
+    if (number <= available) return
+    throw new PoolExhaustedError(
+      `The pool holds ${available} keys of that size when it is full; ask for fewer at a time`,
+      {
+        details: [{ key_count_requested: number, key_count_available: available }],
+      },
+    )
   }
 
   /** The pool towards another SAE's site, and how long this call may wait there. */
