@@ -33,7 +33,7 @@ export interface Bb84SessionOptions {
   readonly records: RecordSource
   /**
    * Proves what the other end says: a `WegmanCarter` on a key that both share, or something that holds for the first
-   * block, after which the session makes its own out of that block's key.
+   * block, after which the session makes its own out of that block's key. Taken over: it is wiped with the session.
    */
   readonly authenticator: Authenticator | WegmanCarter
   /** Alice alone: a number for the next secret, above all that were given before on this link. Default: 0, 1, 2 … */

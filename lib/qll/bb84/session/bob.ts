@@ -30,9 +30,24 @@ async function distil(context: EndContext, detected: PulseRecords): Promise<Outc
   const seen: Untouched = { block, pulses, clicks: gaps.length, siftedBits: 0, keyBits: 0, estimate: undefined }
   if (answer.type === MESSAGE.abort) return aborted(seen, answer)
   clock.end('sifting')
-  const { key, siftedBits, estimate, seed } = await estimateWithAlice(context, detected, answer.body)
-  clock.end('estimation')
-  return correct(context, key, { ...seen, siftedBits, keyBits: key.sizeBits, estimate, seed })
+  const reader = new ByteReader(answer.body)
+  const sample = { sampleBits: reader.u32(), sampleSeed: reader.raw(SEED_BYTES) }
+  const seed = reader.raw(SEED_BYTES)
+  const theirs = reader.raw(Math.ceil(sample.sampleBits / 8))
+  const sifted = keepSifted(detected, reader.raw(reader.remaining))
+  try {
+    const { key, estimate } = await estimateWithAlice(context, sifted, { ...sample, theirs })
+    clock.end('estimation')
+    return await correct(context, key, {
+      ...seen,
+      siftedBits: sifted.sizeBits,
+      keyBits: key.sizeBits,
+      estimate,
+      seed,
+    })
+  } finally {
+    sifted.words.fill(0)
+  }
 }
 
 async function announce({ conversation, options }: EndContext, detected: PulseRecords): Promise<void> {
@@ -48,23 +63,16 @@ async function announce({ conversation, options }: EndContext, detected: PulseRe
 
 async function estimateWithAlice(
   { conversation, parameters, options }: EndContext,
-  detected: PulseRecords,
-  answer: Buffer,
+  sifted: SiftedKey,
+  { sampleBits, sampleSeed, theirs }: { sampleBits: number; sampleSeed: Uint8Array; theirs: Uint8Array },
 ) {
-  const reader = new ByteReader(answer)
-  const sampleBits = reader.u32()
-  const sampleSeed = reader.raw(SEED_BYTES)
-  const seed = reader.raw(SEED_BYTES)
-  const theirs = reader.raw(Math.ceil(sampleBits / 8))
-  const sifted = keepSifted(detected, reader.raw(reader.remaining))
-  const siftedBits = sifted.sizeBits
-  if (sampleBits !== Math.min(parameters.sampleBits, siftedBits >>> 3)) {
+  if (sampleBits !== Math.min(parameters.sampleBits, sifted.sizeBits >>> 3)) {
     throw new ProtocolError(`A sample of ${sampleBits} bits was not agreed on`)
   }
   const { key, sample } = drawSample(sifted, { seed: sampleSeed, sampleBits })
   await conversation.send(MESSAGE.sampled, [sample], options)
   const rest = { sampleBits, restBits: key.sizeBits, epsilon: parameters.secrecy }
-  return { key, siftedBits, estimate: estimateErrorRate(sampleErrors(sample, theirs), rest), seed }
+  return { key, estimate: estimateErrorRate(sampleErrors(sample, theirs), rest) }
 }
 
 async function correct(
@@ -75,10 +83,7 @@ async function correct(
   const { conversation, parameters, options, clock } = context
   // Alice may still give the block up: Bob's first parities wait for hers.
   const first = await conversation.receive([MESSAGE.parities, MESSAGE.abort], options)
-  if (first.type === MESSAGE.abort) {
-    key.words.fill(0)
-    return aborted(seen, first)
-  }
+  if (first.type === MESSAGE.abort) return aborted(seen, first)
   const errorRate = seen.estimate!.rate
   const agreed = { errorRate, seed, parameters, heard: first.body }
   const reconciled = await reconcile(conversation, key, { ...options, ...agreed, corrects: true })

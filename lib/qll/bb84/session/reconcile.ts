@@ -9,6 +9,10 @@ import type { SiftedKey } from './sifting.ts'
 export interface Reconciled {
   /** The bits, filled up with zeros; at Bob's end with his errors corrected. */
   readonly words: Uint32Array
+  /**
+   * Questions, each of which told one parity of Alice's bits. Bob's parities tell where his errors were besides, which is
+   * not counted: Tupkary and Lütkenhaus, arXiv 2307.00576, show when that is sound and when it costs key.
+   */
   readonly parities: number
   readonly rounds: number
   readonly errors: number
