@@ -27,7 +27,8 @@ describe('the packed package, installed into an empty project', function () {
   before(async () => {
     project = await mkdtemp(join(tmpdir(), 'qkdkit-package-'))
     await writeFile(join(project, 'package.json'), '{ "name": "consumer", "private": true, "type": "module" }')
-    await execute('npm', ['pack', '--pack-destination', project], { cwd: top, env })
+    // The project's .npmrc turns scripts off; prepack, which builds, must run.
+    await execute('npm', ['pack', '--ignore-scripts=false', '--pack-destination', project], { cwd: top, env })
     const [tarball] = (await readdir(project)).filter(name => name.endsWith('.tgz'))
     const flags = ['--omit=dev', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund']
     await inProject('npm', 'install', ...flags, `./${tarball}`)
