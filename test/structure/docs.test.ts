@@ -58,6 +58,10 @@ describe('pages', () => {
     expect(printed).to.include.members(lines.map(withoutValues))
   })
 
+  it('say in ARCHITECTURE.md what each dependency is for', () => {
+    expect(unnamedFaults(Object.keys(packageJson.dependencies), readSource('ARCHITECTURE.md'))).to.deep.equal([])
+  })
+
   it('name only npm scripts that exist', () => {
     expect(pages.flatMap(page => scriptFaults(page, Object.keys(packageJson.scripts)))).to.deep.equal([])
   })

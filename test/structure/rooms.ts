@@ -36,7 +36,11 @@ export const rooms: readonly Room[] = [
   { room: 'lib/qll/', holds: 'link layer', sees: ground },
   { room: 'lib/qnl/', holds: 'network layer', sees: ground },
   { room: 'lib/kms/', holds: 'service layer: pools, their protocol and store', sees: ground },
-  { room: 'lib/client/', holds: 'the host side: remote KMS, agreement on keys', sees: [...ground, 'lib/etsi014/', 'lib/http/'] },
+  {
+    room: 'lib/client/',
+    holds: 'the host side: remote KMS, agreement on keys',
+    sees: [...ground, 'lib/etsi014/', 'lib/http/'],
+  },
   { room: 'lib/site.ts', holds: 'composition root: where the layers meet', sees: ['lib/'] },
   { room: 'lib/index.ts', holds: 'the public face', sees: ['lib/'] },
   { room: 'integrations/tls/', holds: 'TLS sessions under keys of the KMS', sees: ['lib/index.ts'] },
@@ -50,7 +54,7 @@ export const rooms: readonly Room[] = [
   {
     room: 'bench/',
     holds: 'benchmarks and soak runs',
-    sees: ['lib/', 'integrations/', 'test/helpers/'],
+    sees: ['lib/', 'integrations/', 'examples/', 'test/helpers/'],
     loads: 'by name',
   },
 ]
