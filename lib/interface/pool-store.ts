@@ -46,7 +46,7 @@ export interface BlockRecord {
 
 /** Everything durable about one pool but its blocks. */
 export interface PoolRecord {
-  /** Counts the durable commits that touched this pool; the peer remembers the highest it heard. */
+  /** Counts the durable commits that changed this pool; the peer remembers the highest it heard. */
   readonly commits: number
   /** No block at or below this number is ever taken in again. */
   readonly floor: bigint
@@ -104,6 +104,8 @@ export type Change =
   | { kind: 'reseal'; number: bigint; fromSlot: number; slot: number; sealed: Uint8Array }
   /** The last two cells of the block authenticate another one from now on; refused if they already did. */
   | { kind: 'spend-mac'; number: bigint }
+  /** Notes how far the peer's store has got. Not counted as a commit: two sites would wake each other for ever. */
+  | { kind: 'hear'; peerCommits: number }
   /** Forgets a block whose key is destroyed. */
   | { kind: 'remove'; number: bigint }
   /** Changes the pool's own record; refused if its `poolEpoch` is no longer `poolEpoch`. */

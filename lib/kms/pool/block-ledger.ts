@@ -61,15 +61,22 @@ export class BlockLedger {
     const { pool, blocks } = await options.store.snapshot(options.pair.name)
     const ledger = new BlockLedger(options, pool, blocks)
     ledger.#heardCommits = pool.peerCommits
-    if (pool.rootSlot >= 0) {
-      const root = await ledger.#vault.readRoot(pool.rootSlot)
-      ledger.#secret = new PairSecret(root, options.pair, { sealEpoch: pool.sealEpoch })
-    }
-    const dead = blocks.filter(({ state }) => state === 'drained' || state === 'dropped')
+    await ledger.#openRoot()
     // A place that was freed before the crash may be another block's by now.
-    const used = new Set(blocks.filter(block => !dead.includes(block)).map(({ slot }) => slot))
-    for (const block of dead) await ledger.#bury(used.has(block.slot) ? { ...block, slot: -1 } : block)
+    const used = new Set(blocks.filter(block => !isDead(block)).map(({ slot }) => slot))
+    for (const block of blocks) if (isDead(block) && !used.has(block.slot)) await ledger.#vault.destroy(block.slot)
     return ledger
+  }
+
+  /**
+   * Finishes what a crash interrupted, once the peer has said how far it knows this store: a commit before that would
+   * make a restored store look as new as the peer remembers it.
+   */
+  async buryDead(): Promise<void> {
+    for (const block of [...this.#blocks.values()]) {
+      if (block.state === 'drained') await this.remove(block.number)
+      else if (block.state === 'dropped' && block.slot >= 0) await this.#forgetSlot(block)
+    }
   }
 
   get pool(): PoolRecord {
@@ -114,22 +121,30 @@ export class BlockLedger {
 
   /** Commits changes; a refusal changes nothing. The heard commit number goes along when it has grown. */
   async commit(changes: readonly Change[]): Promise<CommitResult> {
-    const all = [...changes]
-    if (this.#heardCommits > this.#pool.peerCommits) {
-      all.push({ kind: 'pool', poolEpoch: this.#pool.poolEpoch, patch: { peerCommits: this.#heardCommits } })
-    }
-    const result = await this.#store.commit(this.pair.name, all)
+    const heard: Change[] =
+      this.#heardCommits > this.#pool.peerCommits ? [{ kind: 'hear', peerCommits: this.#heardCommits }] : []
+    const result = await this.#store.commit(this.pair.name, [...changes, ...heard])
     if (result.ok) this.#take(result)
     return result
+  }
+
+  /** Makes durable what was heard of the peer's store, where no other commit has done so. */
+  async rememberHeard(): Promise<void> {
+    if (this.#heardCommits > this.#pool.peerCommits) await this.commit([])
   }
 
   /** Row 2: seals a block that the QNL delivered, and takes it in. False where its number is spent. */
   async insert(record: BlockRecord, material: SecretKey): Promise<boolean> {
     const { slot, sealed } = await this.#vault.seal(record, material)
-    const result = await this.commit([{ kind: 'insert', record: { ...record, slot }, sealed, raiseFloor: true }])
-    if (result.ok) this.#tell(2, record, 'none')
-    else await this.#vault.destroy(slot)
-    return result.ok
+    let isIn = false
+    try {
+      isIn = (await this.commit([{ kind: 'insert', record: { ...record, slot }, sealed, raiseFloor: true }])).ok
+    } finally {
+      // Also where the store failed: a row that it wrote after all is then a block that does not open, and goes.
+      if (!isIn) await this.#vault.destroy(slot)
+    }
+    if (isIn) this.#tell(2, record, 'none')
+    return isIn
   }
 
   /** Remembers that the peer dropped a block which has not reached us yet. */
@@ -219,10 +234,12 @@ export class BlockLedger {
     // A block that is being sealed anew would change its slot under our eyes.
     this.#resetting = true
     await Promise.all(this.#turns.values())
-    const dead = [...this.#blocks.values()]
     const oldRootSlot = this.#pool.rootSlot
     const rootSlot = fields.root === undefined ? oldRootSlot : await this.#vault.putRoot(fields.root)
-    const { poolEpoch, floor } = fields
+    const dead = [...this.#blocks.values()]
+    const { poolEpoch } = fields
+    // A block may have come since the hellos were written.
+    const floor = fields.floor > this.#pool.floor ? fields.floor : this.#pool.floor
     this.#heardCommits = fields.peerCommits
     const result = await this.#store.commit(this.pair.name, [
       ...dead.map((block): Change => ({ kind: 'remove', number: block.number })),
@@ -234,10 +251,11 @@ export class BlockLedger {
     ])
     if (!result.ok) throw new StoreError(`Pool ${this.pair.name} cannot be reset: ${result.refusal}`)
     this.#take(result)
+    // First what could still be given out from memory, then the keys on disk.
+    for (const block of dead) for (const listener of this.#deathListeners) listener(block.number)
     for (const block of dead) {
       await this.#vault.destroy(block.slot)
       this.#tell(27, block, block.state, 'reset')
-      for (const listener of this.#deathListeners) listener(block.number)
     }
     if (fields.root !== undefined) {
       if (oldRootSlot >= 0) await this.#vault.destroy(oldRootSlot)
@@ -253,12 +271,31 @@ export class BlockLedger {
 
   /** Destroys the key of a drained or dropped block. A drained one is forgotten; a dropped one waits for the peer. */
   async #bury(block: BlockRecord): Promise<void> {
-    await this.#vault.destroy(block.slot)
     for (const listener of this.#deathListeners) listener(block.number)
+    await this.#vault.destroy(block.slot)
     if (block.state === 'drained') await this.remove(block.number)
-    else if (block.slot >= 0) {
-      const { number, grant } = block
-      await this.commit([{ kind: 'move', number, grant, from: ['dropped'], to: 'dropped', patch: { slot: -1 } }])
+    else if (block.slot >= 0) await this.#forgetSlot(block)
+  }
+
+  async #forgetSlot({ number, grant }: BlockRecord): Promise<void> {
+    await this.commit([{ kind: 'move', number, grant, from: ['dropped'], to: 'dropped', patch: { slot: -1 } }])
+  }
+
+  /** A pair secret that can't be read is one that was lost: both sides then begin anew when they meet. */
+  async #openRoot(): Promise<void> {
+    const { rootSlot, sealEpoch } = this.#pool
+    if (rootSlot < 0) return
+    try {
+      this.#secret = new PairSecret(await this.#vault.readRoot(rootSlot), this.pair, { sealEpoch })
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error
+      this.telemetry.emit({
+        type: 'alarm',
+        id: `pair-secret-lost:${this.pair.name}`,
+        severity: 'critical',
+        state: 'raised',
+        text: `The pair secret with ${this.remoteSiteId} cannot be read (${error.message}); both pools begin anew`,
+      })
     }
   }
 
@@ -283,7 +320,7 @@ export class BlockLedger {
   }
 
   #take(result: Extract<CommitResult, { ok: true }>): void {
-    if (result.pool.commits > this.#pool.commits) this.#pool = result.pool
+    if (result.pool.commits >= this.#pool.commits) this.#pool = result.pool
     for (const [number, block] of result.blocks) {
       if (block === undefined) this.#blocks.delete(number)
       else if (block.version >= (this.#blocks.get(number)?.version ?? 0)) this.#blocks.set(number, block)
@@ -301,4 +338,8 @@ export class BlockLedger {
       ...(reason === undefined ? {} : { reason }),
     })
   }
+}
+
+function isDead({ state }: BlockRecord): boolean {
+  return state === 'drained' || state === 'dropped'
 }

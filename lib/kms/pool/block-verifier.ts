@@ -69,7 +69,11 @@ export class BlockVerifier {
     const ownerSiteId = ledger.pair.siteIds[Number(number % 2n)]!
     const record = newBlockRecord({ number, ownerSiteId, trustClass, relays, slot: -1 })
     this.#pending.set(number, secret)
-    if (!(await ledger.insert(record, secret))) {
+    const isIn = await ledger.insert(record, secret).catch(error => {
+      this.#forget(number)
+      throw error
+    })
+    if (!isIn) {
       this.#forget(number)
       await this.#passOver(number)
       return

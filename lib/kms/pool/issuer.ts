@@ -44,6 +44,8 @@ export class Issuer {
   readonly #options: IssuerOptions
   readonly #line = new WaitingLine()
   readonly #demand: DemandRate
+  /** Cells of the key asked for last: what is left in smaller pieces is no stock for the next one. */
+  #lastCells = 1
 
   constructor(options: IssuerOptions) {
     this.#options = options
@@ -72,6 +74,7 @@ export class Issuer {
     request.signal?.throwIfAborted()
     const cells = cellsFor(request.sizeBytes)
     this.#demand.add(cells * request.number)
+    this.#lastCells = cells
     const attempt = () => this.#attempt(request, cells)
     const keys = (this.#line.length === 0 ? attempt() : undefined) ?? (await this.#wait(attempt, request, cells))
     this.leaseAhead()
@@ -89,9 +92,10 @@ export class Issuer {
     const { book, lessee, balance, logger } = this.#options
     const need = this.#line.need
     const ahead = this.#aheadCells()
-    const missing = need !== undefined ? need.cells + ahead : book.cells < ahead / 2 ? ahead : 0
+    const missing =
+      need !== undefined ? need.cells + ahead : book.cellsInPieces(this.#lastCells) < ahead / 2 ? ahead : 0
     if (missing === 0) return
-    lessee.request(missing, need?.contiguous ?? 1).then(
+    lessee.request(missing, need?.contiguous ?? this.#lastCells).then(
       () => {
         if (this.#line.length > 0 && lessee.unleasedCells() === 0) balance.ask()
       },

@@ -19,7 +19,7 @@ import { LeaseBook } from './lease-book.ts'
 import { Lessee } from './lessee.ts'
 import { pairIdentity } from './pair-secret.ts'
 import { PeerSession } from './peer-session.ts'
-import { NONCE_BYTES, type PeerMessage } from './peer-wire.ts'
+import { type MessageFields, NONCE_BYTES, type PeerMessage } from './peer-wire.ts'
 import { Retriever } from './retriever.ts'
 import { Shredder } from './shredder.ts'
 
@@ -114,7 +114,10 @@ export class KeyPool implements Closable {
     this.#telemetry = telemetry
     this.#logger = logger
     this.#lifetimeMs = limits.lifetimeMs
-    const send = (message: PeerMessage) => this.#session?.send(message)
+    // Before a session is open its hellos have the channel to themselves; what matters is said again when it is.
+    const send = (message: PeerMessage) => {
+      if (this.connected) this.#session?.send(message)
+    }
     const onChange = () => this.#issuer.serve()
     const isConnected = () => this.connected
     this.#verifier = new BlockVerifier({
@@ -143,7 +146,7 @@ export class KeyPool implements Closable {
       monotonicMs,
       logger,
     })
-    this.#shredder = new Shredder({ ledger, lessee: this.#lessee, shredMs: limits.shredMs, monotonicMs })
+    this.#shredder = new Shredder({ ledger, lessee: this.#lessee, shredMs: limits.shredMs, monotonicMs, logger })
     this.#filler = new Filler({
       qnl: options.qnl,
       remoteSiteId,
@@ -163,7 +166,6 @@ export class KeyPool implements Closable {
     const pair = pairIdentity(localSiteId, remoteSiteId)
     const ledger = await BlockLedger.open({ store, slots, pair, localSiteId, remoteSiteId, telemetry })
     const pool = new KeyPool(options, ledger)
-    await pool.#lessee.finishLeased()
     pool.#filler.start()
     return pool
   }
@@ -189,7 +191,7 @@ export class KeyPool implements Closable {
         ...this.#lessee.handlers,
         ...this.#retriever.handlers,
         ...this.#balance.handlers,
-        finished: message => this.#onFinished(message.block),
+        finished: message => this.#onFinished(message),
       },
       logger: this.#logger,
     })
@@ -252,6 +254,9 @@ export class KeyPool implements Closable {
     await this.#sweeping
     await this.#session?.close()
     await this.#running
+    await this.#ledger
+      .rememberHeard()
+      .catch(error => this.#logger.error({ err: String(error) }, 'The last mark is lost'))
     this.#book.wipe()
     this.#retriever.wipe()
     this.#verifier.wipe()
@@ -283,17 +288,19 @@ export class KeyPool implements Closable {
   }
 
   async #resume(): Promise<void> {
+    await this.#ledger.buryDead()
+    await this.#lessee.finishLeased()
     await this.#verifier.resume()
     this.#balance.resume()
     this.#issuer.leaseAhead()
   }
 
   /** The owner's word that it will never issue from a block again, or never had it. */
-  async #onFinished(number: bigint): Promise<void> {
+  async #onFinished({ block: number, grant }: MessageFields<'finished'>): Promise<void> {
     const block = this.#ledger.block(number)
     if (block === undefined || this.#ledger.owns(block)) return
     if (block.state === 'received') await this.#verifier.drop(7, block, 'the peer never had it')
-    else if (block.state === 'ready') await this.#retriever.finish(block)
+    else if (block.state === 'ready' && block.grant === grant) await this.#retriever.finish(block)
   }
 
   #wantsBlocks(): boolean {
@@ -329,15 +336,27 @@ export class KeyPool implements Closable {
     this.#sweeping = this.#sweeping
       .then(async () => {
         this.#sweepQueued = false
-        await this.#lessee.sweep()
-        if (this.connected) await this.#verifier.sweep()
-        await this.#retriever.sweep()
-        await this.#shredder.sweep()
-        if (this.connected) this.#balance.ask()
-        this.#issuer.leaseAhead()
+        // Before the peer has said how far it knows this store, a commit could make a restored one look new.
+        if (this.#hasMetPeer) await this.#sweepParts()
         this.#report()
       })
       .catch(error => this.#logger.error({ peer: this.remoteSiteId, err: String(error) }, 'A sweep of the pool failed'))
+  }
+
+  /** Each part for itself: a block that one stumbles over must not keep the others from their work. */
+  async #sweepParts(): Promise<void> {
+    const parts = [this.#lessee, this.#retriever, this.#shredder, ...(this.connected ? [this.#verifier] : [])]
+    for (const part of parts) {
+      await part.sweep().catch(error => {
+        this.#logger.error(
+          { peer: this.remoteSiteId, err: String(error) },
+          `A sweep of the ${part.constructor.name} failed`,
+        )
+      })
+    }
+    await this.#ledger.rememberHeard()
+    if (this.connected) this.#balance.ask()
+    this.#issuer.leaseAhead()
   }
 
   #report(): void {

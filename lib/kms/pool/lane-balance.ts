@@ -65,7 +65,7 @@ export class LaneBalance {
     const { own, peers } = this.stock()
     const surplus = own - Math.max(1, Math.ceil((own + peers) * KEPT_SHARE))
     const unused = [...ledger.blocks()].filter(
-      block => block.state === 'active' && ledger.owns(block) && block.lease === 0,
+      block => block.state === 'active' && ledger.owns(block) && block.lease === 0 && !block.macSpent,
     )
     for (const block of unused.slice(0, Math.max(0, Math.min(blocks, surplus)))) {
       const grant = block.grant + 1

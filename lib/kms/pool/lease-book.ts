@@ -34,6 +34,21 @@ export class LeaseBook {
     return this.#cells
   }
 
+  /** Blocks that it holds bytes of. */
+  get openBlocks(): number {
+    return this.#blocks.size
+  }
+
+  /** Cells that can be taken in pieces of `contiguous`. */
+  cellsInPieces(contiguous: number): number {
+    let cells = 0
+    for (const { ranges } of this.#blocks.values()) {
+      for (const { next, to } of ranges) cells += to - next - ((to - next) % contiguous)
+    }
+    return cells
+  }
+
+  /** True while cells of that block can be given out. */
   has(block: bigint): boolean {
     return this.#blocks.has(block)
   }
@@ -103,10 +118,15 @@ export class LeaseBook {
     for (const range of this.#blocks.get(block)?.ranges ?? []) if (range.to === to) range.deadlineMs = deadlineMs
   }
 
-  /** Strikes ranges that are used up or past their deadline; blocks without any are closed and wiped. */
-  sweep(nowMs: number): { burnedCells: number; closed: bigint[] } {
+  /** Strikes ranges that are used up or past their deadline; blocks without any, and the oldest of too many, are closed. */
+  sweep(nowMs: number, { maxBlocks }: { maxBlocks: number }): { burnedCells: number; closed: bigint[] } {
     let burnedCells = 0
     const closed: bigint[] = []
+    for (const block of [...this.#blocks.keys()].slice(0, Math.max(0, this.#blocks.size - maxBlocks))) {
+      burnedCells += this.strike(block)
+      closed.push(block)
+    }
+    const struckCells = burnedCells
     for (const [block, open] of this.#blocks) {
       open.ranges = open.ranges.filter(range => {
         if (range.next >= range.to) return false
@@ -119,7 +139,7 @@ export class LeaseBook {
       this.#blocks.delete(block)
       closed.push(block)
     }
-    this.#cells -= burnedCells
+    this.#cells -= burnedCells - struckCells
     return { burnedCells, closed }
   }
 

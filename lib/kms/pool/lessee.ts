@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { StoreError } from '../../errors.ts'
 import type { BlockRecord } from '../../interface/pool-store.ts'
 import { PAYLOAD_CELLS } from '../../key/cells.ts'
+import type { SecretKey } from '../../key/secret-key.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import type { LeaseBook } from './lease-book.ts'
 import type { MessageHandlers } from './peer-session.ts'
@@ -10,6 +12,8 @@ import { type MessageFields, NONCE_BYTES, type PeerMessage } from './peer-wire.t
 export const LEASE_LIFE_MS = 60_000
 const RENEW_BEFORE_MS = 10_000
 const ANSWER_TIMEOUT_MS = 5000
+/** Blocks held in memory to issue from; beyond, the rest of the oldest is burned. */
+const MAX_OPEN_BLOCKS = 32
 /** Blocks with a request under way at once. */
 const MAX_REQUESTS = 4
 
@@ -110,10 +114,12 @@ export class Lessee {
       for (const { block, from, to } of book.expiring(nowMs + RENEW_BEFORE_MS)) {
         const record = ledger.block(block)
         const asked = [...this.#requests.values()].some(request => request.renewal && request.block === block)
-        if (record !== undefined && !asked) this.#ask({ block, from, to, renewal: true }, record.grant)
+        // The last cells of a used-up block, too few for the keys that are asked for, would be renewed for ever.
+        const isRest = record !== undefined && record.lease >= PAYLOAD_CELLS && book.openBlocks > 1
+        if (record !== undefined && !asked && !isRest) this.#ask({ block, from, to, renewal: true }, record.grant)
       }
     }
-    const { burnedCells, closed } = book.sweep(nowMs)
+    const { burnedCells, closed } = book.sweep(nowMs, { maxBlocks: MAX_OPEN_BLOCKS })
     this.#burn(burnedCells, 'the lease ended')
     for (const number of closed) await this.#finish(number)
   }
@@ -176,9 +182,31 @@ export class Lessee {
     const { ledger, book } = this.#options
     const block = ledger.block(number)
     if (block?.state !== 'active') return
-    const material = await ledger.open(block)
+    let material: SecretKey
+    try {
+      material = await ledger.open(block)
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error
+      await this.#loseBlock(block, error.message)
+      return
+    }
     if (ledger.block(number)?.state === 'active') book.add(number, from, to, deadlineMs, material)
     else material.wipe()
+  }
+
+  /** One block that does not open is one block lost, at both sites, and not the end of the others. */
+  async #loseBlock(block: BlockRecord, why: string): Promise<void> {
+    const { ledger, send } = this.#options
+    const { number, grant } = block
+    ledger.telemetry.emit({
+      type: 'alarm',
+      id: `block-damaged:${ledger.pair.name}`,
+      severity: 'major',
+      state: 'raised',
+      text: `Block ${number} for ${ledger.remoteSiteId} does not open and is dropped: ${why}`,
+    })
+    if (await ledger.move(29, block, { reason: 'it does not open' }))
+      send({ name: 'drop', block: number, grant, reason: 'damaged' })
   }
 
   /** Row 11: nothing of the asked range may be used; where the peer is further than we thought, we go there too. */

@@ -1,7 +1,8 @@
-import { ClosedError, ProtocolError } from '../../errors.ts'
+import { ClosedError, ProtocolError, StoreError } from '../../errors.ts'
 import type { Logger } from '../../interface/logger.ts'
 import type { MessageChannel } from '../../interface/message-channel.ts'
 import { SecretKey } from '../../key/secret-key.ts'
+import { delay } from '../../util/deadline.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import { PairSecret } from './pair-secret.ts'
 import {
@@ -18,6 +19,7 @@ import { agree, type Hello, isRolledBack } from './session-agreement.ts'
 const MAX_QUEUED = 4096
 const MARK_INTERVAL_MS = 1000
 const HANDSHAKE_TIMEOUT_MS = 10_000
+const CLOSE_TIMEOUT_MS = 2000
 
 /** What to do with each message once the session is open. */
 export type MessageHandlers = {
@@ -86,7 +88,8 @@ export class PeerSession {
   send(message: PeerMessage): void {
     if (this.#closed) return
     if (++this.#queued > MAX_QUEUED) {
-      void this.close()
+      this.#closed = true
+      this.#options.channel.close().catch(() => {})
       return
     }
     const bytes = encodeMessage({ sequence: ++this.#sent, commits: this.#options.ledger.pool.commits }, message)
@@ -103,7 +106,8 @@ export class PeerSession {
   async close(): Promise<void> {
     if (this.isOpen) this.send({ name: 'mark' })
     this.#closed = true
-    await this.#sending
+    // A peer that reads no more must not hold up the end.
+    await Promise.race([this.#sending, delay(CLOSE_TIMEOUT_MS)])
     await this.#options.channel.close()
   }
 
@@ -116,7 +120,8 @@ export class PeerSession {
       throw new ProtocolError(`The peer calls itself ${remote.siteId}; ${ledger.remoteSiteId} was expected`)
     }
     const { lifetimeMs, reset } = agree(local, remote)
-    if (reset !== undefined) {
+    if (reset === undefined) ledger.hear(remote.commits)
+    else {
       if (isRolledBack(local, remote)) {
         logger.error(
           { peerSiteId: ledger.remoteSiteId },
@@ -200,7 +205,17 @@ export class PeerSession {
       throw new ProtocolError(`The peer sent ${message.name} in an open session`)
     }
     const handle = this.#options.handlers[message.name] as ((message: PeerMessage) => void | Promise<void>) | undefined
-    await handle?.(message)
+    try {
+      await handle?.(message)
+    } catch (error) {
+      // A store that failed, or a block that does not open, is no fault of the peer's: it will ask again.
+      if (!(error instanceof StoreError)) throw error
+      const { ledger, logger } = this.#options
+      logger.error(
+        { peerSiteId: ledger.remoteSiteId, message: message.name, err: error.message },
+        'A message was not served',
+      )
+    }
   }
 }
 

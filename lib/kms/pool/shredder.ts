@@ -1,3 +1,4 @@
+import type { Logger } from '../../interface/logger.ts'
 import type { BlockRecord } from '../../interface/pool-store.ts'
 import { PAYLOAD_CELLS } from '../../key/cells.ts'
 import { countSet, isClear } from '../store/bitmap.ts'
@@ -11,6 +12,7 @@ export interface ShredderOptions {
   /** A delivered cell is gone from the store after this long at the latest, in milliseconds. */
   readonly shredMs: number
   readonly monotonicMs: () => number
+  readonly logger: Logger
 }
 
 /**
@@ -29,7 +31,7 @@ export class Shredder {
   }
 
   async sweep(): Promise<void> {
-    const { ledger, monotonicMs, shredMs } = this.#options
+    const { ledger, logger, monotonicMs, shredMs } = this.#options
     const nowMs = monotonicMs()
     // Half the promise, so that a cell spent right after one sweep is gone with the next.
     if (nowMs - this.#lastMs < shredMs / 2) return
@@ -38,7 +40,12 @@ export class Shredder {
       const ranges = this.#spentRanges(block)
       const spent = ranges.reduce((sum, { from, to }) => sum + to - from, 0)
       if (spent <= (this.#shredded.get(block.number) ?? 0)) continue
-      if (await ledger.reseal(block, ranges)) this.#shredded.set(block.number, spent)
+      try {
+        if (await ledger.reseal(block, ranges)) this.#shredded.set(block.number, spent)
+      } catch (error) {
+        // One block that does not open must not keep the others from being rewritten.
+        logger.error({ block: String(block.number), err: (error as Error).message }, 'A block could not be rewritten')
+      }
     }
   }
 

@@ -35,6 +35,7 @@ class Draft {
   readonly #blocks = new Map<bigint, BlockRecord | undefined>()
   readonly #sealed = new Map<bigint, Uint8Array | undefined>()
   #pool: PoolRecord
+  #counts = false
 
   constructor(rows: Rows) {
     this.#rows = rows
@@ -42,10 +43,16 @@ class Draft {
   }
 
   finish(): Writes {
-    return { pool: { ...this.#pool, commits: this.#pool.commits + 1 }, blocks: this.#blocks, sealed: this.#sealed }
+    const commits = this.#pool.commits + (this.#counts ? 1 : 0)
+    return { pool: { ...this.#pool, commits }, blocks: this.#blocks, sealed: this.#sealed }
   }
 
   apply(change: Change): Refusal | undefined {
+    if (change.kind === 'hear') {
+      this.#pool = { ...this.#pool, peerCommits: Math.max(this.#pool.peerCommits, change.peerCommits) }
+      return undefined
+    }
+    this.#counts = true
     if (change.kind === 'pool') {
       if (this.#pool.poolEpoch !== change.poolEpoch) return 'epoch-passed'
       this.#pool = { ...this.#pool, ...change.patch }
@@ -74,7 +81,7 @@ class Draft {
   }
 }
 
-type BlockChange = Exclude<Change, { kind: 'insert' | 'pool' | 'remove' }>
+type BlockChange = Exclude<Change, { kind: 'insert' | 'pool' | 'hear' | 'remove' }>
 
 function transform(block: BlockRecord, change: BlockChange): BlockRecord | Refusal {
   switch (change.kind) {

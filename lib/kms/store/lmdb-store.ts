@@ -13,7 +13,7 @@ import type {
 import { lp, u64 } from '../../key/lp.ts'
 import { type Applied, applyChanges } from './apply-changes.ts'
 import { decodeBlock, decodePool, encodeBlock, encodePool, newPoolRecord } from './block-record.ts'
-import { claimOwnership } from './store-owner.ts'
+import { claimOwnership, enterStore } from './store-owner.ts'
 
 /** Version of the layout below; a store with a higher one is refused. */
 const SCHEMA_VERSION = 1
@@ -27,10 +27,12 @@ const [POOL, BLOCK, SEALED] = ['pool', 'block', 'sealed']
 export class LmdbPoolStore implements PoolStore {
   readonly volatile = false
   readonly #db: RootDatabase<Buffer, Buffer>
+  readonly #leave: () => void
   #closed = false
 
-  private constructor(db: RootDatabase<Buffer, Buffer>) {
+  private constructor(db: RootDatabase<Buffer, Buffer>, leave: () => void) {
     this.#db = db
+    this.#leave = leave
   }
 
   /**
@@ -39,6 +41,7 @@ export class LmdbPoolStore implements PoolStore {
    */
   static async open(directory: string): Promise<LmdbPoolStore> {
     await mkdir(directory, { recursive: true, mode: 0o700 })
+    const leave = await enterStore(directory)
     let db: RootDatabase<Buffer, Buffer>
     try {
       // overlappingSync would answer before the sync; the rest keeps keys and values as the bytes that we give.
@@ -47,9 +50,12 @@ export class LmdbPoolStore implements PoolStore {
         encoding: 'binary',
         keyEncoding: 'binary',
         overlappingSync: false,
+        // Batches by the turn of the event loop fail with a promise that nobody holds; LMDB's own queue batches as well.
+        eventTurnBatching: false,
         noSubdir: true,
       })
     } catch (cause) {
+      leave()
       throw new StoreError(`Cannot open the store in ${directory}: ${(cause as Error).message}`, { cause })
     }
     try {
@@ -57,9 +63,10 @@ export class LmdbPoolStore implements PoolStore {
       await checkSchema(db, directory)
     } catch (error) {
       await db.close()
+      leave()
       throw error
     }
-    return new LmdbPoolStore(db)
+    return new LmdbPoolStore(db, leave)
   }
 
   async poolIds(): Promise<readonly string[]> {
@@ -91,6 +98,8 @@ export class LmdbPoolStore implements PoolStore {
         if (applied.ok) this.#write(poolId, applied)
       })
     } catch (cause) {
+      // A failed commit brings a second rejection along.
+      ;(cause as { commitError?: Promise<unknown> }).commitError?.catch(() => {})
       throw new StoreError(`The store cannot be written: ${(cause as Error).message}`, { cause })
     }
     if (applied === undefined) throw new StoreError('The store ran no transaction')
@@ -106,6 +115,7 @@ export class LmdbPoolStore implements PoolStore {
     if (this.#closed) return
     this.#closed = true
     await this.#db.close()
+    this.#leave()
   }
 
   [Symbol.asyncDispose](): Promise<void> {

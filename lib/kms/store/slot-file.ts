@@ -20,6 +20,7 @@ export class SlotFile implements SlotStore {
   readonly #file: FileHandle
   readonly #kek: SecretKey
   readonly #free: number[] = []
+  readonly #erasing = new Map<number, Promise<void>>()
   #places: number
   #pending: PendingWrite[] = []
   #flushing: Promise<void> | undefined
@@ -57,8 +58,15 @@ export class SlotFile implements SlotStore {
 
   async erase(slot: number): Promise<void> {
     if (slot < 0 || slot >= this.#places || this.#free.includes(slot)) return
-    await this.#write(slot, new Uint8Array(SLOT_BYTES))
-    if (!this.#free.includes(slot)) this.#free.push(slot)
+    let erasing = this.#erasing.get(slot)
+    if (erasing === undefined) {
+      // Free once and for all: two that erase at the same moment must not both give the place away.
+      erasing = this.#write(slot, new Uint8Array(SLOT_BYTES))
+        .then(() => void this.#free.push(slot))
+        .finally(() => this.#erasing.delete(slot))
+      this.#erasing.set(slot, erasing)
+    }
+    await erasing
   }
 
   async eraseAllBut(live: ReadonlySet<number>): Promise<void> {

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, realpath } from 'node:fs/promises'
 import { StoreError } from '../../errors.ts'
 
 const OWNER_KEY = Buffer.from('owner')
@@ -8,6 +8,20 @@ export interface OwnedDatabase {
   get(key: Buffer): Buffer | undefined
   put(key: Buffer, value: Buffer): Promise<boolean>
   transaction<T>(run: () => T): Promise<T>
+}
+
+/** Stores that this process has open: its number alone would let it in twice. */
+const openHere = new Set<string>()
+
+/**
+ * Notes that this process opens the store; gives the way to take that back.
+ * @throws {StoreError} it has it open already
+ */
+export async function enterStore(directory: string): Promise<() => void> {
+  const path = await realpath(directory)
+  if (openHere.has(path)) throw new StoreError(`The store in ${directory} is open in this process already`)
+  openHere.add(path)
+  return () => openHere.delete(path)
 }
 
 interface Owner {
