@@ -230,6 +230,56 @@ describe('KeyPool', () => {
     expectSame(more, await fetchAll(b, more))
   })
 
+  it('loses a block that does not open, at both sites, and not the session', async () => {
+    await using sites = await PoolPair.open()
+    sites.connect()
+    const [{ pool: a, store, slots, events }, { pool: b }] = sites.sites
+    await until(() => a.status().blocks.active >= 3, 'blocks are active')
+    const [poolId] = await store.poolIds()
+    for (const block of (await store.snapshot(poolId!)).blocks.slice(0, 4)) await slots.erase(block.slot)
+    for (let round = 0; round < 12; round++) {
+      const keys = await issue(a, { number: 100, sizeBytes: 320 })
+      expectSame(keys, await fetchAll(b, keys))
+    }
+    expect(events.some(event => event.type === 'alarm' && event.id.startsWith('block-damaged'))).to.equal(true)
+    expect(events.some(event => event.type === 'peer' && event.state === 'disconnected')).to.equal(false)
+  })
+
+  it('ends when it is closed although its peer takes no message any more', async () => {
+    const sites = await PoolPair.open()
+    let stalled = false
+    sites.connect(
+      channel =>
+        new Proxy(channel, {
+          get: (target, property) => {
+            const value = Reflect.get(target, property, target)
+            if (property === 'send')
+              return (message: Uint8Array) => (stalled ? new Promise(() => {}) : target.send(message))
+            return typeof value === 'function' ? value.bind(target) : value
+          },
+        }),
+    )
+    await issue(sites.sites[0].pool)
+    stalled = true
+    await sites[Symbol.asyncDispose]()
+  })
+
+  it('burns what is left of used-up blocks in pieces too small, instead of keeping them for ever', async () => {
+    await using sites = await PoolPair.open()
+    sites.connect()
+    const [{ pool: a }, { pool: b }] = sites.sites
+    // 998 cells leave a rest of 6 when keys take 16.
+    for (let round = 0; round < 30; round++) {
+      const keys = await issue(a, { number: 32, sizeBytes: 512 })
+      expectSame(keys, await fetchAll(b, keys))
+    }
+    for (let minute = 0; minute < 3; minute++) {
+      sites.advance(51_000)
+      await new Promise(resolve => setTimeout(resolve, 600))
+    }
+    await until(() => a.status().blocks.active + a.status().blocks.ready <= 9, 'used-up blocks are gone')
+  })
+
   it('closes the session of a peer that repeats, skips or invents messages, and goes on with the next', async () => {
     await using sites = await PoolPair.open()
     let armed = true

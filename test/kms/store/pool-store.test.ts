@@ -35,6 +35,14 @@ poolStoreCompliance({
 })
 
 describe('LmdbPoolStore', () => {
+  it('refuses a directory that this process has open, until it is closed', async () => {
+    await using dir = await createTempDir()
+    const store = await LmdbPoolStore.open(dir.path)
+    await rejectsWith(LmdbPoolStore.open(dir.path), 'ERR_QKD_STORE')
+    await store.close()
+    await (await LmdbPoolStore.open(dir.path)).close()
+  })
+
   it('refuses a directory that a living process uses, and takes over from a dead one', async () => {
     await using dir = await createTempDir()
     const holder = fork(new URL('../../helpers/store-holder.ts', import.meta.url), [dir.path], {

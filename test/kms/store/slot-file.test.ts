@@ -48,6 +48,16 @@ describe('SlotFile', () => {
     await rejectsWith(file.read(slots[4]!, context), 'ERR_QKD_STORE')
   })
 
+  it('gives a place away once, however often it was erased at the same moment', async () => {
+    await using dir = await createTempDir()
+    await using file = await SlotFile.open(join(dir.path, 'slots'), { kek: SecretKey.random(32) })
+    const slot = await file.put(SecretKey.random(32), context)
+    const first = file.erase(slot)
+    await Promise.all([first, file.erase(slot), file.erase(slot)])
+    const places = await Promise.all([file.put(SecretKey.random(32), context), file.put(SecretKey.random(32), context)])
+    expect(new Set(places).size).to.equal(2)
+  })
+
   it('detects every altered byte of a place', async () => {
     await using dir = await createTempDir()
     const kek = SecretKey.random(32)
