@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { EXIT_CODES } from './exit-codes.ts'
 
 /** Writes to standard output and waits until the bytes are taken: the caller may wipe them then. */
 export async function print(data: string | Uint8Array): Promise<void> {
@@ -28,7 +29,8 @@ export function warn(warnings: readonly string[], { json }: { json: boolean }): 
 export function endWhenReaderGoes(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit()
-    throw error
+    process.stderr.write(`error: standard output takes no more: ${error.message}\n`)
+    process.exit(EXIT_CODES.internal.code)
   })
 }
 
