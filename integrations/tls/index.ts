@@ -26,6 +26,9 @@ export { HandshakeRefusal, type RefusalReason } from './refusal.ts'
 export { attach, createServer, type PskServerOptions } from './server.ts'
 export { type QkdInfo, qkdInfo } from './session.ts'
 export type { PeerOf, SessionOpenerOptions } from './session-opener.ts'
+export { createTunnelEntry, openTunnel, type TunnelEntryOptions, type TunnelPeer } from './tunnel/entry.ts'
+export { createTunnelExit, type TunnelExitOptions } from './tunnel/exit.ts'
+export type { Tunnel, TunnelAddress, TunnelCounters, TunnelOptions } from './tunnel/tunnel-listener.ts'
 export {
   createUndiciConnector,
   type UndiciConnector,
