@@ -45,10 +45,13 @@ export function splice({ local, remote, signal, onBytesIn, onBytesOut }: SpliceO
     signal.addEventListener('abort', onAbort, { once: true })
     local.on('data', chunk => onBytesIn(chunk.length))
     remote.on('data', chunk => onBytesOut(chunk.length))
-    local.once('end', () => {
+    const onEnd = () => {
       if (wasReset(local)) cut(new ClosedError('The connection was reset'))
       else remote.end()
-    })
+    }
+    // It may have ended, without a byte, while the tunnel was being opened.
+    if (local.readableEnded) onEnd()
+    else local.once('end', onEnd)
     local.pipe(remote, { end: false })
     remote.pipe(local)
   })

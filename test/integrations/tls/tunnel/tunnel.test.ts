@@ -243,6 +243,15 @@ describe('Tunnel', () => {
     await rejectsWith(pair.entry.listen(), 'ERR_QKD_CLOSED')
   })
 
+  it('waits for nobody who has left before the session stood', async () => {
+    await using pair = await createTunnelPair({ entry: { drainMs: 60_000 }, exit: { drainMs: 60_000 } })
+    pair.target.server.on('connection', socket => socket.pipe(socket))
+    for (let i = 0; i < 20; i += 1) (await pair.dial()).destroy()
+    await until(() => pair.entry.counters().accepted === 20, 'all were taken')
+    await Promise.all([pair.entry.close(), pair.exit.close()])
+    expect(pair.entry.counters()).to.include({ accepted: 20, open: 0 })
+  })
+
   it('resets what is still open when the time to drain is over, and when the caller can wait no longer', async () => {
     for (const drainMs of [50, 60_000]) {
       await using pair = await createTunnelPair({ entry: { drainMs } })
