@@ -7,6 +7,7 @@ import { top } from './structure/tree.ts'
 
 /** What each example prints, in order. An example without an entry fails. */
 const outputs: Readonly<Record<string, readonly RegExp[]>> = {
+  'generate-network.ts': [/^ {2}"nodes": \[$/m, /^ {2}"links": \[$/m, /^ {2}"demands": \[$/m],
   'https.ts': [/^Hello, alice$/m],
   'same-key.ts': [
     /^Alice has \[SecretKey 256 bits\] and tells Bob [0-9a-f-]{36}$/m,

@@ -22,6 +22,12 @@ export const rooms: readonly Room[] = [
   { room: 'lib/interface/', holds: 'the contracts between layers, types only', sees: ['lib/key/secret-key.ts'] },
   { room: 'lib/util/', holds: 'small nouns that every layer needs', sees: ['lib/errors.ts', 'lib/interface/'] },
   {
+    room: 'lib/util/source-thread.mjs',
+    holds: 'how a thread reads TypeScript, in a checkout on Node 20 alone',
+    sees: [],
+    loads: 'by name',
+  },
+  {
     room: 'lib/key/',
     holds: 'secret keys, selections, sealing: pure functions',
     sees: ['lib/errors.ts', 'lib/interface/', 'lib/util/'],
@@ -65,6 +71,8 @@ export const packageDoors: Readonly<Record<string, string>> = {
   'node-forge': 'lib/pki.ts',
   lmdb: 'lib/kms/',
   highs: 'lib/qnl/',
+  // Runs from source alone, where threads must read TypeScript too; never packed.
+  tsx: 'lib/util/source-thread.mjs',
 }
 
 /** Packages of the command line, which any command may use. */

@@ -33,7 +33,7 @@ export function importFaults(source: Source, rooms: readonly Room[]): Fault[] {
 /** Relative imports say the file's whole name. */
 export function endingFaults(source: Source): Fault[] {
   return moduleReferences(source)
-    .filter(({ specifier }) => specifier?.startsWith('.') && !/\.(ts|json)$/.test(specifier))
+    .filter(({ specifier }) => specifier?.startsWith('.') && !/\.(ts|mjs|json)$/.test(specifier))
     .map(({ specifier, line }) => fault(source, line, `relative import "${specifier}" does not end in .ts`))
 }
 
@@ -178,7 +178,7 @@ const noNouns = /^(utils?|helpers?|misc|common|shared|types|stuff|manager|base|l
 
 /** A file is named in kebab-case after one noun, never after nothing in particular. */
 export function nameFaults(source: Source): Fault[] {
-  const name = posix.basename(source.path).replace(/(\.test|\.d)?\.ts$/, '')
+  const name = posix.basename(source.path).replace(/(\.test|\.d)?\.(ts|mjs|js)$/, '')
   if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) return [fault(source, 1, 'its name is not kebab-case')]
   return noNouns.test(name) ? [fault(source, 1, 'its name says nothing')] : []
 }

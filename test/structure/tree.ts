@@ -11,12 +11,12 @@ export function readSource(path: string): Source {
   return { path, text: readFileSync(join(top, path), 'utf8') }
 }
 
-/** Every TypeScript file below the folders, in order of their paths. */
+/** Every source file below the folders, in order of their paths. */
 export function readSources(...folders: string[]): Source[] {
   return folders
     .filter(folder => existsSync(join(top, folder)))
     .flatMap(folder => readdirSync(join(top, folder), { withFileTypes: true, recursive: true }))
-    .filter(entry => entry.isFile() && entry.name.endsWith('.ts'))
+    .filter(entry => entry.isFile() && /\.(ts|mjs|js)$/.test(entry.name))
     .map(entry => relative(top, join(entry.parentPath, entry.name)).split(sep).join('/'))
     .sort()
     .map(readSource)
