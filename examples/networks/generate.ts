@@ -10,7 +10,7 @@ export interface GenerateOptions {
   /** Number of links, from `nodes` up to all pairs. */
   readonly links: number
   /** Number of demands, up to all pairs. Default all pairs. */
-  readonly demands?: number
+  readonly demands?: number | undefined
   /**
    * `gravity` (default): the pairs of most traffic, which grows with the size of both sites and in the nation falls with
    * their distance. `even`: pairs at random, rates within a factor of ten; the hardest to plan.
@@ -41,8 +41,10 @@ const DETOUR = 1.3
 /** A seeded network of real proportions: places, fibre between them, decoy-BB84 rates, demand. */
 export function generateNetwork(options: GenerateOptions): GeneratedNetwork {
   const { kind, nodes, links, demands = (nodes * (nodes - 1)) / 2, traffic = 'gravity', seed } = options
-  if (nodes < 4) throw new RangeError('nodes must be at least 4')
-  if (links < nodes || links > (nodes * (nodes - 1)) / 2) throw new RangeError('links must be from nodes to all pairs')
+  if (!(Number.isInteger(nodes) && nodes >= 4)) throw new RangeError('nodes must be an integer from 4 up')
+  const pairCount = (nodes * (nodes - 1)) / 2
+  if (!(links >= nodes && links <= pairCount)) throw new RangeError(`links must be from ${nodes} to ${pairCount}`)
+  if (!(demands >= 1 && demands <= pairCount)) throw new RangeError(`demands must be from 1 to ${pairCount}`)
   const random = seededRandom(seed)
   const places = scatter({ nodes, sideKm: kind === 'metro' ? 40 : 900, random })
   const pairs = kind === 'metro' ? metroLinks(places, links) : nationalLinks(places, links)
@@ -56,6 +58,15 @@ export function generateNetwork(options: GenerateOptions): GeneratedNetwork {
     })),
     demands: drawDemands({ places, count: demands, traffic, distanceMatters: kind === 'national', random }),
   }
+}
+
+/** The network as JSON, a site, link or demand a line. */
+export function formatNetwork(network: GeneratedNetwork): string {
+  const lists = Object.entries(network).map(([name, items]) => {
+    const lines = (items as object[]).map(item => `    ${JSON.stringify(item, null, 1).replace(/\n\s*/g, ' ')}`)
+    return `  "${name}": [\n${lines.join(',\n')}\n  ]`
+  })
+  return `{\n${lists.join(',\n')}\n}`
 }
 
 /** Places far from each other: each is the best of ten tries. Sizes fall off as those of cities do. */

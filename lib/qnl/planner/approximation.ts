@@ -17,16 +17,18 @@ export interface ApproximationOptions {
 }
 
 /** By what part a resource's price rises when it is filled once. */
-const EPSILON = 0.1
-/** Phases before it stops with the gap it has. */
-const MAX_PHASES = 600
+const EPSILON = 0.3
+/** Work after which it stops with the gap it has: searches × links. */
+const EFFORT = 5e7
+const MAX_PHASES = 320
 /** Phases between two looks at the gap. */
 const LOOK_EVERY = 10
 
 /**
  * The highest level without a linear program (Garg and Könemann, in the form of Fleischer): in each phase every demand is
  * routed once over its shortest column, and what that fills gets dearer at once. The average of the phases tends to the
- * optimum; the prices certify how near it is.
+ * optimum; the prices certify how near it is. The average begins anew whenever the number of phases has doubled, because
+ * the first ones knew little.
  */
 export function approximateLevel(options: ApproximationOptions): Ground {
   const { level, pool, pricer, gap } = options
@@ -34,8 +36,14 @@ export function approximateLevel(options: ApproximationOptions): Ground {
   const bound = new PriceBound(level, pricer)
   const cap = levelCap(level)
   const phases = new Phases(options)
+  const most = Math.min(MAX_PHASES, Math.ceil(EFFORT / (pricer.searches * problem.graph.linkCount)))
   let best = { lambda: 0, flows: options.fixedFlows }
-  while (phases.count < MAX_PHASES && !bound.isReachedBy(best.lambda, gap)) {
+  let renewAt = 2 * LOOK_EVERY
+  for (let done = 0; done < most && !bound.isReachedBy(best.lambda, gap); done += LOOK_EVERY) {
+    if (done === renewAt) {
+      phases.renew()
+      renewAt *= 2
+    }
     for (let step = 0; step < LOOK_EVERY; step++) phases.run()
     bound.try(phases.prices, () => {})
     const reached = phases.levelReached
@@ -48,9 +56,8 @@ export function approximateLevel(options: ApproximationOptions): Ground {
   return { lambda: best.lambda, bound: Math.max(best.lambda, bound.bound), flows, rates, open: active }
 }
 
-/** What all phases so far have routed, and the prices that came of it. */
+/** What the phases have routed, and the prices that came of it. */
 class Phases {
-  count = 0
   /** Price of each resource as a whole. */
   readonly prices: Float64Array
   readonly #options: ApproximationOptions
@@ -59,7 +66,8 @@ class Phases {
   readonly #room: Float64Array
   readonly #used: Float64Array
   readonly #lengths: Float64Array
-  readonly #routed: number[] = []
+  #routed: number[] = []
+  #count = 0
   /** Level routed in each phase: fills the fullest resource about once. */
   readonly #unit: number
 
@@ -79,7 +87,14 @@ class Phases {
 
   /** The level that the average of the phases has, made feasible. */
   get levelReached(): number {
-    return (this.count * this.#unit) / this.#fullest()
+    return (this.#count * this.#unit) / this.#fullest()
+  }
+
+  /** Forgets what was routed, not the prices. */
+  renew(): void {
+    this.#routed = []
+    this.#count = 0
+    this.#used.fill(0)
   }
 
   run(): void {
@@ -100,7 +115,7 @@ class Phases {
         }
       }
     }, this.#unit)
-    this.count++
+    this.#count++
     const dearest = this.prices.reduce((most, price) => Math.max(most, price), 0)
     if (dearest > 1e100) for (let r = 0; r < this.prices.length; r++) this.prices[r]! /= dearest
   }

@@ -47,7 +47,7 @@ export function raiseLevels({ solver, level, pool, pricer, gap, effort }: LevelO
     const first = { lambda: climb.height, bound: Math.max(climb.height, bound.bound) }
     for (let left = effort / climb.size; left >= 1 && climb.leaveSaturated(); left -= climb.iterations) {
       try {
-        climb.goOn(left)
+        if (!climb.goOn(left)) break
       } catch {
         // Far up, the demands left behind leave the solver no room for its rounding. What it has reached so far stands.
         break
@@ -122,14 +122,17 @@ class Climb {
     return active.length > 0 && stopped.size > 0
   }
 
-  /** Raises the rest. */
-  goOn(maxIterations: number): void {
+  /** Raises the rest; false if that needs more than `maxIterations`. */
+  goOn(maxIterations: number): boolean {
     if (this.height > OUTGROWN * this.#scale) {
+      // A program that is written anew has all its way before it, and half a way is no plan.
+      if (Number.isFinite(maxIterations)) return false
       this.#scale = this.height
       this.#master.dispose()
       this.#master = this.#write()
     } else this.#master.raise(this.now.active, { above: this.height, cap: levelCap(this.now) })
     this.solve(new PriceBound(this.now, this.#options.pricer), maxIterations)
+    return true
   }
 
   dispose(): void {

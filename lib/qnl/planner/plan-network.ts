@@ -33,22 +33,25 @@ const FAST_EFFORT = 1e6
  * @throws {ConfigError} the input cannot be planned; the message has the path of each bad field
  */
 export async function planNetwork(input: NetworkFile, options: PlanOptions = {}): Promise<Plan> {
+  return planWith(options.method === 'approximation' ? undefined : await loadLpSolver(), input, options)
+}
+
+/** The same with a given solver, or without one; approximates if it fails. */
+export function planWith(solver: LpSolver | undefined, input: NetworkFile, options: PlanOptions = {}): Plan {
   const file = parseNetworkFile(input)
   const problem = buildProblem(file)
   const { epoch = 1, method = 'auto', fairness = 'fast' } = options
   const effort = fairness === 'exact' ? Number.POSITIVE_INFINITY : FAST_EFFORT
-  const solver = method === 'approximation' ? undefined : await loadLpSolver()
-  const tiers = planTiers(problem, { solver, method, effort })
-  const { pool, flows } = tiers.draft
+  const { draft, lambda, bound, method: used } = planTiers(problem, { solver, method, effort })
   const deadlines = file.demands.flatMap(demand => demand.deadlineMs ?? [])
   return {
     epoch,
-    lambda: tiers.lambda,
-    bound: tiers.bound,
-    gap: tiers.bound > 0 ? (tiers.bound - tiers.lambda) / tiers.bound : 0,
-    method: tiers.method,
+    lambda,
+    bound,
+    gap: bound > 0 ? (bound - lambda) / bound : 0,
+    method: used,
     ...(deadlines.length > 0 ? { validForMs: Math.min(...deadlines) } : {}),
-    ...assemblePlan({ file, problem, pool, flows }),
+    ...assemblePlan({ file, problem, pool: draft.pool, flows: draft.flows }),
   }
 }
 

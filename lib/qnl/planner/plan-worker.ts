@@ -92,9 +92,16 @@ export class PlanWorker implements Closable {
       this.#thread?.unref()
       return
     }
-    this.#thread ??= this.#start()
-    this.#thread.ref()
-    this.#thread.postMessage(first.job)
+    try {
+      this.#thread ??= this.#start()
+      this.#thread.ref()
+      this.#thread.postMessage(first.job)
+    } catch (error) {
+      // No thread to be had, or a file that cannot be sent: that plan fails, not the worker.
+      this.#waiting.shift()
+      first.reject(error)
+      this.#next()
+    }
   }
 
   #start(): Worker {

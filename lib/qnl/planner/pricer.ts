@@ -30,6 +30,12 @@ export class Pricer {
     this.#others = [...free.filter(demand => problem.pathsPerColumn[demand] !== 1)]
   }
 
+  /** How many searches for paths a run takes. */
+  get searches(): number {
+    const { pathsPerColumn } = this.#problem
+    return this.#trees.length + this.#others.reduce((sum, demand) => sum + 2 * pathsPerColumn[demand]!, 1)
+  }
+
   /** Visits all demands under non-negative link lengths. */
   run(lengths: Float64Array, visit: PriceVisitor): void {
     const { source, target, pathsPerColumn } = this.#problem
