@@ -5,6 +5,7 @@ import { keyCommands } from './commands/key.ts'
 import { pkiCommands } from './commands/pki.ts'
 import { siteCommands } from './commands/site.ts'
 import { statusCommand } from './commands/status.ts'
+import { tlsCommands } from './commands/tls.ts'
 import { describeExitCodes, EXIT_CODES } from './exit-codes.ts'
 import { describeFailure, printFailure } from './failure.ts'
 import { packageVersion } from './package-root.ts'
@@ -46,6 +47,7 @@ function commandLine(argv: readonly string[]): Argv<GlobalArguments> {
     .command(siteCommands)
     .command(keyCommands)
     .command(statusCommand)
+    .command(tlsCommands)
     .command(pkiCommands)
     .demandCommand(1, 'Name a command; qkd --help lists them')
     .strict()

@@ -12,6 +12,7 @@ import {
 } from '../../lib/index.ts'
 import { requireAgreed } from '../agreement-failure.ts'
 import { type Command, defineCommand, usageError } from '../command.ts'
+import { type HostPort, parseHostPort } from '../host-port.ts'
 import { withKmeOptions, withKms } from '../kme-connection.ts'
 import { printJson, printLines, stopSignal } from '../terminal.ts'
 
@@ -80,20 +81,20 @@ function agree(kms: Kms, args: AgreeArguments): Promise<AgreedKey> {
   if (size !== undefined) requireInteger('--size', size, { min: 256, max: 512 })
   if (listen !== undefined && connect === undefined) {
     if (size !== undefined || level !== undefined) throw usageError('--size and --level belong to --connect')
-    return waitForPeer(kms, args, parseAddress('listen', listen))
+    return waitForPeer(kms, args, parseHostPort('listen', listen))
   }
-  if (connect !== undefined && listen === undefined) return begin(kms, args, parseAddress('connect', connect))
+  if (connect !== undefined && listen === undefined) return begin(kms, args, parseHostPort('connect', connect))
   throw usageError('Give either --listen host:port or --connect host:port')
 }
 
-async function begin(kms: Kms, args: AgreeArguments, address: Address): Promise<AgreedKey> {
+async function begin(kms: Kms, args: AgreeArguments, address: HostPort): Promise<AgreedKey> {
   const { peer, purpose, size: sizeBits, level, timeoutMs, signal } = args
   await using channel = await connectChannel(kms, { ...address, peerSaeId: peer, timeoutMs, signal })
   const options = { peerSaeId: peer, purpose, sizeBits, level, timeoutMs, signal }
   return requireAgreed(await initiateAgreement(kms, channel, options), args)
 }
 
-async function waitForPeer(kms: Kms, args: AgreeArguments, address: Address): Promise<AgreedKey> {
+async function waitForPeer(kms: Kms, args: AgreeArguments, address: HostPort): Promise<AgreedKey> {
   const { peer, purpose, timeoutMs, signal, json } = args
   let onChannel: (channel: PskChannel) => void = () => {}
   const arrived = new Promise<PskChannel>(resolve => {
@@ -123,19 +124,6 @@ async function untilStopped<T>(run: (signal: AbortSignal) => Promise<T>): Promis
   } finally {
     over.abort()
   }
-}
-
-interface Address {
-  readonly host: string
-  readonly port: number
-}
-
-function parseAddress(option: string, text: string): Address {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(text)
-  const port = Number(match?.[3])
-  if (match === null || port > 65_535)
-    throw usageError(`--${option} must be host:port, such as 127.0.0.1:7100 or [::1]:7100`)
-  return { host: match[1] ?? match[2]!, port }
 }
 
 /** Everything about the key that may be seen. */
