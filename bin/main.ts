@@ -2,6 +2,7 @@ import yargs, { type Argv } from 'yargs'
 import { type GlobalArguments, usageError } from './command.ts'
 import { demoCommand } from './commands/demo.ts'
 import { keyCommands } from './commands/key.ts'
+import { networkCommands } from './commands/network.ts'
 import { pkiCommands } from './commands/pki.ts'
 import { siteCommands } from './commands/site.ts'
 import { statusCommand } from './commands/status.ts'
@@ -48,6 +49,7 @@ function commandLine(argv: readonly string[]): Argv<GlobalArguments> {
     .command(keyCommands)
     .command(statusCommand)
     .command(tlsCommands)
+    .command(networkCommands)
     .command(pkiCommands)
     .demandCommand(1, 'Name a command; qkd --help lists them')
     .strict()

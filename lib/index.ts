@@ -61,6 +61,19 @@ export {
   type IssueOptions,
   issueCertificate,
 } from './pki.ts'
+export { describePlan } from './qnl/planner/describe-plan.ts'
+export type {
+  NetworkDemand,
+  NetworkFile,
+  NetworkLink,
+  NetworkNode,
+  RoutingMode,
+} from './qnl/planner/network.ts'
+export { type OnDemandGrant, type OnDemandRequest, OnDemandRouter } from './qnl/planner/on-demand-router.ts'
+export { parseNetworkFile } from './qnl/planner/parse-network-file.ts'
+export type { Plan, PlanMethod, PlannedDemand, PlannedLink, PlannedPath } from './qnl/planner/plan.ts'
+export { type PlanOptions, planNetwork } from './qnl/planner/plan-network.ts'
+export { PlanWorker } from './qnl/planner/plan-worker.ts'
 export {
   createLocalPair,
   createSite,

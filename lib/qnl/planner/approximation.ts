@@ -6,6 +6,7 @@ import type { Ground } from './max-min-levels.ts'
 import { PriceBound } from './price-bound.ts'
 import type { Pricer } from './pricer.ts'
 
+/** What to approximate, and how far. */
 export interface ApproximationOptions {
   readonly level: LevelProblem
   readonly pool: ColumnPool

@@ -5,6 +5,7 @@ import type { NetworkFile } from './network.ts'
 import type { PlannedDemand, PlannedLink, PlannedPath } from './plan.ts'
 import type { Problem } from './problem.ts'
 
+/** A plan in index form, and the file it is for. */
 export interface AssembleOptions {
   readonly file: NetworkFile
   readonly problem: Problem

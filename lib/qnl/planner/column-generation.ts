@@ -2,6 +2,7 @@ import type { ColumnPool } from './column-pool.ts'
 import type { MasterSolution, PathMaster } from './path-master.ts'
 import type { PriceBound } from './price-bound.ts'
 
+/** What to solve, and when to stop. */
 export interface ColumnGenerationOptions {
   readonly master: PathMaster
   readonly pool: ColumnPool

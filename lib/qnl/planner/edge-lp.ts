@@ -4,6 +4,7 @@ import type { LevelProblem } from './level-problem.ts'
 import type { LpInput, LpSolver } from './lp-solver.ts'
 import { type DemandGroup, groupByRoot } from './pricer.ts'
 
+/** What the program over arcs is written from. */
 export interface EdgeProgramOptions {
   readonly solver: LpSolver
   readonly level: LevelProblem

@@ -16,6 +16,7 @@ export interface Draft {
   readonly locked: ReadonlyMap<number, Paths>
 }
 
+/** What one tier is planned from. */
 export interface GroundOptions {
   /** The tier's demands are active; those of the tiers before are fixed. */
   readonly level: LevelProblem

@@ -19,6 +19,7 @@ export interface LpInput {
   readonly method: 'simplex' | 'interior-point'
 }
 
+/** Where a solver stopped. */
 export interface LpSolution {
   /** False where the iteration limit came first: values are feasible, prices are those of an unfinished search. */
   readonly optimal: boolean

@@ -21,6 +21,7 @@ export interface Ground {
   readonly open: Int32Array
 }
 
+/** What to raise, over which columns, with how much work. */
 export interface LevelOptions {
   readonly solver: LpSolver
   readonly level: LevelProblem

@@ -16,6 +16,7 @@ export interface MasterSolution {
   readonly demandPrices: Float64Array
 }
 
+/** What the program over the columns is written from. */
 export interface PathMasterOptions {
   readonly solver: LpSolver
   readonly level: LevelProblem

@@ -8,6 +8,7 @@ import type { Problem } from './problem.ts'
 import { fillUp } from './progressive-filling.ts'
 import { chooseSinglePaths } from './single-paths.ts'
 
+/** A tier that is planned, with those before it. */
 export interface PlannedTier {
   readonly draft: Draft
   /** The level that every demand of the tier reaches, and the certified limit to it. */

@@ -4,6 +4,7 @@ import { forEachUse } from './graph.ts'
 import type { Problem } from './problem.ts'
 import { ShortestPaths } from './shortest-paths.ts'
 
+/** Who needs one path, and what a plan with many gave them. */
 export interface SinglePathOptions {
   readonly problem: Problem
   /** The demands that must take one path each. */

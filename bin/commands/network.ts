@@ -1,0 +1,42 @@
+import { readFile, stat } from 'node:fs/promises'
+import { ConfigError, describePlan, type NetworkFile, parseNetworkFile, planNetwork } from '../../lib/index.ts'
+import { defineCommand, defineGroup } from '../command.ts'
+import { printJson, printLines } from '../terminal.ts'
+
+const planCommand = defineCommand({
+  command: 'plan <file>',
+  describe: 'Plan the key flow of a network (JSON: nodes, links, demands) to the optimum, and say how near it is',
+  builder: yargs =>
+    yargs
+      .positional('file', { type: 'string', demandOption: true, describe: 'The network file' })
+      .option('fairness', {
+        choices: ['fast', 'exact'] as const,
+        default: 'fast' as const,
+        describe: 'How to share out what the common level leaves: exact is max-min fair to the last demand, and slower',
+      })
+      .example('$0 network plan examples/networks/metro-12.json', 'tables for a person')
+      .example('$0 network plan network.json --json', 'rates, paths and loads for a program'),
+  handler: async ({ file, fairness, json }) => {
+    const plan = await planNetwork(await readNetworkFile(file), { fairness })
+    await (json ? printJson(plan) : printLines(describePlan(plan)))
+  },
+})
+
+/** `qkd network`: the network layer of many sites. */
+export const networkCommands = defineGroup('network', 'Plan a network of sites', [planCommand])
+
+/** No network that can be planned is larger. */
+const MAX_FILE_BYTES = 64 * 1024 * 1024
+
+async function readNetworkFile(path: string): Promise<NetworkFile> {
+  if ((await stat(path)).size > MAX_FILE_BYTES) throw new ConfigError(`${path}: larger than ${MAX_FILE_BYTES} bytes`)
+  return parseNetworkFile(parseJson(path, await readFile(path, 'utf8')))
+}
+
+function parseJson(path: string, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new ConfigError(`${path}: not JSON: ${(error as Error).message}`, { cause: error })
+  }
+}
