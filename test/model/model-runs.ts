@@ -1,0 +1,121 @@
+import type { Defines } from './spin.ts'
+
+/** What the model checks, by the bit that switches it on (`records.pml`). */
+export const CHECKS = { twice: 1, bothEnds: 2, same: 4, live: 8, oneOwner: 16, noticed: 32 } as const
+export type CheckName = keyof typeof CHECKS
+
+/** One version of the model. */
+export interface ModelRun {
+  readonly name: string
+  readonly defines: Defines
+}
+
+/** A version that must fail, by this check alone. */
+export interface MutantRun extends ModelRun {
+  readonly fails: CheckName
+}
+
+const ALL_BUT_NOTICED = CHECKS.twice | CHECKS.bothEnds | CHECKS.same | CHECKS.live | CHECKS.oneOwner
+
+/** Nothing is ever lost, the QNL is not to be trusted. */
+const crashes = { CRASHES: 1, GRANTS: 1, OFFERS: 2, BYTES: 2 }
+/** A store is put back, once. */
+const oneRestore = { CRASHES: 1, GRANTS: 0 }
+const bothRestores = { CRASHES: 0, GRANTS: 0, CELLS: 1, RESTORES: 3 }
+
+/** Versions in which every check holds in every state. */
+export const soundRuns: readonly ModelRun[] = [
+  {
+    name: 'two restarts of each site, a block that is granted and granted back, a QNL that repeats and alters it',
+    defines: { ...crashes, CRASHES: 2, GRANTS: 2 },
+  },
+  { name: 'the same with three cells', defines: { ...crashes, CELLS: 3 } },
+  { name: "the store of the block's owner put back", defines: { CRASHES: 1, RESTORES: 1 } },
+  { name: 'the store of its retriever put back', defines: { CRASHES: 1, RESTORES: 2 } },
+  { name: 'both stores put back', defines: { ...bothRestores, GRANTS: 1, CHECKS: ALL_BUT_NOTICED } },
+  {
+    name: 'the store of an owner put back without anybody noticing: harmless by R1 to R3',
+    defines: { ...oneRestore, RESTORES: 1, UNNOTICED: true, CHECKS: ALL_BUT_NOTICED },
+  },
+  {
+    name: 'the peer as witness instead of a reset, where it is known which store was put back',
+    defines: { ...bothRestores, WITNESS: true, KNOWN: true, CHECKS: ALL_BUT_NOTICED },
+  },
+]
+
+/** One rule less each. */
+export const mutants: readonly MutantRun[] = [
+  { name: 'R1: keys leave before the peer has the lease', fails: 'live', defines: { ...crashes, NO_R1: true } },
+  {
+    name: 'R1: the same, and the store put back',
+    fails: 'twice',
+    defines: { ...oneRestore, RESTORES: 1, UNNOTICED: true, NO_R1: true },
+  },
+  { name: 'R2: any acknowledgement of a range counts', fails: 'twice', defines: { ...crashes, NO_R2: true } },
+  {
+    name: 'R3: an unused lease lives on after a restart',
+    fails: 'twice',
+    defines: { ...oneRestore, RESTORES: 1, NO_R3: true },
+  },
+  {
+    name: 'R4: keys are delivered before the peer was met',
+    fails: 'twice',
+    defines: { ...oneRestore, RESTORES: 2, NO_R4: true },
+  },
+  {
+    name: 'R4: a process writes before the peer was met, and hides how old its store is',
+    fails: 'noticed',
+    defines: { ...oneRestore, RESTORES: 1, NO_R4_QUIET: true },
+  },
+  {
+    name: 'R5: each of two that were rolled back takes the other as witness',
+    fails: 'twice',
+    defines: { ...bothRestores, KNOWN: true, NO_R5: true },
+  },
+  {
+    name: "R5: one takes the other as witness, by the peer's memory alone",
+    fails: 'twice',
+    defines: { ...bothRestores, WITNESS: true },
+  },
+  {
+    name: 'R6: nobody compares commit numbers',
+    fails: 'twice',
+    defines: { ...oneRestore, RESTORES: 2, NO_R6: true },
+  },
+  {
+    name: 'R6: a crash makes the peer forget what it heard',
+    fails: 'noticed',
+    defines: { ...oneRestore, RESTORES: 1, NO_R6_DURABLE: true },
+  },
+  // That each side becomes active on the other's tag is no mutant here: a lease needs a ready retriever anyway (R1).
+  { name: 'R7: the retriever drops a ready block alone', fails: 'live', defines: { ...crashes, NO_R7: true } },
+  { name: 'R8: a block in use is granted', fails: 'bothEnds', defines: { ...crashes, NO_R8_UNUSED: true } },
+  {
+    name: 'R8: grants have no numbers',
+    fails: 'oneOwner',
+    defines: { ...crashes, GRANTS: 2, NO_R8_NUMBERS: true },
+  },
+  {
+    name: 'R8: the giver keeps the block until the answer',
+    fails: 'oneOwner',
+    defines: { ...crashes, NO_R8_RELEASE: true },
+  },
+  { name: 'R11: absence at the peer erases', fails: 'live', defines: { ...crashes, NO_R11: true } },
+  { name: 'R12: a number may come again', fails: 'twice', defines: { ...crashes, NO_R12: true } },
+  { name: 'row 3: tags are not compared', fails: 'same', defines: { ...crashes, UNCOMPARED: true } },
+  { name: 'row 16: the answer before the commit', fails: 'twice', defines: { ...crashes, ANSWER_FIRST: true } },
+]
+
+/** What SECURITY.md says that nobody sees. */
+export const knownGaps: readonly MutantRun[] = [
+  {
+    name: "a retriever's store put back that the peer never heard beyond",
+    fails: 'twice',
+    defines: { ...oneRestore, CRASHES: 0, RESTORES: 2, UNNOTICED: true },
+  },
+  {
+    name: 'both stores put back to copies that agree with each other',
+    fails: 'twice',
+    defines: { ...bothRestores, UNNOTICED: true },
+  },
+]
