@@ -106,7 +106,7 @@ export const mutants: readonly MutantRun[] = [
   { name: 'row 16: the answer before the commit', fails: 'twice', defines: { ...crashes, ANSWER_FIRST: true } },
 ]
 
-/** What SECURITY.md says that nobody sees. */
+/** What two sites cannot see by what each heard of the other: it must be known from elsewhere. */
 export const knownGaps: readonly MutantRun[] = [
   {
     name: "a retriever's store put back that the peer never heard beyond",

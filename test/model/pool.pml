@@ -133,6 +133,7 @@ active [2] proctype site() {
 
 active proctype network() {
   do
+  /* Three resets are enough: one that is interrupted, and interrupted again, leaves the sites as before. */
   :: d_step { session == 0 && seen && maxEpoch < 3 -> hello() }
   :: d_step { session != 0 -> note("session lost %d\n", session); cut() }
   od

@@ -94,8 +94,8 @@ inline remember(s, p) {
 #define askWitness false
 #endif
 /*
- * SECURITY.md's residual case is left out unless UNNOTICED says otherwise: a store put back of which the peer never heard
- * more, or both stores put back to copies that agree with each other.
+ * What two sites cannot see is left out unless UNNOTICED says otherwise: a store put back of which the peer never heard
+ * more, or both stores put back to copies that agree with each other. A path ends there.
  */
 #define unheard(s, p) (back[s] && (!learned(s) || restored[p]))
 #if defined(UNNOTICED) || defined(NO_R6)
