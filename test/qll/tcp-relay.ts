@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { resetSocket } from '../../integrations/tls/tunnel/reset-socket.ts'
 
 /** A stretch of cable between a connecting and a listening end: it can be cut anywhere, and mended. */
 export interface TcpRelay {
@@ -18,7 +19,8 @@ export async function createTcpRelay(targetPort: () => number): Promise<TcpRelay
   let whole = true
   let limitBytes = Number.POSITIVE_INFINITY
   const breakAll = () => {
-    for (const socket of sockets) socket.resetAndDestroy()
+    // Not resetAndDestroy(): in the moment of a socket's own FIN it leaks the socket, and the process never ends.
+    for (const socket of sockets) resetSocket(socket)
   }
   const server = createServer(near => {
     const far = connect({ port: targetPort(), host: '127.0.0.1' })
@@ -42,7 +44,7 @@ export async function createTcpRelay(targetPort: () => number): Promise<TcpRelay
       if (limitBytes > 0) return
       limitBytes = Number.POSITIVE_INFINITY
       near.destroySoon()
-      far.resetAndDestroy()
+      resetSocket(far)
     })
   })
   server.listen(0, '127.0.0.1')
