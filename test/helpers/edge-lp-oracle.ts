@@ -19,6 +19,8 @@ export interface OracleDemand {
   readonly mode?: 'single' | 'multipath' | 'split'
   readonly shares?: number
   readonly limitBps?: number
+  readonly priority?: number
+  readonly deadlineMs?: number
 }
 
 /** What to maximise: the common level (default), or the rate of one demand while others keep theirs at least. */

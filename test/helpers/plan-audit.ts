@@ -64,7 +64,8 @@ export function auditPlan(network: OracleNetwork, plan: AuditedPlan): string[] {
   })
   if (least < Number.POSITIVE_INFINITY) check(isAbout(plan.lambda, least), 'lambda is not the lowest level')
   check(plan.bound >= plan.lambda && plan.gap >= 0, 'lambda is above its bound')
-  if (plan.bound > 0) check(isAbout(1 - plan.gap, plan.lambda / plan.bound), 'the gap is not that of lambda and bound')
+  const gap = plan.bound > 0 ? 1 - plan.lambda / plan.bound : 0
+  check(Math.abs(plan.gap - gap) <= ROUNDING, 'the gap is not that of lambda and bound')
   const running = new Map<string, number>()
   network.links.forEach((link, index) => {
     const load = loads.get(link.id)!

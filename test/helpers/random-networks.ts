@@ -11,6 +11,8 @@ export interface RandomNetworkOptions {
   readonly modes?: readonly NonNullable<OracleDemand['mode']>[]
   /** Limits to some demands. Default false. */
   readonly limits?: boolean
+  /** Classes, and deadlines of some demands, which the oracle knows nothing of. Default false. */
+  readonly classes?: boolean
 }
 
 /**
@@ -52,6 +54,7 @@ export function randomNetwork(options: RandomNetworkOptions): OracleNetwork {
       ...(random() < 0.3 ? { weight: someRate(1, 20) / 4 } : {}),
       mode: modes[below(modes.length)]!,
       ...(options.limits && random() < 0.3 ? { limitBps: someRate(rateBps, 100) } : {}),
+      ...(options.classes ? { priority: below(3), ...(random() < 0.2 ? { deadlineMs: 1000 } : {}) } : {}),
     }
   })
   return { nodes, links, demands }

@@ -22,6 +22,8 @@ const EPSILON = 0.3
 /** Work after which it stops with the gap it has: searches × links. */
 const EFFORT = 5e7
 const MAX_PHASES = 320
+/** A resource with no more room than this is full. */
+const FULL = 1e-9
 /** Phases between two looks at the gap. */
 const LOOK_EVERY = 10
 
@@ -37,6 +39,14 @@ export function approximateLevel(options: ApproximationOptions): Ground {
   const bound = new PriceBound(level, pricer)
   const cap = levelCap(level)
   const phases = new Phases(options)
+  if (!phases.hasRoom) {
+    // As long as the fixed demands keep their routes, somebody gets nothing; the others get the column with most room.
+    bound.try(phases.prices, (demand, _length, takeColumn) => {
+      pool.add(demand, takeColumn())
+    })
+    const flows = Float64Array.from(pool.columns, (_column, place) => options.fixedFlows[place] ?? 0)
+    return { lambda: 0, bound: bound.bound, flows, rates: level.rates, open: active }
+  }
   const most = Math.min(MAX_PHASES, Math.ceil(EFFORT / (pricer.searches * problem.graph.linkCount)))
   let best = { lambda: 0, flows: options.fixedFlows }
   let renewAt = 2 * LOOK_EVERY
@@ -78,12 +88,24 @@ class Phases {
     this.#options = options
     this.#isActive = new Uint8Array(level.problem.demandCount)
     for (const demand of level.active) this.#isActive[demand] = 1
-    this.#room = loadsOf(graph, pool, fixedFlows).map(load => Math.max(1e-12, 1 - load))
+    this.#room = loadsOf(graph, pool, fixedFlows).map(load => Math.max(FULL, 1 - load))
     this.#used = new Float64Array(graph.resourceCount)
     this.#lengths = new Float64Array(graph.linkCount)
     this.prices = this.#room.map(room => 1 / room)
     this.#unit = 1 / this.#routeAll(() => {}, 1)
     this.#used.fill(0)
+  }
+
+  /** False where some active demand has no path but over what is full. */
+  get hasRoom(): boolean {
+    const { level, pricer } = this.#options
+    const prices = this.#room.map(room => (room > FULL ? 1 : Number.POSITIVE_INFINITY))
+    priceLinks(level.problem.graph, prices, this.#lengths)
+    let hasRoom = true
+    pricer.run(this.#lengths, (demand, length) => {
+      if (this.#isActive[demand] === 1 && length === Number.POSITIVE_INFINITY) hasRoom = false
+    })
+    return hasRoom
   }
 
   /** The level that the average of the phases has, made feasible. */

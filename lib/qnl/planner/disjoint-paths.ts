@@ -112,7 +112,7 @@ export class DisjointPaths {
     // Reduced costs are non-negative but for rounding.
     const reduced = Math.max(0, cost + this.#potential[from]! - this.#potential[to]!)
     const through = this.#distance[from]! + reduced
-    if (through >= this.#distance[to]!) return
+    if (!(through < this.#distance[to]!)) return
     this.#distance[to] = through
     this.#previous[to] = from
     this.#stepArc[to] = arc

@@ -62,7 +62,7 @@ interface TiersOptions {
 }
 
 /** Plans tier after tier, each with the rates of those before it fixed; approximates if the solver fails. */
-function planTiers(problem: Problem, options: TiersOptions): PlannedTier {
+function planTiers(problem: Problem, options: TiersOptions): PlannedTier & { readonly lambda: number } {
   try {
     return planTiersWith(problem, options)
   } catch (error) {
@@ -73,22 +73,22 @@ function planTiers(problem: Problem, options: TiersOptions): PlannedTier {
   }
 }
 
-function planTiersWith(problem: Problem, { solver, method, effort }: TiersOptions): PlannedTier {
+function planTiersWith(problem: Problem, { solver, method, effort }: TiersOptions) {
   let draft: Draft = { pool: new ColumnPool(problem.demandCount), flows: new Float64Array(0), locked: new Map() }
   let fixed = new Int32Array(0)
-  const planned: PlannedTier[] = []
+  let used: PlanMethod = solver === undefined ? 'approximation' : 'column-generation'
+  let bound = problem.tiers.length === 0 ? 0 : Number.POSITIVE_INFINITY
   for (const active of problem.tiers) {
     const level = { problem, active, fixed, rates: ratesOf(draft.pool, draft.flows) }
     const tier = planTier({ level, draft, solver, method, gap: GAP, effort })
-    planned.push(tier)
     draft = tier.draft
+    used = tier.method
+    bound = Math.min(bound, tier.bound)
     fixed = Int32Array.from([...fixed, ...active])
   }
-  const least = (pick: (tier: PlannedTier) => number) => (planned.length === 0 ? 0 : Math.min(...planned.map(pick)))
-  return {
-    draft,
-    lambda: least(tier => tier.lambda),
-    bound: least(tier => tier.bound),
-    method: planned[0]?.method ?? (solver === undefined ? 'approximation' : 'column-generation'),
-  }
+  const rates = ratesOf(draft.pool, draft.flows)
+  const levels = [...fixed].map(demand => rates[demand]! / problem.share[demand]!)
+  const lambda = levels.length === 0 ? 0 : levels.reduce((least, level) => Math.min(least, level))
+  // Rounding may put the level a last digit above its bound.
+  return { draft, lambda, bound: Math.max(lambda, bound), method: used }
 }

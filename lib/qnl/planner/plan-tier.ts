@@ -11,8 +11,7 @@ import { chooseSinglePaths } from './single-paths.ts'
 /** A tier that is planned, with those before it. */
 export interface PlannedTier {
   readonly draft: Draft
-  /** The level that every demand of the tier reaches, and the certified limit to it. */
-  readonly lambda: number
+  /** No plan gives every demand of the tier a higher level while those of the tiers before keep their rates. */
   readonly bound: number
   readonly method: PlanMethod
 }
@@ -33,15 +32,8 @@ export function planTier(options: GroundOptions): PlannedTier {
     settled = findGround({ ...options, draft: { pool, locked, flows: carryFlows(draft, pool) } })
   }
   const flows = giveOutRest({ problem, pool, ground: settled.ground, pricer: settled.pricer })
-  const rates = ratesOf(pool, flows)
-  const lambda = active.reduce((least, demand) => Math.min(least, rates[demand]! / problem.share[demand]!), Infinity)
-  // The bound of the relaxed problem holds for single paths too. Rounding may put the level a last digit above it.
-  return {
-    draft: { pool, flows, locked },
-    lambda,
-    bound: Math.max(lambda, relaxed.ground.bound),
-    method: relaxed.method,
-  }
+  // The bound of the relaxed problem holds for single paths too.
+  return { draft: { pool, flows, locked }, bound: relaxed.ground.bound, method: relaxed.method }
 }
 
 /** The draft's flows on the same columns of another pool. */

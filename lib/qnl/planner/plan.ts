@@ -40,7 +40,10 @@ export interface PlannedLink {
 export interface Plan {
   /** Number of the plan, ascending; from the caller. */
   readonly epoch: number
-  /** The multiple of weight × rate that every demand with a route reaches; 0 if there is none. */
+  /**
+   * The multiple of weight × rate that every demand with a route reaches; 0 if there is none. A demand's limit ends it for
+   * all: what the others get beyond is in their own levels.
+   */
   readonly lambda: number
   /** No plan can reach more than this multiple (certified by link prices; for priorities, given the classes above). */
   readonly bound: number

@@ -33,7 +33,8 @@ export class ShortestPaths {
       for (let arc = arcStart[node]!; arc < end; arc++) {
         const head = arcHead[arc]!
         const through = nodeDistance + lengths[arcLink[arc]!]!
-        if (through >= distance[head]!) continue
+        // Written so that a length that is no number ends nothing but its own path.
+        if (!(through < distance[head]!)) continue
         distance[head] = through
         this.#previousNode[head] = node
         this.#previousLink[head] = arcLink[arc]!

@@ -28,10 +28,12 @@ const MAX_SEARCHES = 6000
  * gap says how far from one it can be.
  */
 export function chooseSinglePaths(options: SinglePathOptions): Map<number, Paths> {
-  const { problem, demands, pool, flows, lambda } = options
+  const { problem, demands, pool, flows } = options
   const widest = new Map(demands.map(demand => [demand, widestColumn(pool, flows, demand)]))
-  if (lambda === 0) return widest
-  const routing = new SingleRouting(options, widest)
+  const routing = new SingleRouting(
+    { ...options, lambda: Math.max(options.lambda, faintLevel(options, widest)) },
+    widest,
+  )
   const searches = Math.min(MAX_SEARCHES, EFFORT / problem.graph.linkCount)
   routing.settle()
   while (routing.searches < searches) routing.stir()
@@ -42,6 +44,20 @@ function widestColumn(pool: ColumnPool, flows: ArrayLike<number>, demand: number
   const places = pool.byDemand[demand]!
   const widest = places.reduce((best, place) => ((flows[place] ?? 0) > (flows[best] ?? 0) ? place : best), places[0]!)
   return pool.columns[widest]!.paths
+}
+
+/**
+ * Where somebody gets next to nothing, the level of the plan says nothing about the others: then a level is taken that
+ * fills no resource by more than a thousandth.
+ */
+function faintLevel({ problem, demands }: SinglePathOptions, choice: ReadonlyMap<number, Paths>): number {
+  const loads = new Float64Array(problem.graph.resourceCount)
+  for (const demand of demands) {
+    forEachUse(problem.graph, choice.get(demand)!, (resource, share) => {
+      loads[resource]! += share * problem.share[demand]!
+    })
+  }
+  return 0.001 / maximum(loads)
 }
 
 /** How sharply the fullest resource dominates while the plan settles. */

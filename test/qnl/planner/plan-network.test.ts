@@ -3,6 +3,7 @@ import type { NetworkDemand, NetworkFile } from '../../../lib/qnl/planner/networ
 import type { Plan, PlannedDemand } from '../../../lib/qnl/planner/plan.ts'
 import { type PlanOptions, planNetwork } from '../../../lib/qnl/planner/plan-network.ts'
 import { auditPlan } from '../../helpers/plan-audit.ts'
+import { numberedNetwork } from '../../helpers/planner-trial.ts'
 import { rejectsWith } from '../../helpers/rejects-with.ts'
 
 /** Links written `ab:10`: between a and b, 10 bits per second; a digit after the ends tells parallel links apart. */
@@ -158,6 +159,20 @@ describe('planNetwork with limits, classes and deadlines', () => {
     expect(result.demands.map(({ rateBps }) => Math.round(rateBps))).to.deep.equal([20, 5, 0])
     expect(result.validForMs).to.equal(3000)
   })
+})
+
+describe('planNetwork with everything at once', function () {
+  this.timeout(60_000)
+
+  for (const method of ['auto', 'approximation'] as const) {
+    it(`gives plans that can be run as they stand (${method})`, async () => {
+      for (let number = 500; number < 530; number++) {
+        const modes = ['multipath', 'split', 'single'] as const
+        const file = numberedNetwork(number, { modes, modules: true, limits: true, classes: true, maxNodes: 30 })
+        expect(auditPlan(file, await planNetwork(file, { method })), `number ${number}`).to.deep.equal([])
+      }
+    })
+  }
 })
 
 describe('planNetwork in split mode', () => {
