@@ -16,7 +16,7 @@ import { bobBlock } from './bob.ts'
 import { Conversation, MESSAGE } from './conversation.ts'
 import type { EndContext, Outcome } from './end.ts'
 import { type AgreedParameters, agreeParameters, parametersDigest, type SessionParameters } from './parameters.ts'
-import { abortedReport, type BlockCost, type BlockReport, keyReport, StageClock } from './report.ts'
+import { abortedReport, type BlockCost, type BlockReport, keyReport, type Stage, StageClock } from './report.ts'
 
 /** Version of the messages; ends of different versions refuse each other. */
 const VERSION = 1
@@ -42,6 +42,8 @@ export interface Bb84SessionOptions {
   readonly blockTimeoutMs?: number
   /** Where public seeds and nonces come from. Default: the system's generator. */
   readonly random?: RandomFill
+  /** Hears of each stage of a block as it ends, and how long it took at this end, in milliseconds. */
+  readonly onStage?: (stage: Stage, ms: number) => void
 }
 
 /** A block that is over, with or without key. The taker owns and wipes the secrets. */
@@ -164,7 +166,7 @@ export class Bb84Session {
       conversation: this.#conversation,
       parameters: this.#parameters,
       random: this.#random,
-      clock: new StageClock(),
+      clock: new StageClock(this.#options.onStage),
       cutter: this.#cutter,
       hash: this.#hash,
       options,

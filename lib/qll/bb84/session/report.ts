@@ -106,12 +106,19 @@ function seenOf(outcome: Outcome, { stageMs, authenticationSpentBits }: BlockCos
 /** Measures stages one after the other. */
 export class StageClock {
   readonly ms: Partial<Record<Stage, number>> = {}
+  readonly #onStage: ((stage: Stage, ms: number) => void) | undefined
   #since = performance.now()
+
+  constructor(onStage?: (stage: Stage, ms: number) => void) {
+    this.#onStage = onStage
+  }
 
   /** The stage that has run since the last call is over. */
   end(stage: Stage): void {
     const now = performance.now()
-    this.ms[stage] = now - this.#since
+    const ms = now - this.#since
+    this.ms[stage] = ms
     this.#since = now
+    this.#onStage?.(stage, ms)
   }
 }
