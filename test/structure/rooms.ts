@@ -15,7 +15,7 @@ export interface Room {
 const ground = ['lib/errors.ts', 'lib/interface/', 'lib/key/', 'lib/util/']
 
 /** What a host may use: the four public faces. */
-const faces = ['lib/index.ts', 'integrations/tls/index.ts']
+const faces = ['lib/index.ts', 'integrations/tls/index.ts', 'integrations/kerberos/index.ts']
 
 export const rooms: readonly Room[] = [
   { room: 'lib/errors.ts', holds: 'the closed list of error codes', sees: [] },
@@ -50,6 +50,11 @@ export const rooms: readonly Room[] = [
   { room: 'lib/site.ts', holds: 'composition root: where the layers meet', sees: ['lib/'] },
   { room: 'lib/index.ts', holds: 'the public face', sees: ['lib/'] },
   { room: 'integrations/tls/', holds: 'TLS sessions under keys of the KMS', sees: ['lib/index.ts'] },
+  {
+    room: 'integrations/kerberos/',
+    holds: 'Kerberos realms and services under keys of the KMS',
+    sees: ['lib/index.ts'],
+  },
   { room: 'bin/', holds: 'the command', sees: faces },
   { room: 'examples/', holds: 'programs that run alone', sees: faces },
   {
