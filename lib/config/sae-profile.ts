@@ -1,5 +1,6 @@
 import type { JsonSchema } from '../util/json-schema.ts'
-import { kmeIdSchema, objectSchema, saeIdSchema, type TlsIdentity, tlsFilesSchema } from './site-config.ts'
+import { objectSchema } from './schema-parts.ts'
+import { kmeIdSchema, saeIdSchema, type TlsIdentity, tlsFilesSchema } from './site-config.ts'
 
 /** How one host (SAE) reaches its own site's KME. */
 export interface SaeProfile {
