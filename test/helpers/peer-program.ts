@@ -23,7 +23,11 @@ export function findProgram(name: string): string | undefined {
 export function peerProgram(test: { skip(): never }, name: string, debianPackage: string): string {
   const path = findProgram(name)
   if (path !== undefined) return path
-  const reason = `${name} is not installed (Debian package ${debianPackage})`
+  return withoutPeer(test, `${name} is not installed (Debian package ${debianPackage})`)
+}
+
+/** Skips the test and prints why its peer can't run here; with `CI` set it fails instead. */
+export function withoutPeer(test: { skip(): never }, reason: string): never {
   if (process.env.CI !== undefined && process.env.CI !== '' && process.env.CI !== 'false') throw new Error(reason)
   console.log(`      skipped: ${reason}`)
   return test.skip()
