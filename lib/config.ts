@@ -8,7 +8,7 @@ import { checkSiteConfig, dials } from './config/site-config-checks.ts'
 import { type Findings, openToOthers, readTlsFiles, unreadable } from './config/tls-files.ts'
 import { ConfigError } from './errors.ts'
 import type { AbortOptions } from './interface/lifecycle.ts'
-import { compileSchema, type SchemaFault } from './util/json-schema.ts'
+import { compileSchema, type JsonSchema, type SchemaFault } from './util/json-schema.ts'
 
 /** A configuration that was read and checked, with what a person should hear of it all the same. */
 export interface LoadedSiteConfig {
@@ -63,6 +63,26 @@ export async function loadSaeProfile(path: string, options: AbortOptions = {}): 
   if (findings.faults.length > 0) throw configError(path, findings.faults)
   const profile = { saeId, kme, ...(kmeId === undefined ? {} : { kmeId }), tls }
   return { profile, warnings: findings.warnings.map(warning => `${path}: ${warning}`) }
+}
+
+/** Options of `loadConfigFile`. */
+export interface LoadConfigFileOptions<T> extends AbortOptions {
+  /** Draft 2020-12; each field says in `description` what it takes, and defaults are filled in. */
+  readonly schema: JsonSchema
+  /** What no schema can say; every fault with its JSON pointer. Default: nothing more. */
+  readonly check?: (value: T) => readonly SchemaFault[]
+}
+
+/**
+ * Reads the configuration file of an integration: JSON by a schema of its own.
+ * @throws {ConfigError} every fault at once, each with file, JSON pointer, what is wrong and the fix
+ */
+export async function loadConfigFile<T>(path: string, options: LoadConfigFileOptions<T>): Promise<T> {
+  const { schema, check: further = () => [], signal } = options
+  const checked = compileSchema<T>(schema)(await readConfigFile(path, { signal }))
+  const faults = checked.ok ? further(checked.value) : checked.faults.map(fault => withExpectation(schema, fault))
+  if (!checked.ok || faults.length > 0) throw configError(path, faults)
+  return checked.value
 }
 
 /**

@@ -14,7 +14,14 @@ export type { SaeProfile } from './config/sae-profile.ts'
 export { saeProfileSchema } from './config/sae-profile.ts'
 export type { SiteConfig, TlsIdentity } from './config/site-config.ts'
 export { siteConfigSchema } from './config/site-config.ts'
-export { type LoadedSaeProfile, type LoadedSiteConfig, loadSaeProfile, loadSiteConfig } from './config.ts'
+export {
+  type LoadConfigFileOptions,
+  type LoadedSaeProfile,
+  type LoadedSiteConfig,
+  loadConfigFile,
+  loadSaeProfile,
+  loadSiteConfig,
+} from './config.ts'
 export {
   ClosedError,
   ConfigError,
@@ -86,8 +93,12 @@ export {
 } from './site.ts'
 export { TelemetryHub } from './telemetry.ts'
 // What an integration is built with.
+export { BackOff, type BackOffOptions } from './util/back-off.ts'
+export { ByteReader, ByteWriter } from './util/bytes.ts'
 export { type CallDeadline, startDeadline } from './util/call-deadline.ts'
-export { abortable, requireInteger, withDeadline } from './util/deadline.ts'
+export { abortable, delay, requireInteger, withDeadline } from './util/deadline.ts'
 export { debugLogger } from './util/debug-logger.ts'
 export { ipAddressBytes } from './util/ip-address.ts'
+export type { JsonSchema, SchemaFault } from './util/json-schema.ts'
+export { Listeners } from './util/listeners.ts'
 export { negotiatedGroup, tlsGroups } from './util/tls-groups.ts'

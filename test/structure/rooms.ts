@@ -15,7 +15,12 @@ export interface Room {
 const ground = ['lib/errors.ts', 'lib/interface/', 'lib/key/', 'lib/util/']
 
 /** What a host may use: the four public faces. */
-const faces = ['lib/index.ts', 'integrations/tls/index.ts', 'integrations/kerberos/index.ts']
+const faces = [
+  'lib/index.ts',
+  'integrations/strongswan/index.ts',
+  'integrations/tls/index.ts',
+  'integrations/kerberos/index.ts',
+]
 
 export const rooms: readonly Room[] = [
   { room: 'lib/errors.ts', holds: 'the closed list of error codes', sees: [] },
@@ -39,7 +44,7 @@ export const rooms: readonly Room[] = [
   { room: 'lib/http/', holds: 'handlers bound to node:https, and in process', sees: ground },
   { room: 'lib/channel/', holds: 'message channels: in memory, over mutual TLS', sees: ground },
   { room: 'lib/etsi014/', holds: 'ETSI GS QKD 014: server and client of one wire format', sees: ground },
-  { room: 'lib/qll/', holds: 'link layer', sees: ground },
+  { room: 'lib/qll/', holds: 'link layer', sees: [...ground, 'lib/channel/'] },
   { room: 'lib/qnl/', holds: 'network layer', sees: ground },
   { room: 'lib/kms/', holds: 'service layer: pools, their protocol and store', sees: ground },
   {
@@ -49,6 +54,7 @@ export const rooms: readonly Room[] = [
   },
   { room: 'lib/site.ts', holds: 'composition root: where the layers meet', sees: ['lib/'] },
   { room: 'lib/index.ts', holds: 'the public face', sees: ['lib/'] },
+  { room: 'integrations/strongswan/', holds: 'IPsec gateways under keys of the KMS', sees: ['lib/index.ts'] },
   { room: 'integrations/tls/', holds: 'TLS sessions under keys of the KMS', sees: ['lib/index.ts'] },
   {
     room: 'integrations/kerberos/',
