@@ -4,6 +4,16 @@
  *
  * @packageDocumentation
  */
+export {
+  checksum,
+  checksumType,
+  decrypt,
+  type EncryptOptions,
+  encrypt,
+  prf,
+  type StringToKeyOptions,
+  stringToKey,
+} from './crypto/encryption.ts'
 export { ENCTYPES, type Enctype, type EnctypeProfile, enctypeProfile, type KerberosKey } from './enctype.ts'
 export {
   type Announcement,

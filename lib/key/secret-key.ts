@@ -15,6 +15,8 @@ export const DOORS = {
   'qnl-channel': 'lib/qnl/qnl-wire.ts',
   /** One site's half of the pair secret, sent to the other KMS at first contact over mutual TLS 1.3. */
   'kms-channel': 'lib/kms/pool/peer-wire.ts',
+  /** Key of a Kerberos principal at node:crypto, which takes bytes. */
+  'kerberos-cipher': 'integrations/kerberos/crypto/encryption.ts',
   /** Bytes on the simulated quantum channel between the two ends of a simulated link. */
   'quantum-channel': 'lib/qll/quantum-wire.ts',
   /** The key that wraps the slot file, written once to a file of its own, mode 0600. */
