@@ -82,6 +82,7 @@ export const packageDoors: Readonly<Record<string, string>> = {
   'node-forge': 'lib/pki.ts',
   lmdb: 'lib/kms/',
   highs: 'lib/qnl/',
+  yaml: 'lib/config/policy-text.ts',
   // Runs from source alone, where threads must read TypeScript too; never packed.
   tsx: 'lib/util/source-thread.mjs',
 }
