@@ -16,6 +16,7 @@ export const EXIT_CODES = {
   handshake: { code: 11, meaning: 'TLS did not end in a session under the key' },
   store: { code: 12, meaning: 'the store of the site cannot be read or written' },
   dependency: { code: 13, meaning: 'an optional package is not installed' },
+  charon: { code: 14, meaning: "strongSwan's charon can't be reached or refuses" },
   internal: { code: 70, meaning: 'a fault of qkd itself' },
   system: { code: 71, meaning: 'the operating system refused, for example a port that is in use' },
   interrupted: { code: 130, meaning: 'stopped by Ctrl-C or SIGTERM before the end' },
@@ -39,6 +40,7 @@ const exits: Record<QkdErrorCode, Exit> = {
   ERR_QKD_PROTOCOL: 'response',
   ERR_QKD_CLOSED: 'unavailable',
   ERR_QKD_PSK_HANDSHAKE: 'handshake',
+  ERR_QKD_VICI: 'charon',
   ERR_QKD_MISSING_DEPENDENCY: 'dependency',
 }
 

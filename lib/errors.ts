@@ -18,6 +18,7 @@ export type QkdErrorCode =
   | 'ERR_QKD_PROTOCOL'
   | 'ERR_QKD_CLOSED'
   | 'ERR_QKD_PSK_HANDSHAKE'
+  | 'ERR_QKD_VICI'
   | 'ERR_QKD_MISSING_DEPENDENCY'
 
 /** What an error carries besides its message: names and numbers, never key bytes. */
@@ -148,6 +149,13 @@ export class PskHandshakeError extends QkdError {
   }
 }
 
+/** Thrown when strongSwan's charon can't be reached over VICI or refuses a command; the message says what charon said. */
+export class ViciError extends QkdError {
+  constructor(message: string, options?: QkdErrorOptions) {
+    super('ERR_QKD_VICI', message, options)
+  }
+}
+
 /** Thrown when an optional package that the call needs is not installed; the message names it. */
 export class MissingDependencyError extends QkdError {
   constructor(message: string, options?: QkdErrorOptions) {
@@ -172,6 +180,7 @@ const classes: Record<QkdErrorCode, new (message: string, options?: QkdErrorOpti
   ERR_QKD_PROTOCOL: ProtocolError,
   ERR_QKD_CLOSED: ClosedError,
   ERR_QKD_PSK_HANDSHAKE: PskHandshakeError,
+  ERR_QKD_VICI: ViciError,
   ERR_QKD_MISSING_DEPENDENCY: MissingDependencyError,
 }
 
