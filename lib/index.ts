@@ -43,6 +43,7 @@ export {
   type QkdErrorOptions,
   StoreError,
   UnauthorizedError,
+  ViciError,
 } from './errors.ts'
 export type {
   GetKeyOptions,

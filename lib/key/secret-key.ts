@@ -11,6 +11,8 @@ export const DOORS = {
   'etsi014-body': 'lib/etsi014/key-container.ts',
   /** Pre-shared key of one TLS handshake, as node:tls takes it. */
   'tls-psk': 'integrations/tls/psk.ts',
+  /** PPK or pre-shared key of an IKE connection, handed to charon over its local socket. */
+  vici: 'integrations/strongswan/vici/load-shared.ts',
   /** Block of a QNL node handed to a KMS in another process, over mutual TLS. */
   'qnl-channel': 'lib/qnl/qnl-wire.ts',
   /** One site's half of the pair secret, sent to the other KMS at first contact over mutual TLS 1.3. */

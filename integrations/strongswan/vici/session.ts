@@ -1,0 +1,235 @@
+import {
+  type AbortOptions,
+  abortable,
+  BackOff,
+  type Closable,
+  ClosedError,
+  delay,
+  Listeners,
+  type Unsubscribe,
+  ViciError,
+} from '../../../lib/index.ts'
+import { type ViciCallOptions, ViciConnection, type ViciEvent } from './connection.ts'
+import type { ViciSection } from './message.ts'
+import { encodeViciPacket } from './packet.ts'
+
+/** Options of `ViciSession`. */
+export interface ViciSessionOptions {
+  /** Path of charon's socket. */
+  readonly path: string
+  /** Events to hear of; those that this charon does not know are left out. */
+  readonly events: readonly string[]
+  /**
+   * Called on each new contact, before it counts: what charon must have after a restart. The contact is given up and tried
+   * again if it rejects.
+   */
+  readonly onConnect: (options: Required<AbortOptions>) => Promise<void>
+  /** Called when contact is lost. */
+  readonly onDisconnect: (error: ViciError) => void
+}
+
+/** Commands under way at once; charon has 16 threads for all that it does. */
+const MAX_CONNECTIONS = 6
+/** Commands that may wait for one of them. */
+const MAX_WAITING = 1_024
+
+/**
+ * The way to one charon: a connection for events that tells at once when charon is gone, and a few for commands, so that one
+ * that waits for a gateway far away holds up no other. Connects again for as long as it is open.
+ */
+export class ViciSession implements Closable {
+  readonly #options: ViciSessionOptions
+  readonly #listeners = new Listeners<ViciEvent>()
+  readonly #idle: ViciConnection[] = []
+  readonly #open = new Set<ViciConnection>()
+  readonly #waiting: (() => void)[] = []
+  readonly #stop = new AbortController()
+  #events: ViciConnection | undefined
+  #ready = false
+  #inUse = 0
+  #running: Promise<void> | undefined
+
+  constructor(options: ViciSessionOptions) {
+    this.#options = options
+  }
+
+  /** True while charon is there and has what it must have. */
+  get connected(): boolean {
+    return this.#ready
+  }
+
+  /**
+   * Begins to connect; resolves at the first contact or the first failure, which is tried again all the same.
+   * Resolves with what went wrong, or undefined.
+   */
+  start({ signal }: AbortOptions = {}): Promise<unknown> {
+    const first = new Promise<unknown>(resolve => {
+      this.#running ??= this.#run(resolve)
+    })
+    return abortable(first, { signal })
+  }
+
+  /** Calls `listener` for each event of charon, in order. */
+  onEvent(listener: (event: ViciEvent) => void): Unsubscribe {
+    return this.#listeners.add(listener)
+  }
+
+  /**
+   * Runs a command and gives charon's answer, as it is. The message is encoded at once: bytes in it may be wiped as soon as
+   * the call has returned its promise, and the encoded ones are wiped here.
+   */
+  request(command: string, message: ViciSection = {}, options: ViciCallOptions = {}): Promise<ViciSection> {
+    const packet = encodeViciPacket({ kind: 'request', name: command, message })
+    return this.#withConnection(options, packet, connection => connection.request(packet, command, options))
+  }
+
+  /** Runs a command that answers in events, and gives the messages of these. */
+  stream(
+    command: string,
+    event: string,
+    message: ViciSection = {},
+    options: ViciCallOptions = {},
+  ): Promise<ViciSection[]> {
+    const packet = encodeViciPacket({ kind: 'request', name: command, message })
+    return this.#withConnection(options, packet, async connection => {
+      const messages: ViciSection[] = []
+      if (!(await connection.register(event, options))) throw new ViciError(`This charon has no event ${event}`)
+      const stop = connection.onEvent(heard => heard.name === event && messages.push(heard.message))
+      try {
+        await connection.request(packet, command, options)
+      } finally {
+        stop()
+      }
+      await connection.unregister(event, options)
+      return messages
+    })
+  }
+
+  /** Closes every connection; what is under way is rejected. */
+  async close(): Promise<void> {
+    this.#stop.abort(new ClosedError('The session with charon is closed'))
+    this.#events?.close()
+    this.#dropAll()
+    await this.#running
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #run(onFirst: (problem: unknown) => void): Promise<void> {
+    const backOff = new BackOff({ minMs: 50, maxMs: 500 })
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      try {
+        const lost = await this.#connect(signal)
+        backOff.reset()
+        onFirst(undefined)
+        await lost
+      } catch (error) {
+        onFirst(error)
+      }
+      await delay(backOff.nextMs(), { signal }).catch(() => {})
+    }
+    onFirst(signal.reason)
+  }
+
+  /** Resolves once contact stands, with what resolves when it is lost. */
+  async #connect(signal: AbortSignal): Promise<Promise<void>> {
+    const { path, events, onConnect, onDisconnect } = this.#options
+    const contact = new AbortController()
+    const connection = await ViciConnection.open(path, { signal })
+    const lost = new Promise<void>(resolve => {
+      connection.onClose(() => {
+        contact.abort(new ViciError(`Contact with charon at ${path} was lost`))
+        resolve()
+      })
+    })
+    try {
+      connection.onEvent(event => this.#listeners.emit(event))
+      for (const event of events) await connection.register(event, { signal })
+      this.#events = connection
+      await onConnect({ signal: AbortSignal.any([signal, contact.signal]) })
+      this.#ready = !connection.closed
+    } catch (error) {
+      this.#events = undefined
+      connection.close()
+      throw error
+    }
+    return lost.then(() => {
+      this.#events = undefined
+      this.#ready = false
+      this.#dropAll()
+      onDisconnect(new ViciError(`Contact with charon at ${path} was lost`))
+    })
+  }
+
+  /** Idle connections lead to a charon that is gone; those in use tell by themselves. */
+  #dropAll(): void {
+    for (const connection of this.#open) connection.close()
+    this.#idle.length = 0
+  }
+
+  async #withConnection<T>(
+    { signal }: AbortOptions,
+    packet: Buffer,
+    use: (connection: ViciConnection) => Promise<T>,
+  ): Promise<T> {
+    try {
+      this.#stop.signal.throwIfAborted()
+      await this.#place(signal)
+    } catch (error) {
+      packet.fill(0)
+      throw error
+    }
+    let connection: ViciConnection | undefined
+    try {
+      connection = this.#idle.pop() ?? (await this.#dial(signal))
+      return await use(connection)
+    } finally {
+      packet.fill(0)
+      if (connection !== undefined && !connection.closed && !this.#stop.signal.aborted) this.#idle.push(connection)
+      this.#release()
+    }
+  }
+
+  async #dial(signal: AbortSignal | undefined): Promise<ViciConnection> {
+    const connection = await ViciConnection.open(this.#options.path, { signal })
+    this.#open.add(connection)
+    connection.onClose(() => {
+      this.#open.delete(connection)
+      const at = this.#idle.indexOf(connection)
+      if (at !== -1) this.#idle.splice(at, 1)
+    })
+    return connection
+  }
+
+  async #place(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#inUse < MAX_CONNECTIONS) {
+      this.#inUse += 1
+      return
+    }
+    if (this.#waiting.length >= MAX_WAITING) throw new ViciError(`${MAX_WAITING} commands wait for charon already`)
+    let wake = () => {}
+    const free = new Promise<void>(resolve => {
+      wake = resolve
+      this.#waiting.push(resolve)
+    })
+    try {
+      await abortable(free, { signal })
+    } catch (error) {
+      const at = this.#waiting.indexOf(wake)
+      // Woken in the same moment: the place goes to the next one.
+      if (at === -1) this.#release()
+      else this.#waiting.splice(at, 1)
+      throw error
+    }
+  }
+
+  /** Hands the place on, or leaves it free. */
+  #release(): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#inUse -= 1
+    else next()
+  }
+}
