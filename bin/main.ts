@@ -2,6 +2,7 @@ import yargs, { type Argv } from 'yargs'
 import { type GlobalArguments, usageError } from './command.ts'
 import { demoCommand } from './commands/demo.ts'
 import { keyCommands } from './commands/key.ts'
+import { linkCommands } from './commands/link.ts'
 import { networkCommands } from './commands/network.ts'
 import { pkiCommands } from './commands/pki.ts'
 import { siteCommands } from './commands/site.ts'
@@ -49,6 +50,7 @@ function commandLine(argv: readonly string[]): Argv<GlobalArguments> {
     .command(keyCommands)
     .command(statusCommand)
     .command(tlsCommands)
+    .command(linkCommands)
     .command(networkCommands)
     .command(pkiCommands)
     .demandCommand(1, 'Name a command; qkd --help lists them')

@@ -69,6 +69,15 @@ export {
   type IssueOptions,
   issueCertificate,
 } from './pki.ts'
+export { BB84_PRESETS, type Bb84Preset, type Bb84PresetName } from './qll/bb84/model/presets.ts'
+export { CURVE_POINTS, type DesignPoint, designCurve, type LinkDesign } from './qll/simulation/link-design.ts'
+export {
+  type ExpectedLink,
+  type LinkSimulation,
+  type LinkSimulationEvent,
+  type LinkSimulationOptions,
+  simulateLink,
+} from './qll/simulation/simulate-link.ts'
 export { describePlan } from './qnl/planner/describe-plan.ts'
 export type {
   NetworkDemand,
