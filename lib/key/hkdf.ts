@@ -22,12 +22,21 @@ export interface HkdfOptions {
 
 /** HKDF, extract and expand (RFC 5869). The caller owns the derived key. */
 export function hkdf(secret: SecretKey, { hash, salt = NO_SALT, info, sizeBytes }: HkdfOptions): SecretKey {
+  const extracted = SecretKey.adopt(hmac(hash, salt, bytesOf(secret)))
+  try {
+    return hkdfExpand(extracted, { hash, info, sizeBytes })
+  } finally {
+    extracted.wipe()
+  }
+}
+
+/** HKDF's second half alone (RFC 5869, section 2.3), for a key that is uniform already. The caller owns the result. */
+export function hkdfExpand(key: SecretKey, { hash, info, sizeBytes }: Omit<HkdfOptions, 'salt'>): SecretKey {
   const hashBytes = HASH_BYTES[hash]
   if (sizeBytes > 255 * hashBytes) {
     throw new InvalidArgumentError(`HKDF gives at most ${255 * hashBytes} bytes, not ${sizeBytes}`)
   }
   const label = typeof info === 'string' ? Buffer.from(info, 'utf8') : info
-  const extracted = hmac(hash, salt, bytesOf(secret))
   const derived = Buffer.allocUnsafeSlow(sizeBytes)
   let last: Buffer = Buffer.alloc(0)
   for (let at = 0; at < sizeBytes; at += hashBytes) {
@@ -36,12 +45,11 @@ export function hkdf(secret: SecretKey, { hash, salt = NO_SALT, info, sizeBytes 
     input.set(label, last.byteLength)
     input[input.byteLength - 1] = at / hashBytes + 1
     last.fill(0)
-    last = hmac(hash, extracted, input)
+    last = hmac(hash, bytesOf(key), input)
     input.fill(0)
     last.copy(derived, at)
   }
   last.fill(0)
-  extracted.fill(0)
   return SecretKey.adopt(derived)
 }
 
