@@ -13,12 +13,16 @@ export const DOORS = {
   'tls-psk': 'integrations/tls/psk.ts',
   /** PPK or pre-shared key of an IKE connection, handed to charon over its local socket. */
   vici: 'integrations/strongswan/vici/load-shared.ts',
+  /** Keys of a Kerberos principal, given to the KDC of the same machine over a unix socket. */
+  'kdc-socket': 'integrations/kerberos/key-wire.ts',
   /** Block of a QNL node handed to a KMS in another process, over mutual TLS. */
   'qnl-channel': 'lib/qnl/qnl-wire.ts',
   /** One site's half of the pair secret, sent to the other KMS at first contact over mutual TLS 1.3. */
   'kms-channel': 'lib/kms/pool/peer-wire.ts',
   /** Key of a Kerberos principal at node:crypto, which takes bytes. */
   'kerberos-cipher': 'integrations/kerberos/crypto/encryption.ts',
+  /** Keytab of a Kerberos service, a file of mode 0600. */
+  'keytab-file': 'integrations/kerberos/keytab.ts',
   /** Bytes on the simulated quantum channel between the two ends of a simulated link. */
   'quantum-channel': 'lib/qll/quantum-wire.ts',
   /** The key that wraps the slot file, written once to a file of its own, mode 0600. */
