@@ -1,4 +1,4 @@
-import type { UpdownEvent } from './updown-event.ts'
+import type { UpdownEvent } from '../updown-event.ts'
 
 /** What a call of the hook means for the traffic: it came up, went over to another IKE_SA, or went down. */
 export type TrafficChange = 'up' | 'moved' | 'down'
@@ -13,9 +13,10 @@ export class TrafficCount {
 
   /** What `event` changes; undefined for nothing, such as the late down of an IKE_SA that another has taken over from. */
   take(event: UpdownEvent): TrafficChange | undefined {
-    const { direction, traffic, uniqueId } = event
+    const { verb, uniqueId } = event
+    const traffic = trafficOf(event)
     const carriers = this.#carriers.get(traffic)
-    if (direction === 'up') {
+    if (verb.startsWith('up')) {
       if (carriers === undefined) {
         this.#carriers.set(traffic, new Map([[uniqueId, event]]))
         return 'up'
@@ -34,15 +35,15 @@ export class TrafficCount {
       for (const uniqueId of [...carriers.keys()]) {
         if (uniqueIds.has(uniqueId)) continue
         const removed = this.#remove(traffic, uniqueId)
-        if (removed?.change === 'down') down.push({ ...removed.event, direction: 'down' })
+        if (removed?.change === 'down') down.push({ ...removed.event, verb: removed.event.verb.replace(/^up/, 'down') })
       }
     }
     return down
   }
 
-  /** The unique ids of the IKE_SAs that carry the traffic, the newest last. */
-  carriersOf(traffic: string): string[] {
-    return [...(this.#carriers.get(traffic)?.keys() ?? [])]
+  /** The unique ids of the IKE_SAs that carry what `event` is about, the newest last. */
+  carriersOf(event: UpdownEvent): string[] {
+    return [...(this.#carriers.get(trafficOf(event))?.keys() ?? [])]
   }
 
   #remove(traffic: string, uniqueId: string): { change: 'down' | undefined; event: UpdownEvent } | undefined {
@@ -54,4 +55,10 @@ export class TrafficCount {
     this.#carriers.delete(traffic)
     return { change: 'down', event }
   }
+}
+
+/** What is carried: the same for every SA that carries it. In JSON, so that no value can look like two. */
+function trafficOf({ variables }: UpdownEvent): string {
+  const parts = ['CONNECTION', 'MY_CLIENT', 'MY_PORT', 'MY_PROTOCOL', 'PEER_CLIENT', 'PEER_PORT', 'PEER_PROTOCOL']
+  return JSON.stringify(parts.map(name => variables[`PLUTO_${name}`] ?? ''))
 }

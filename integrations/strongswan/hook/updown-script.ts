@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path'
 import { InvalidArgumentError, requireInteger } from '../../../lib/index.ts'
-import { UPDOWN_NAMES } from './updown-event.ts'
+import { UPDOWN_NAMES } from './updown-file.ts'
 
 /** Files that wait in the spool at most; the oldest make room. */
 export const SPOOL_LIMIT = 1_000

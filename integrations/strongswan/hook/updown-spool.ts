@@ -2,7 +2,8 @@ import { constants, type FSWatcher, watch } from 'node:fs'
 import { mkdir, open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError, debugLogger, type Logger } from '../../../lib/index.ts'
-import { parseUpdownFile, type UpdownEvent } from './updown-event.ts'
+import type { UpdownEvent } from '../updown-event.ts'
+import { parseUpdownFile } from './updown-file.ts'
 
 /** How the agent reads what the hook leaves. */
 export interface UpdownSpoolOptions {
@@ -90,7 +91,7 @@ export class UpdownSpool {
     for (const name of files.slice(0, BATCH)) {
       const path = join(spoolDir, name)
       const text = await readBounded(path).catch(() => undefined)
-      const event = text === undefined ? undefined : parseUpdownFile(text, timeOf(name))
+      const event = text === undefined ? undefined : parseUpdownFile(text, Number(timeOf(name) / 1_000_000n))
       // Before it is told, so that a listener that fails doesn't make it come again.
       await rm(path, { force: true, recursive: true })
       if (event === undefined) this.#logger.warn({ file: name }, 'a file in the spool is none of the hook')

@@ -1,14 +1,14 @@
 import { expect } from 'chai'
 import { TrafficCount } from '../../../integrations/strongswan/hook/traffic-count.ts'
-import type { UpdownEvent } from '../../../integrations/strongswan/hook/updown-event.ts'
+import type { UpdownEvent } from '../../../integrations/strongswan/updown-event.ts'
 
-const event = (direction: 'up' | 'down', uniqueId: string, traffic = 'net'): UpdownEvent => ({
-  direction,
+const event = (direction: 'up' | 'down', uniqueId: string, child = 'net'): UpdownEvent => ({
+  verb: `${direction}-client`,
   uniqueId,
-  traffic,
-  child: traffic,
-  atNs: 0n,
-  values: {},
+  child,
+  reqId: '1',
+  atMs: 0,
+  variables: { PLUTO_CONNECTION: child, PLUTO_MY_CLIENT: '10.1.0.0/16', PLUTO_PEER_CLIENT: '10.2.0.0/16' },
 })
 
 describe('TrafficCount', () => {
@@ -19,10 +19,10 @@ describe('TrafficCount', () => {
     expect(count.take(event('up', '3'))).to.equal('moved')
     expect(count.take(event('down', '1'))).to.equal(undefined)
     expect(count.take(event('down', '2'))).to.equal(undefined)
-    expect(count.carriersOf('net')).to.deep.equal(['3'])
+    expect(count.carriersOf(event('up', '', 'net'))).to.deep.equal(['3'])
     expect(count.take(event('down', '2'))).to.equal(undefined)
     expect(count.take(event('down', '3'))).to.equal('down')
-    expect(count.carriersOf('net')).to.deep.equal([])
+    expect(count.carriersOf(event('up', '', 'net'))).to.deep.equal([])
   })
 
   it('counts each pair of selectors on its own', () => {
@@ -30,7 +30,7 @@ describe('TrafficCount', () => {
     expect(count.take(event('up', '1', 'net'))).to.equal('up')
     expect(count.take(event('up', '1', 'voice'))).to.equal('up')
     expect(count.take(event('down', '1', 'net'))).to.equal('down')
-    expect(count.carriersOf('voice')).to.deep.equal(['1'])
+    expect(count.carriersOf(event('up', '', 'voice'))).to.deep.equal(['1'])
   })
 
   it('passes over an up that comes twice, and a down of what was never up', () => {
@@ -47,7 +47,7 @@ describe('TrafficCount', () => {
     count.take(event('up', '2'))
     count.take(event('up', '1', 'voice'))
     expect(count.keepOnly(new Set(['2']))).to.deep.equal([event('down', '1', 'voice')])
-    expect(count.carriersOf('net')).to.deep.equal(['2'])
+    expect(count.carriersOf(event('up', '', 'net'))).to.deep.equal(['2'])
     expect(count.keepOnly(new Set())).to.deep.equal([event('down', '2')])
   })
 })

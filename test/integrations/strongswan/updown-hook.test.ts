@@ -4,9 +4,10 @@ import { chmod, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/pro
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect } from 'chai'
-import { parseUpdownFile, type UpdownEvent } from '../../../integrations/strongswan/hook/updown-event.ts'
+import { parseUpdownFile } from '../../../integrations/strongswan/hook/updown-file.ts'
 import { updownScript } from '../../../integrations/strongswan/hook/updown-script.ts'
 import { UpdownSpool } from '../../../integrations/strongswan/hook/updown-spool.ts'
+import type { UpdownEvent } from '../../../integrations/strongswan/updown-event.ts'
 import { findProgram } from '../../helpers/peer-program.ts'
 import { createTempDir } from '../../helpers/temp-dir.ts'
 import { until } from '../../helpers/until.ts'
@@ -51,10 +52,9 @@ describe('updownScript', () => {
       await hook.call(UP, program)
       await hook.wait()
       const [name] = await hook.files()
-      const event = parseUpdownFile(await readFile(join(hook.spoolDir, name!), 'utf8'), 5n)
-      const { PLUTO_VERSION: _, ...told } = UP
-      const values = Object.fromEntries(Object.entries(told).map(([key, value]) => [key.slice('PLUTO_'.length), value]))
-      expect(event).to.deep.include({ direction: 'up', child: 'net', uniqueId: '7', atNs: 5n, values })
+      const event = parseUpdownFile(await readFile(join(hook.spoolDir, name!), 'utf8'), 5)
+      const { PLUTO_VERSION: _, ...variables } = UP
+      expect(event).to.deep.equal({ verb: 'up-client', child: 'net', uniqueId: '7', reqId: '1', atMs: 5, variables })
     })
 
     it(`neither runs nor believes what stands in a value, in ${shell}`, async () => {
@@ -70,10 +70,10 @@ describe('updownScript', () => {
       await hook.call({ ...UP, ...hostile, IFS: 'abcdefghijklmnopqrstuvwxyz', 'PLUTO_PEER;id': 'x' }, program)
       await hook.wait()
       const [name] = await hook.files()
-      const event = parseUpdownFile(await readFile(join(hook.spoolDir, name!), 'utf8'), 5n)!
-      expect(event).to.include({ direction: 'up', uniqueId: '7' })
+      const event = parseUpdownFile(await readFile(join(hook.spoolDir, name!), 'utf8'), 5)!
+      expect(event).to.include({ verb: 'up-client', uniqueId: '7' })
       for (const [key, value] of Object.entries(hostile)) {
-        expect(event.values[key.slice('PLUTO_'.length)], key).to.equal(value)
+        expect(event.variables[key], key).to.equal(value)
       }
       expect(await readdir(hook.spoolDir)).to.deep.equal([name])
     })
@@ -144,21 +144,24 @@ describe('UpdownSpool', () => {
     for (const id of ['12', '11']) await hook.call({ ...UP, PLUTO_UNIQUEID: id, PLUTO_VERB: 'down-client-v6' })
     await until(() => spool.events.length === 4, 'four events')
     expect(spool.ids().sort()).to.deep.equal(['10', '11', '12', '9'])
-    expect(spool.events[3]).to.include({ direction: 'down' })
+    expect(spool.events[3]).to.include({ verb: 'down-client-v6' })
     expect(await hook.files()).to.deep.equal([])
   })
 
   it('throws away what is none of the hook, and follows no link', async () => {
     await using dir = await createTempDir()
     const write = (name: string, text: string) => writeFile(join(dir.path, name), text)
-    await write('secret', 'PLUTO_VERB=up-client\nPLUTO_CONNECTION=net\nPLUTO_UNIQUEID=1\n')
+    await write('secret', 'PLUTO_VERB=up-client\nPLUTO_CONNECTION=net\nPLUTO_UNIQUEID=1\nPLUTO_REQID=1\n')
     await symlink(join(dir.path, 'secret'), join(dir.path, '1.1.updown'))
-    await write('2.1.updown', 'PLUTO_VERB=sideways-client\nPLUTO_CONNECTION=net\nPLUTO_UNIQUEID=1\n')
-    await write('3.1.updown', 'PLUTO_VERB=up-client\nPLUTO_CONNECTION=net\nPLUTO_UNIQUEID=x\n')
+    await write('2.1.updown', 'PLUTO_VERB=sideways-client\nPLUTO_CONNECTION=net\nPLUTO_UNIQUEID=1\nPLUTO_REQID=1\n')
+    await write('3.1.updown', 'PLUTO_VERB=up-client\nPLUTO_CONNECTION=net\nPLUTO_UNIQUEID=x\nPLUTO_REQID=1\n')
     await write('4.1.updown', '\0'.repeat(70_000))
     await write('5.1.updown', '')
     await mkdir(join(dir.path, '6.1.updown'))
-    await write('7.1.updown', 'PLUTO_VERB=up-host\nPLUTO_CONNECTION=net\nPLUTO_UNIQUEID=7\n__proto__=1\nrest')
+    await write(
+      '7.1.updown',
+      'PLUTO_VERB=up-host\nPLUTO_CONNECTION=net\nPLUTO_REQID=1\nPLUTO_UNIQUEID=7\n__proto__=1\nrest',
+    )
     await using spool = await openSpool(dir.path)
     expect(spool.ids()).to.deep.equal(['7'])
     expect(await readdir(dir.path)).to.deep.equal(['secret'])
