@@ -1,6 +1,6 @@
 import { ClosedError, InvalidArgumentError } from '../errors.ts'
 import type { AbortOptions, Unsubscribe } from '../interface/lifecycle.ts'
-import type { LinkBlock, LinkState, LinkStatus } from '../interface/link.ts'
+import type { LinkBlock, LinkKind, LinkState, LinkStatus } from '../interface/link.ts'
 import { AsyncQueue } from '../util/async-queue.ts'
 import { Listeners } from '../util/listeners.ts'
 import { type EndIdentity, MAX_NUMBER } from './quantum-wire.ts'
@@ -9,7 +9,7 @@ import type { CheckedLinkOptions } from './simulated-link-options.ts'
 /** Callers that may wait for a block at one end. */
 const MAX_WAITING = 1024
 
-/** What either end of a simulated link has: the blocks that wait to be taken, and the state that it shows. */
+/** What either end of a link has: the blocks that wait to be taken, and the state that it shows. */
 export class EndState {
   readonly options: CheckedLinkOptions
   readonly #blocks = new AsyncQueue<LinkBlock>()
@@ -17,10 +17,14 @@ export class EndState {
   #state: LinkState = 'down'
   #reason: string | undefined = 'Not connected yet'
   #rateBps = 0
+  #qber: number | undefined
   #floor = 0n
+  readonly #kind: LinkKind
 
-  constructor(options: CheckedLinkOptions) {
+  /** `kind` is what the link calls itself. */
+  constructor(options: CheckedLinkOptions, kind: LinkKind = 'simulated') {
     this.options = options
+    this.#kind = kind
     this.#measure()
   }
 
@@ -50,12 +54,12 @@ export class EndState {
       linkId,
       localSiteId,
       remoteSiteId,
-      kind: 'simulated',
+      kind: this.#kind,
       simulated: true,
       state: this.#state,
       reason: this.#reason,
       rateBps: this.#rateBps,
-      qber: undefined,
+      qber: this.#qber,
       bufferedBits: this.#blocks.size * blockSizeBytes * 8,
       blockSizeBytes,
     }
@@ -71,8 +75,19 @@ export class EndState {
     else this.#change('degraded', `Yields ${rateBps} of ${nominalBps} b/s`, rateBps)
   }
 
+  /** Connected, and yielding `rateBps`, but not as it should. */
+  degraded(reason: string, rateBps: number): void {
+    this.#change('degraded', reason, rateBps)
+  }
+
   down(reason: string): void {
     this.#change('down', reason, 0)
+  }
+
+  /** What the last block showed of the error rate. */
+  showQber(qber: number): void {
+    this.#qber = qber
+    this.options.telemetry?.gauge('link_qber', { link: this.options.linkId }, qber)
   }
 
   /** Hands over a block that both ends have. */

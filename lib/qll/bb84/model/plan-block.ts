@@ -41,8 +41,17 @@ export function planBlock(channel: ChannelModel, options: BlockPlanOptions): Blo
   }
   const found = STARTS.map(start => optimiseProtocol(rate, start))
   const { protocol } = found.reduce((best, other) => (other.rate > best.rate ? other : best))
-  const { secretBits, pulses, qber } = expectation(channel, rounded(protocol), options)
-  return { protocol: rounded(protocol), pulses, secretBits, rateBps: (secretBits * channel.clockHz) / pulses, qber }
+  return evaluateProtocol(channel, rounded(protocol), options)
+}
+
+/** What a link may expect of these choices. */
+export function evaluateProtocol(
+  channel: ChannelModel,
+  protocol: ProtocolParameters,
+  options: BlockPlanOptions,
+): BlockPlan {
+  const { secretBits, pulses, qber } = expectation(channel, protocol, options)
+  return { protocol, pulses, secretBits, rateBps: (secretBits * channel.clockHz) / pulses, qber }
 }
 
 function expectation(

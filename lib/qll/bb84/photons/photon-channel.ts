@@ -49,13 +49,16 @@ export class PhotonChannel {
     this.#dice = new SeededRandom(seed)
   }
 
-  /** Sends `pulses` pulses. The caller owns and wipes the records. */
-  transmit(pulses: number): PhotonBlock {
-    const classes = this.#classes()
+  /**
+   * Sends `pulses` pulses, through `channel` where the path is another one than at first. The caller owns and wipes the
+   * records.
+   */
+  transmit(pulses: number, channel = this.#channel): PhotonBlock {
+    const classes = this.#classes(channel)
     const counts = classes.map(({ chance }) => binomial(this.#dice, pulses, chance))
     const clicks = counts.reduce((total, count) => total + count, 0)
     const order = shuffledClasses(counts, clicks, this.#dice)
-    const gaps = gapsOf(clicks, pulses, { deadPulses: this.#deadPulses(), dice: this.#dice })
+    const gaps = gapsOf(clicks, pulses, { deadPulses: deadPulses(channel), dice: this.#dice })
     const [prepared, detected] = [new Uint8Array(clicks), new Uint8Array(clicks)]
     this.#random(prepared)
     for (let i = 0; i < clicks; i++) {
@@ -74,14 +77,10 @@ export class PhotonChannel {
     }
   }
 
-  #deadPulses(): number {
-    return Math.round(this.#channel.deadTimeNs * 1e-9 * this.#channel.clockHz)
-  }
-
-  #classes(): ClickClass[] {
+  #classes(channel: ChannelModel): ClickClass[] {
     const { intensities, probabilities, keyBasisProbability } = this.#protocol
-    const free = intensities.reduce((sum, k, at) => sum + probabilities[at]! * this.#channel.gain(k), 0)
-    const live = free === 0 ? 0 : clicksPerPulse(this.#channel, this.#protocol) / free
+    const free = intensities.reduce((sum, k, at) => sum + probabilities[at]! * channel.gain(k), 0)
+    const live = free === 0 ? 0 : clicksPerPulse(channel, this.#protocol) / free
     const bases = [
       { state: 0, chance: keyBasisProbability },
       { state: STATE_CHECK_BASIS, chance: 1 - keyBasisProbability },
@@ -91,8 +90,8 @@ export class PhotonChannel {
         bases.flatMap((bob): ClickClass[] => {
           const prepared = alice.state | (at << STATE_INTENSITY_SHIFT)
           const share = probabilities[at]! * alice.chance * bob.chance * live
-          const all = share * this.#channel.gain(intensity)
-          const wrong = share * this.#channel.errorGain(intensity)
+          const all = share * channel.gain(intensity)
+          const wrong = share * channel.errorGain(intensity)
           const common = { prepared, detected: bob.state }
           if (alice.state !== bob.state) return [{ ...common, wrong: undefined, chance: all }]
           return [
@@ -103,6 +102,10 @@ export class PhotonChannel {
       ),
     )
   }
+}
+
+function deadPulses({ deadTimeNs, clockHz }: ChannelModel): number {
+  return Math.round(deadTimeNs * 1e-9 * clockHz)
 }
 
 /** The class of each click, in a random order. */

@@ -1,5 +1,5 @@
 import { ProtocolError } from '../../../errors.ts'
-import type { AbortOptions } from '../../../interface/lifecycle.ts'
+import type { AbortOptions, Unsubscribe } from '../../../interface/lifecycle.ts'
 import { ByteReader, ByteWriter } from '../../../util/bytes.ts'
 
 /** Bits of a state byte: what was sent (Alice) or seen (Bob). */
@@ -28,6 +28,11 @@ export interface PulseRecords {
 export interface RecordSource {
   /** The records of the next block. */
   next(options?: AbortOptions): Promise<PulseRecords>
+  /**
+   * Calls `listener` with the reason when no light comes through any more, and with undefined when it does again. Devices
+   * that cannot tell leave it out.
+   */
+  onLight?(listener: (dark: string | undefined) => void): Unsubscribe
 }
 
 /** Records as bytes, for devices that run in a process of their own. */

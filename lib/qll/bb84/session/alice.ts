@@ -26,7 +26,7 @@ export async function aliceBlock(context: EndContext): Promise<Outcome> {
   const { prepared, sifting } = await sift(context)
   if (sifting === undefined) {
     context.holdRecords(prepared)
-    return abort(context, untouched(prepared), 'the devices were not at the same block')
+    return abort(context, untouched(prepared), 'the devices were not at the same block', 'records')
   }
   try {
     return await distil(context, prepared, sifting)
@@ -70,7 +70,10 @@ async function sift({
   options,
   nextRecords,
 }: EndContext): Promise<{ prepared: PulseRecords; sifting: Sifting | undefined }> {
-  const first = new ByteReader((await conversation.receive([MESSAGE.clicks], options)).body)
+  let heard = await conversation.receive([MESSAGE.clicks, MESSAGE.ready], options)
+  // Bob said it again while the start was on its way.
+  while (heard.type === MESSAGE.ready) heard = await conversation.receive([MESSAGE.clicks, MESSAGE.ready], options)
+  const first = new ByteReader(heard.body)
   const block = first.u64()
   let pieces = first.u32()
   let prepared = await nextRecords()
@@ -127,26 +130,34 @@ async function amplify(
   const seed = fresh(random, multiplyShiftSeedBytes(words.length, outputBytes))
   const verificationSeed = fresh(random, VERIFICATION_SEED_BYTES)
   const tag = verificationTag(words, verificationSeed)
-  const firstNumber = context.takeNumbers(cutter.countFor(outputBytes))
+  const spares = context.sparesWithin(outputBytes)
+  const firstNumber = context.takeNumbers(spares + cutter.countFor(outputBytes))
   const header = new ByteWriter()
     .raw(verificationSeed)
     .raw(tag)
     .raw(encodeCounts(counts))
     .u32(outputBytes)
+    .u8(spares)
     .u64(firstNumber)
   await conversation.send(MESSAGE.amplify, [header.bytes(), seed], options)
   const { body } = await conversation.receive([MESSAGE.verified], options)
   clock.end('verification')
-  if (body[0] !== 1) return { ...after, outcome: 'aborted', reason: 'the keys did not verify as the same' }
+  if (body[0] !== 1)
+    return { ...after, outcome: 'aborted', reason: 'the keys did not verify as the same', cause: 'verification' }
   await conversation.send(MESSAGE.done, [], options)
   const key = context.hash.hash(words, seed, outputBytes)
   clock.end('amplification')
-  return { ...after, outcome: 'key', reason: undefined, key, firstNumber }
+  return { ...after, outcome: 'key', reason: undefined, key, firstNumber, spares }
 }
 
-async function abort({ conversation, options }: EndContext, seen: Untouched, reason: string): Promise<Outcome> {
-  await conversation.send(MESSAGE.abort, [Buffer.from(reason, 'utf8')], options)
-  return { ...seen, outcome: 'aborted', reason }
+async function abort(
+  { conversation, options }: EndContext,
+  seen: Untouched,
+  reason: string,
+  cause: 'light' | 'records' = 'light',
+): Promise<Outcome> {
+  await conversation.send(MESSAGE.abort, [Buffer.of(cause === 'light' ? 0 : 1), Buffer.from(reason, 'utf8')], options)
+  return { ...seen, outcome: 'aborted', reason, cause }
 }
 
 function untouched({ block, pulses }: PulseRecords): Untouched {

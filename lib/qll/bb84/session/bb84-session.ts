@@ -5,6 +5,7 @@ import type { LinkBlock } from '../../../interface/link.ts'
 import type { MessageChannel } from '../../../interface/message-channel.ts'
 import { SecretKey } from '../../../key/secret-key.ts'
 import { type AuthenticationAccount, TAG_BYTES, WegmanCarter } from '../../../key/wegman-carter.ts'
+import { ByteReader, ByteWriter } from '../../../util/bytes.ts'
 import { abortable, withDeadline } from '../../../util/deadline.ts'
 import { MultiplyShift } from '../hash/multiply-shift.ts'
 import type { PulseRecords, RecordSource } from '../photons/records.ts'
@@ -24,6 +25,22 @@ const NONCE_BYTES = 16
 /** Tags of one direction that a block takes at most, and the pad of a fresh point. */
 const TAGS_PER_BLOCK = 5
 
+/** Pads of a direction that a spare key has, besides its point: the greeting, and blocks that may fail. */
+const SPARE_TAGS = 16
+/** Size of a spare key, in bytes. */
+export const SPARE_KEY_BYTES = 2 * TAG_BYTES * (1 + SPARE_TAGS)
+const MOST_SPARES_PER_BLOCK = 16
+/** Time after which Bob says again that he is ready, in milliseconds: the first, and the longest. */
+const READY_AGAIN_MS = [5_000, 60_000] as const
+
+/** Where keys go with which later sessions of the same link begin. */
+export interface SpareKeys {
+  /** How many more there is room for. */
+  readonly wanted: number
+  /** Takes a key over; the other end has the same one under the same number. */
+  add(number: bigint, secret: SecretKey): void
+}
+
 /** What one end of a session is made of. */
 export interface Bb84SessionOptions {
   /** Alice prepares the pulses, Bob detects them; one of each. */
@@ -38,6 +55,16 @@ export interface Bb84SessionOptions {
   readonly authenticator: Authenticator | WegmanCarter
   /** Alice alone: a number for the next secret, above all that were given before on this link. Default: 0, 1, 2 … */
   readonly nextNumber?: () => bigint
+  /** Alice alone: hears, before she takes numbers, up to which one they are spent at Bob's. */
+  readonly onPeerFloor?: (floor: bigint) => void
+  /** Bob alone: numbers up to this one are spent at his end. Default none. */
+  readonly floor?: () => bigint
+  /** Where blocks put keys for later sessions. Default nowhere. */
+  readonly spareKeys?: SpareKeys
+  /** Bob alone: the last number of earlier sessions; Alice must give none up to it again. Default none. */
+  readonly lastNumber?: bigint
+  /** What both ends must mean besides the parameters, such as the names of link and sites. */
+  readonly context?: Uint8Array
   /** Longest that a block may take once it has begun, in milliseconds. Default 60,000. */
   readonly blockTimeoutMs?: number
   /** Where public seeds and nonces come from. Default: the system's generator. */
@@ -73,6 +100,8 @@ export class Bb84Session {
   /** Records that came before the other end was as far. */
   #heldRecords: PulseRecords | undefined
   #lastNumber = -1n
+  /** What Bob told of numbers that are spent: of no effect before a tag has proved it. */
+  #peerFloor = 0n
   #busy = false
   #over = false
 
@@ -110,8 +139,8 @@ export class Bb84Session {
   }
 
   /**
-   * Distils the next block; both ends call it, one block at a time. Bob's call waits for Alice's, for as long as it takes.
-   * Any error ends the session.
+   * Distils the next block; both ends call it, one block at a time. The ends wait for each other and for the photons as
+   * long as it takes. Any error ends the session.
    * @throws {UnauthorizedError} something on the classical channel was not said by the other end
    * @throws {ProtocolError} the other end does not keep to the protocol
    * @throws {PoolExhaustedError} the authentication key is used up
@@ -121,7 +150,7 @@ export class Bb84Session {
     if (this.#over || this.#busy) throw new ClosedError('The session is over, or busy with a block')
     this.#busy = true
     try {
-      if (this.#options.role === 'bob') await this.#conversation.receive([MESSAGE.start], signal ? { signal } : {})
+      await this.#begin(signal ? { signal } : {})
       const context = this.#context({ signal: withDeadline(signal, this.#options.blockTimeoutMs ?? 60_000) })
       const before = this.account.spentBits
       const sentBefore = this.traffic.sentBytes + this.traffic.receivedBytes
@@ -147,10 +176,34 @@ export class Bb84Session {
     this.#wegmanCarter?.wipe()
   }
 
+  /** Both ends and the photons are there. */
+  async #begin(options: AbortOptions): Promise<void> {
+    if (this.#options.role === 'bob') return this.#awaitStart(options)
+    const { body } = await this.#conversation.receive([MESSAGE.ready], options)
+    this.#peerFloor = new ByteReader(body).u64()
+    this.#heldRecords = await this.#nextRecords(options)
+  }
+
+  /** Says that Bob is ready until Alice starts: if somebody took the first word away, the next one brings it to light. */
+  async #awaitStart(options: AbortOptions): Promise<void> {
+    for (let waitMs: number = READY_AGAIN_MS[0]; ; waitMs = Math.min(2 * waitMs, READY_AGAIN_MS[1])) {
+      const floor = new ByteWriter().u64(this.#options.floor?.() ?? 0n).bytes()
+      await this.#conversation.send(MESSAGE.ready, [floor], options)
+      const signal = withDeadline(options.signal, waitMs)
+      try {
+        await this.#conversation.receive([MESSAGE.start], { signal })
+        return
+      } catch (reason) {
+        if (reason !== signal.reason || options.signal?.aborted) throw reason
+      }
+    }
+  }
+
   async #greet(options: AbortOptions): Promise<void> {
     const nonce = new Uint8Array(NONCE_BYTES)
     this.#random(nonce)
-    const hello = Buffer.concat([Buffer.of(VERSION), parametersDigest(this.#parameters), nonce])
+    const digest = parametersDigest(this.#parameters, this.#options.context)
+    const hello = Buffer.concat([Buffer.of(VERSION), digest, nonce])
     await this.#conversation.send(MESSAGE.hello, [hello], options)
     const { body } = await this.#conversation.receive([MESSAGE.hello], options)
     const fixed = hello.byteLength - NONCE_BYTES
@@ -176,6 +229,7 @@ export class Bb84Session {
       },
       reservedBits: () => 8 * this.#wantedBytes(TAGS_PER_BLOCK),
       takeNumbers: count => this.#takeNumbers(count),
+      sparesWithin: outputBytes => this.#sparesWithin(outputBytes),
     }
   }
 
@@ -192,7 +246,14 @@ export class Bb84Session {
     return this.#wegmanCarter?.shortfallBytes(tags + more) ?? 2 * TAG_BYTES * (tags + 1)
   }
 
+  /** At most half of what authentication leaves goes to later sessions. */
+  #sparesWithin(outputBytes: number): number {
+    const room = Math.floor((outputBytes - this.#wantedBytes(TAGS_PER_BLOCK)) / 2 / SPARE_KEY_BYTES)
+    return Math.max(Math.min(this.#options.spareKeys?.wanted ?? 0, room, MOST_SPARES_PER_BLOCK), 0)
+  }
+
   #takeNumbers(count: number): bigint {
+    this.#options.onPeerFloor?.(this.#peerFloor)
     let first = this.#nextNumber()
     for (let last = first, taken = 1; taken < count; taken++) {
       const number = this.#nextNumber()
@@ -205,10 +266,12 @@ export class Bb84Session {
 
   #finish(outcome: Outcome, cost: BlockCost): SessionBlock {
     if (outcome.outcome === 'aborted') return { report: abortedReport(outcome, cost), secrets: [] }
-    const { key, firstNumber } = outcome
+    const { key, firstNumber, spares } = outcome
     try {
-      const authenticationBytes = this.#feedAuthentication(key)
-      const secrets = this.#cut(key.subarray(authenticationBytes), firstNumber)
+      this.#checkNumber(firstNumber)
+      const fedBytes = this.#feedAuthentication(key)
+      const authenticationBytes = fedBytes + this.#putSpares(key.subarray(fedBytes), outcome)
+      const secrets = this.#cut(key.subarray(authenticationBytes), firstNumber + BigInt(spares))
       const report = keyReport(outcome, {
         ...cost,
         authenticationBits: 8 * authenticationBytes,
@@ -237,15 +300,29 @@ export class Bb84Session {
     return bytes
   }
 
+  /** Puts keys for later sessions aside, and says how many bytes they took. */
+  #putSpares(key: Uint8Array, { firstNumber, spares }: { firstNumber: bigint; spares: number }): number {
+    if (spares * SPARE_KEY_BYTES > key.byteLength) {
+      throw new ProtocolError(`A block of ${key.byteLength} bytes has no ${spares} keys for later sessions`)
+    }
+    for (let i = 0; i < spares; i++) {
+      const secret = SecretKey.copyOf(key.subarray(i * SPARE_KEY_BYTES, (i + 1) * SPARE_KEY_BYTES))
+      if (this.#options.spareKeys === undefined) secret.wipe()
+      else this.#options.spareKeys.add(firstNumber + BigInt(i), secret)
+    }
+    if (spares > 0) this.#lastNumber = firstNumber + BigInt(spares - 1)
+    return spares * SPARE_KEY_BYTES
+  }
+
   #cut(key: Uint8Array, firstNumber: bigint): LinkBlock[] {
     const secrets = this.#cutter.cut(key, firstNumber)
-    const last = secrets.at(-1)?.number
-    if (last === undefined) return secrets
-    if (firstNumber <= this.#lastNumber) {
-      for (const { secret } of secrets) secret.wipe()
-      throw new ProtocolError('The other end gave out a number for a second time')
-    }
-    this.#lastNumber = last
+    this.#lastNumber = secrets.at(-1)?.number ?? this.#lastNumber
     return secrets
+  }
+
+  #checkNumber(first: bigint): void {
+    const floor = this.#options.role === 'bob' ? (this.#options.lastNumber ?? -1n) : -1n
+    if (first > this.#lastNumber && first > floor) return
+    throw new ProtocolError('The other end gave out a number for a second time')
   }
 }

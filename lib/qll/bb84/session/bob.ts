@@ -109,6 +109,7 @@ async function amplify(
   const tag = reader.raw(VERIFICATION_TAG_BYTES)
   const counts = decodeCounts(reader)
   const outputBytes = reader.u32()
+  const spares = reader.u8()
   const firstNumber = reader.u64()
   const seed = reader.raw(reader.remaining)
   const bounds = secretLength(counts, { parities, parameters })
@@ -119,13 +120,15 @@ async function amplify(
   await conversation.send(MESSAGE.verified, [Buffer.of(same ? 1 : 0)], options)
   clock.end('verification')
   const after = { ...seen, bounds, leakedBits: bounds.leakedBits }
-  if (!same) return { ...after, outcome: 'aborted', reason: 'the keys did not verify as the same' }
+  if (!same)
+    return { ...after, outcome: 'aborted', reason: 'the keys did not verify as the same', cause: 'verification' }
   await conversation.receive([MESSAGE.done], options)
   const key = context.hash.hash(words, seed, outputBytes)
   clock.end('amplification')
-  return { ...after, outcome: 'key', reason: undefined, key, firstNumber }
+  return { ...after, outcome: 'key', reason: undefined, key, firstNumber, spares }
 }
 
 function aborted(seen: Untouched, { body }: Received): Outcome {
-  return { ...seen, outcome: 'aborted', reason: body.toString('utf8') }
+  const cause = body[0] === 0 ? 'light' : 'records'
+  return { ...seen, outcome: 'aborted', reason: body.toString('utf8', 1), cause }
 }

@@ -26,6 +26,8 @@ export const MESSAGE = {
   done: 9,
   /** Alice, sealed, in place of any other: no key from this block. */
   abort: 10,
+  /** Bob: he has room for a block, and no use for numbers up to the one that he names. */
+  ready: 11,
 } as const
 
 export type MessageType = (typeof MESSAGE)[keyof typeof MESSAGE]

@@ -30,7 +30,15 @@ export interface EndContext {
   reservedBits(): number
   /** Takes that many numbers in a row for secrets and gives the first. */
   takeNumbers(count: number): bigint
+  /** How many keys for later sessions a block of so many bytes is to give. */
+  sparesWithin(outputBytes: number): number
 }
+
+/**
+ * Why a block is given up: the light is too noisy or too faint to leave key, the keys of the ends did not verify as the
+ * same, or the devices were not at the same block.
+ */
+export type AbortCause = 'light' | 'verification' | 'records'
 
 /** What is known of a block before its errors are corrected. */
 export interface Untouched {
@@ -48,6 +56,13 @@ export type Outcome = Untouched & {
   readonly bounds?: FiniteKeyEstimate
   readonly leakedBits?: number
 } & (
-    | { readonly outcome: 'key'; readonly reason: undefined; readonly key: Uint8Array; readonly firstNumber: bigint }
-    | { readonly outcome: 'aborted'; readonly reason: string }
+    | {
+        readonly outcome: 'key'
+        readonly reason: undefined
+        readonly key: Uint8Array
+        /** Of the first spare key, and then of the first secret. */
+        readonly firstNumber: bigint
+        readonly spares: number
+      }
+    | { readonly outcome: 'aborted'; readonly reason: string; readonly cause: AbortCause }
   )

@@ -52,13 +52,14 @@ export function agreeParameters(given: SessionParameters): AgreedParameters {
   return Object.freeze(parameters)
 }
 
-/** A digest that both ends compare before they begin. */
-export function parametersDigest(parameters: AgreedParameters): Buffer {
+/** A digest that both ends compare before they begin; `context` is whatever else they must mean alike. */
+export function parametersDigest(parameters: AgreedParameters, context: Uint8Array = new Uint8Array(0)): Buffer {
   const { protocol, ...rest } = parameters
   const lists = [protocol.intensities, protocol.probabilities, protocol.keyBasisProbability]
   const fields = Object.entries(rest).sort(([a], [b]) => (a < b ? -1 : 1))
   return createHash('sha256')
     .update(JSON.stringify([lists, fields]))
+    .update(context)
     .digest()
 }
 

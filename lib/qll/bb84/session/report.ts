@@ -1,7 +1,7 @@
 import { forgeryBound } from '../../../key/wegman-carter.ts'
 import { verificationBound } from '../hash/verification.ts'
 import type { FiniteKeyEstimate } from '../model/finite-key.ts'
-import type { Outcome } from './end.ts'
+import type { AbortCause, Outcome } from './end.ts'
 import type { ErrorRateEstimate } from './sampling.ts'
 
 /** The stages of a block, in order. */
@@ -15,6 +15,8 @@ export interface BlockReport {
   readonly outcome: 'key' | 'aborted'
   /** Why there is no key, in words. */
   readonly reason: string | undefined
+  /** And in kind. */
+  readonly cause: AbortCause | undefined
   readonly pulses: number
   readonly clicks: number
   /** Bits whose bases agreed, the sample included. */
@@ -89,6 +91,7 @@ function seenOf(outcome: Outcome, { stageMs, authenticationSpentBits }: BlockCos
     block,
     outcome: outcome.outcome,
     reason,
+    cause: outcome.outcome === 'aborted' ? outcome.cause : undefined,
     pulses,
     clicks,
     siftedBits,

@@ -1,0 +1,10 @@
+import { SimulatedLink } from '../../simulated-link.ts'
+
+/**
+ * One end of a BB84 link: the photons are simulated, or come from devices of yours; everything from detections to key is
+ * done. Blocks of key come in bursts, one for each block of post-processing. Too high an error rate takes the link down
+ * and discards what is not confirmed; it comes up again with the first block that has key.
+ *
+ * An end at work keeps its process alive as an open socket does; close it.
+ */
+export class Bb84Link extends SimulatedLink {}
