@@ -24,40 +24,65 @@ export interface ClientHello {
   readonly psk: OfferedPsks | undefined
 }
 
-/** Reads the fields of one message or one vector; a read past its end refuses the hello. */
+/** Reads the fields of one message, or of a part of it; a read past the end refuses the hello. */
 class Fields {
   readonly #bytes: Buffer
-  #at = 0
+  readonly #end: number
+  #at: number
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, { from, to }: { from: number; to: number } = { from: 0, to: bytes.byteLength }) {
     this.#bytes = bytes
+    this.#at = from
+    this.#end = to
   }
 
+  /** Where the next field begins, counted from the begin of the message. */
   get at(): number {
     return this.#at
   }
 
   get done(): boolean {
-    return this.#at === this.#bytes.byteLength
+    return this.#at === this.#end
   }
 
-  raw(sizeBytes: number): Buffer {
-    const end = this.#at + sizeBytes
-    if (end > this.#bytes.byteLength) throw malformed('it is cut short')
-    const view = this.#bytes.subarray(this.#at, end)
-    this.#at = end
-    return view
+  skip(sizeBytes: number): void {
+    if (sizeBytes > this.#end - this.#at) throw malformed('it is cut short')
+    this.#at += sizeBytes
   }
 
   number(sizeBytes: 1 | 2 | 3): number {
-    return this.raw(sizeBytes).readUIntBE(0, sizeBytes)
+    const from = this.#at
+    this.skip(sizeBytes)
+    let value = 0
+    for (let at = from; at < this.#at; at += 1) value = value * 256 + this.#bytes[at]!
+    return value
   }
 
-  /** A vector behind its length, which stands in one or two bytes. */
-  vector(lengthBytes: 1 | 2, { min, max = 0xffff }: { min: number; max?: number }): Buffer {
+  /** The bytes of a vector behind its length, which stands in one or two bytes: a view. */
+  vector(lengthBytes: 1 | 2, bounds: { min: number; max?: number }): Buffer {
+    const sizeBytes = this.#skipVector(lengthBytes, bounds)
+    return this.#bytes.subarray(this.#at - sizeBytes, this.#at)
+  }
+
+  /** The fields within such a vector. */
+  within(lengthBytes: 1 | 2, bounds: { min: number; max?: number }): Fields {
+    const sizeBytes = this.#skipVector(lengthBytes, bounds)
+    return new Fields(this.#bytes, { from: this.#at - sizeBytes, to: this.#at })
+  }
+
+  #skipVector(lengthBytes: 1 | 2, { min, max = 0xffff }: { min: number; max?: number }): number {
     const sizeBytes = this.number(lengthBytes)
     if (sizeBytes < min || sizeBytes > max) throw malformed(`a vector has ${sizeBytes} bytes`)
-    return this.raw(sizeBytes)
+    this.skip(sizeBytes)
+    return sizeBytes
+  }
+
+  /** All that is left, as numbers of that size. */
+  numbers(itemBytes: 1 | 2): number[] {
+    if ((this.#end - this.#at) % itemBytes !== 0) throw malformed('a list has half an entry')
+    const numbers: number[] = []
+    while (!this.done) numbers.push(this.number(itemBytes))
+    return numbers
   }
 }
 
@@ -70,18 +95,16 @@ export function parseClientHello(message: Buffer): ClientHello {
   const fields = new Fields(message)
   const [type, sizeBytes] = [fields.number(1), fields.number(3)]
   if (type !== 1 || sizeBytes !== message.byteLength - 4) throw malformed('its header does not fit')
-  fields.number(2) // legacy_version says nothing: supported_versions does
-  fields.raw(32) // random
-  fields.vector(1, { min: 0, max: 32 }) // legacy_session_id
-  const cipherSuites = numbers(fields.vector(2, { min: 2 }), 2)
-  fields.vector(1, { min: 1 }) // legacy_compression_methods
+  fields.skip(2) // legacy_version says nothing: supported_versions does
+  fields.skip(32) // random
+  fields.within(1, { min: 0, max: 32 }) // legacy_session_id
+  const cipherSuites = fields.within(2, { min: 2 }).numbers(2)
+  fields.within(1, { min: 1 }) // legacy_compression_methods
   const hello = { cipherSuites, supportedVersions: [] as number[], pskModes: [] as number[] }
   if (fields.done) return { ...hello, psk: undefined }
 
-  const block = fields.vector(2, { min: 0 })
+  const extensions = fields.within(2, { min: 0 })
   if (!fields.done) throw malformed('bytes follow its extensions')
-  const blockStart = message.byteLength - block.byteLength
-  const extensions = new Fields(block)
   const seen = new Set<number>()
   let psk: OfferedPsks | undefined
   while (!extensions.done) {
@@ -89,27 +112,24 @@ export function parseClientHello(message: Buffer): ClientHello {
     const extension = extensions.number(2)
     if (seen.has(extension)) throw malformed(`extension ${extension} comes twice`)
     seen.add(extension)
-    const body = extensions.vector(2, { min: 0 })
-    if (extension === SUPPORTED_VERSIONS) hello.supportedVersions = numbers(whole(body, 1, 2), 2)
-    else if (extension === PSK_KEY_EXCHANGE_MODES) hello.pskModes = numbers(whole(body, 1, 1), 1)
-    else if (extension === PRE_SHARED_KEY) {
-      psk = parseOfferedPsks(message, body, blockStart + extensions.at - body.byteLength)
-    }
+    const body = extensions.within(2, { min: 0 })
+    if (extension === SUPPORTED_VERSIONS) hello.supportedVersions = whole(body, 1, 2).numbers(2)
+    else if (extension === PSK_KEY_EXCHANGE_MODES) hello.pskModes = whole(body, 1, 1).numbers(1)
+    else if (extension === PRE_SHARED_KEY) psk = parseOfferedPsks(message, body)
   }
   return { ...hello, psk }
 }
 
-function parseOfferedPsks(message: Buffer, body: Buffer, bodyStart: number): OfferedPsks {
-  const fields = new Fields(body)
-  const entries = new Fields(fields.vector(2, { min: 7 }))
-  const truncatedHello = message.subarray(0, bodyStart + fields.at)
-  const binderEntries = new Fields(fields.vector(2, { min: 33 }))
+function parseOfferedPsks(message: Buffer, fields: Fields): OfferedPsks {
+  const entries = fields.within(2, { min: 7 })
+  const truncatedHello = message.subarray(0, fields.at)
+  const binderEntries = fields.within(2, { min: 33 })
   if (!fields.done) throw malformed('bytes follow its binders')
   const identities: Buffer[] = []
   const binders: Buffer[] = []
   while (!entries.done) {
     identities.push(entries.vector(2, { min: 1 }))
-    entries.raw(4) // obfuscated_ticket_age: of no meaning for an external key
+    entries.skip(4) // obfuscated_ticket_age: of no meaning for an external key
     if (identities.length > MAX_IDENTITIES) throw malformed(`it has more than ${MAX_IDENTITIES} identities`)
   }
   while (!binderEntries.done) binders.push(binderEntries.vector(1, { min: 32, max: 255 }))
@@ -117,17 +137,11 @@ function parseOfferedPsks(message: Buffer, body: Buffer, bodyStart: number): Off
   return { identities, binders, truncatedHello }
 }
 
-/** The one vector that fills `body`. */
-function whole(body: Buffer, lengthBytes: 1 | 2, min: number): Buffer {
-  const fields = new Fields(body)
-  const vector = fields.vector(lengthBytes, { min })
-  if (!fields.done) throw malformed('bytes follow a list')
-  return vector
-}
-
-function numbers(list: Buffer, itemBytes: 1 | 2): number[] {
-  if (list.byteLength % itemBytes !== 0) throw malformed('a list has half an entry')
-  return Array.from({ length: list.byteLength / itemBytes }, (_, i) => list.readUIntBE(i * itemBytes, itemBytes))
+/** The fields of the one vector that fills `body`. */
+function whole(body: Fields, lengthBytes: 1 | 2, min: number): Fields {
+  const fields = body.within(lengthBytes, { min })
+  if (!body.done) throw malformed('bytes follow a list')
+  return fields
 }
 
 function malformed(what: string): HandshakeRefusal {

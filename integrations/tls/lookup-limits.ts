@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net'
 import { ipAddressBytes } from '../../lib/index.ts'
 import { HandshakeRefusal } from './refusal.ts'
 
@@ -55,9 +56,10 @@ export class LookupLimits {
  * such a network has them all.
  */
 export function addressGroup(address: string | undefined): string {
+  // An address of IPv4 as the system prints it, on the path of every connection.
+  if (address !== undefined && isIPv4(address)) return address
   const bytes = ipAddressBytes(address?.split('%')[0] ?? '')
   if (bytes === undefined) return 'unknown'
-  if (bytes.byteLength === 4) return bytes.join('.')
   const mapped = bytes.subarray(0, 12).equals(MAPPED_IPV4)
   return mapped ? bytes.subarray(12).join('.') : `${bytes.toString('hex', 0, 8)}/64`
 }

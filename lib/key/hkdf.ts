@@ -63,19 +63,32 @@ export function hmacKey(hash: HashName, key: SecretKey, data: Uint8Array): Secre
   return SecretKey.adopt(hmacTag(hash, key, data))
 }
 
+/** Longest input for which the buffers of an HMAC are kept. */
+const KEPT_INPUT_BYTES = 512
+/** What goes into the inner hash, by length; wiped after each use. */
+const innerBuffers = new Map<number, Uint8Array>()
+const outerBuffers: Readonly<Record<HashName, Uint8Array>> = {
+  sha256: new Uint8Array(BLOCK_BYTES.sha256 + HASH_BYTES.sha256),
+  sha512: new Uint8Array(BLOCK_BYTES.sha512 + HASH_BYTES.sha512),
+}
+
 /**
- * HMAC (RFC 2104) by two hashes in one call each. node:crypto's own object is made for streams: it costs two to ten times
- * as much to set up, most with OpenSSL 3.5, and a key_ID or a TLS binder takes several.
+ * HMAC (RFC 2104) by two hashes in one call each. node:crypto's own object is made for streams: with OpenSSL 3.5 it costs
+ * five times as much to set up, and a key_ID or a TLS binder takes several. Nothing waits in here, so each length needs one
+ * buffer, and that is kept: to allocate it took as long as to hash.
  */
 function hmac(hash: HashName, key: Uint8Array, data: Uint8Array): Buffer {
   const blockBytes = BLOCK_BYTES[hash]
   const short = key.byteLength > blockBytes ? digest(hash, key, 'buffer') : key
-  const inner = Buffer.allocUnsafeSlow(blockBytes + data.byteLength).fill(0x36, 0, blockBytes)
-  const outer = Buffer.allocUnsafeSlow(blockBytes + HASH_BYTES[hash]).fill(0x5c, 0, blockBytes)
-  for (let i = 0; i < short.byteLength; i += 1) {
-    inner[i]! ^= short[i]!
-    outer[i]! ^= short[i]!
+  const keyBytes = short.byteLength
+  const inner = innerBuffer(blockBytes + data.byteLength)
+  const outer = outerBuffers[hash]
+  for (let i = 0; i < keyBytes; i += 1) {
+    inner[i] = short[i]! ^ 0x36
+    outer[i] = short[i]! ^ 0x5c
   }
+  inner.fill(0x36, keyBytes, blockBytes)
+  outer.fill(0x5c, keyBytes, blockBytes)
   inner.set(data, blockBytes)
   const hashed = digest(hash, inner, 'buffer')
   outer.set(hashed, blockBytes)
@@ -83,4 +96,12 @@ function hmac(hash: HashName, key: Uint8Array, data: Uint8Array): Buffer {
   for (const bytes of [inner, outer, hashed]) bytes.fill(0)
   if (short !== key) short.fill(0)
   return result
+}
+
+function innerBuffer(sizeBytes: number): Uint8Array {
+  const kept = innerBuffers.get(sizeBytes)
+  if (kept !== undefined) return kept
+  const fresh = new Uint8Array(sizeBytes)
+  if (sizeBytes <= KEPT_INPUT_BYTES) innerBuffers.set(sizeBytes, fresh)
+  return fresh
 }

@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import { PAYLOAD_CELLS } from './cells.ts'
 import { hmacKey, hmacTag } from './hkdf.ts'
 import { lp, u64 } from './lp.ts'
@@ -98,15 +98,25 @@ export function lowBlockBits(block: bigint): number {
   return Number(block & BLOCK_LOW_MASK)
 }
 
-function tagOf(keys: SealKeys, { masterSaeId, slaveSaeId }: SaePair, selection: Selection): Buffer {
+function tagOf(keys: SealKeys, pair: SaePair, selection: Selection): Buffer {
   const data = Buffer.alloc(32 + FRAME_BYTES)
-  createHash('sha256').update(lp(masterSaeId, slaveSaeId)).digest().copy(data)
+  data.set(pairDigest(pair))
   data.writeUInt8(FRAME_FORMAT, 32)
   data.writeUInt8(selection.suite, 33)
   data.writeBigUInt64BE(selection.block, 34)
   data.writeUInt16BE(selection.offset, 42)
   data.writeUInt32BE(selection.sizeBytes, 44)
   return masked(hmacTag('sha256', keys.mac, data).subarray(0, FRAME_BYTES), TAG_MASK)
+}
+
+/** What was hashed last: mostly one pair comes after itself. The SAE IDs are no secret. */
+let lastPair: { readonly pair: SaePair; readonly digest: Buffer } | undefined
+
+function pairDigest({ masterSaeId, slaveSaeId }: SaePair): Buffer {
+  if (lastPair?.pair.masterSaeId === masterSaeId && lastPair.pair.slaveSaeId === slaveSaeId) return lastPair.digest
+  const digest = hash('sha256', lp(masterSaeId, slaveSaeId), 'buffer')
+  lastPair = { pair: { masterSaeId, slaveSaeId }, digest }
+  return digest
 }
 
 function keystream(keys: SealKeys, tag: Buffer): Buffer {
@@ -122,9 +132,13 @@ function packFrame({ suite, block, offset, sizeBytes }: Selection): Buffer {
 }
 
 function masked(bytes: Uint8Array, mask: Buffer): Buffer {
-  return Buffer.from(bytes.map((byte, i) => byte & mask[i]!))
+  const result = Buffer.allocUnsafe(FRAME_BYTES)
+  for (let i = 0; i < FRAME_BYTES; i += 1) result[i] = bytes[i]! & mask[i]!
+  return result
 }
 
 function xorMasked(a: Uint8Array, b: Uint8Array, mask: Buffer): Buffer {
-  return Buffer.from(a.map((byte, i) => (byte ^ b[i]!) & mask[i]!))
+  const result = Buffer.allocUnsafe(FRAME_BYTES)
+  for (let i = 0; i < FRAME_BYTES; i += 1) result[i] = (a[i]! ^ b[i]!) & mask[i]!
+  return result
 }

@@ -7,7 +7,7 @@ export function isClear(bits: Uint8Array, from: number, to: number): boolean {
 
 /** A copy of `bits` with the range set. */
 export function withSet(bits: Uint8Array, from: number, to: number): Uint8Array {
-  const copy = Uint8Array.from(bits)
+  const copy = bits.slice()
   for (let cell = from; cell < to; cell++) copy[cell >> 3]! |= 1 << (cell & 7)
   return copy
 }
