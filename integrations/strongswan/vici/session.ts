@@ -122,7 +122,7 @@ export class ViciSession implements Closable {
     const { signal } = this.#stop
     while (!signal.aborted) {
       try {
-        const lost = await this.#connect(signal)
+        const { lost } = await this.#connect(signal)
         backOff.reset()
         onFirst(undefined)
         await lost
@@ -134,8 +134,8 @@ export class ViciSession implements Closable {
     onFirst(signal.reason)
   }
 
-  /** Resolves once contact stands, with what resolves when it is lost. */
-  async #connect(signal: AbortSignal): Promise<Promise<void>> {
+  /** Resolves once contact stands; `lost` resolves when it no longer does. */
+  async #connect(signal: AbortSignal): Promise<{ lost: Promise<void> }> {
     const { path, events, onConnect, onDisconnect } = this.#options
     const contact = new AbortController()
     const connection = await ViciConnection.open(path, { signal })
@@ -156,12 +156,13 @@ export class ViciSession implements Closable {
       connection.close()
       throw error
     }
-    return lost.then(() => {
+    const told = lost.then(() => {
       this.#events = undefined
       this.#ready = false
       this.#dropAll()
       onDisconnect(new ViciError(`Contact with charon at ${path} was lost`))
     })
+    return { lost: told }
   }
 
   /** Idle connections lead to a charon that is gone; those in use tell by themselves. */
@@ -195,6 +196,10 @@ export class ViciSession implements Closable {
 
   async #dial(signal: AbortSignal | undefined): Promise<ViciConnection> {
     const connection = await ViciConnection.open(this.#options.path, { signal })
+    if (this.#stop.signal.aborted) {
+      connection.close()
+      throw this.#stop.signal.reason
+    }
     this.#open.add(connection)
     connection.onClose(() => {
       this.#open.delete(connection)
