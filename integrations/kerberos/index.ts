@@ -15,6 +15,7 @@ export {
   stringToKey,
 } from './crypto/encryption.ts'
 export { ENCTYPES, type Enctype, type EnctypeProfile, enctypeProfile, type KerberosKey } from './enctype.ts'
+export { createKeyServer, type KeyServer, type KeyServerCounters, type KeyServerOptions } from './key-server.ts'
 export {
   type Announcement,
   type KvnoEntry,
