@@ -83,6 +83,7 @@ export const packageDoors: Readonly<Record<string, string>> = {
   lmdb: 'lib/kms/',
   highs: 'lib/qnl/',
   yaml: 'lib/config/policy-text.ts',
+  '@noble/post-quantum': 'lib/key/post-quantum.ts',
   // Runs from source alone, where threads must read TypeScript too; never packed.
   tsx: 'lib/util/source-thread.mjs',
 }
