@@ -1,14 +1,15 @@
-import { abortable, type Kms, QkdError } from '../../lib/index.ts'
+import { type AbortOptions, abortable, type Kms, QkdError } from '../../lib/index.ts'
 import { type AdmittedConnection, CertificateConnection, PskConnection } from './admitted-connection.ts'
 import { binderMatches } from './binder.ts'
 import { type ClientHello, parseClientHello } from './client-hello.ts'
 import { canonicalKeyId, isOurs, type PskIdentity, parseIdentity } from './identity.ts'
-import { type FetchedPsk, KeyQuarantine, QUARANTINE_MS } from './key-quarantine.ts'
+import { KeyExchangeConnection } from './key-exchange.ts'
+import { type FetchedPsk, KeyQuarantine, type NamedKey, QUARANTINE_MS } from './key-quarantine.ts'
 import { LookupLimits } from './lookup-limits.ts'
 import type { GateSettings } from './options.ts'
-import { derivePsk } from './psk.ts'
+import { derivePsks } from './psk.ts'
 import { HandshakeRefusal } from './refusal.ts'
-import { CIPHER_NUMBERS } from './session.ts'
+import { CIPHER_NUMBERS, suiteNumbers } from './suites.ts'
 
 const TLS_1_3 = 0x0304
 const PSK_DHE_KE = 1
@@ -58,26 +59,30 @@ export class Admission {
    */
   async admit({ hello: message, address, signal }: Applicant): Promise<AdmittedConnection> {
     const hello = parseClientHello(message)
+    const { minVersion, tls12Suites, deadlineMs, requireGroup: group } = this.#settings
+    if (minVersion === 'TLSv1.2' && !hello.supportedVersions.includes(TLS_1_3)) {
+      requireSuite(hello, suiteNumbers(tls12Suites))
+      const find = (identity: Buffer, options: AbortOptions) => this.#find(identity, { address, ...options })
+      return new KeyExchangeConnection({ find, suites: tls12Suites, group, deadlineMs })
+    }
     const ours = (hello.psk?.identities ?? []).flatMap((identity, index) => (isOurs(identity) ? [index] : []))
     // Only a client that asks for no key at all may come without one: with an identity of ours it is the key or nothing.
     if (this.#settings.certificate === 'allow' && ours.length === 0) return new CertificateConnection()
     const { identity, truncatedHello, binder } = requireOffer(hello, ours)
+    const named = await this.#find(identity, { address, signal })
+    if (!binderMatches(named.key.psk, truncatedHello, binder)) throw refused('binder', 'The client has another key')
+    if (!named.key.claim()) throw refused('in-use', 'Another handshake has the key')
+    return new PskConnection({ ...named, identity: identity.toString('latin1'), group })
+  }
+
+  /** The key that an identity names, if it is of a peer of ours and the KMS has it. */
+  async #find(identity: Buffer, { address, signal }: Pick<Applicant, 'address'> & AbortOptions): Promise<NamedKey> {
     const names = parseIdentity(identity)
     const binding = names && this.#settings.peers.get(names.masterSaeId)
     if (names === undefined || binding === undefined)
       throw refused('identity', 'The identity names no peer of this port')
     const key = await abortable(this.#quarantine.get(names, address), { signal })
-    if (!binderMatches(key.psk, truncatedHello, binder)) throw refused('binder', 'The client has another key')
-    if (!key.claim()) throw refused('in-use', 'Another handshake has the key')
-    const { requireGroup: group } = this.#settings
-    return new PskConnection({
-      ...names,
-      key,
-      identity: identity.toString('latin1'),
-      slaveSaeId: this.#kms.saeId,
-      binding,
-      group,
-    })
+    return { ...names, slaveSaeId: this.#kms.saeId, binding, key }
   }
 
   /** Wipes every key held; called when the server has closed. */
@@ -98,7 +103,8 @@ export class Admission {
       throw refused('kms', 'The KMS answered with other keys than the one asked for')
     }
     try {
-      return { psk: derivePsk(key.secret, { masterSaeId, slaveSaeId, keyId, binding }), level: key.level }
+      const context = { masterSaeId, slaveSaeId, keyId, binding }
+      return { ...derivePsks(key.secret, context, this.#settings.minVersion), level: key.level }
     } catch (error) {
       throw refused('short-key', 'The key has no fitting length', error)
     }
@@ -106,18 +112,22 @@ export class Admission {
 }
 
 /** The one identity of ours in a hello that can lead to a session under it. */
-function requireOffer({ psk, supportedVersions, pskModes, cipherSuites }: ClientHello, ours: readonly number[]) {
+function requireOffer(hello: ClientHello, ours: readonly number[]) {
+  const { psk, supportedVersions, pskModes } = hello
   if (!supportedVersions.includes(TLS_1_3)) throw refused('version', 'The client does not offer TLS 1.3')
   if (psk === undefined) throw refused('no-psk', 'The client offers no pre-shared key')
   // One key for one connection: a list of guesses would make the KMS spend a key for each.
   const [index, ...others] = ours
   if (index === undefined || others.length > 0) throw refused('identity', `The client offers ${ours.length} identities`)
   if (!pskModes.includes(PSK_DHE_KE)) throw refused('unsuitable', 'The client offers no (EC)DHE with its key')
-  if (!cipherSuites.some(suite => CIPHER_NUMBERS.includes(suite))) {
-    throw refused('unsuitable', 'The client offers no suite with SHA-256')
-  }
+  requireSuite(hello, CIPHER_NUMBERS)
   const [identity, binder] = [psk.identities[index], psk.binders[index]] as [Buffer, Buffer]
   return { identity, binder, truncatedHello: psk.truncatedHello }
+}
+
+function requireSuite({ cipherSuites }: ClientHello, numbers: readonly number[]): void {
+  if (cipherSuites.some(suite => numbers.includes(suite))) return
+  throw refused('unsuitable', 'The client offers no suite in which the key would be used')
 }
 
 function asRefusal(error: unknown): HandshakeRefusal {

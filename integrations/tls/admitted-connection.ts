@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { QuarantinedKey } from './key-quarantine.ts'
+import type { PeekedSocket } from './peeked-socket.ts'
 import type { PskContext } from './psk.ts'
 import { LentPsk } from './psk.ts'
 import { HandshakeRefusal } from './refusal.ts'
@@ -8,6 +10,15 @@ import { requirePskSession, setQkdInfo } from './session.ts'
 
 /** A connection that the gate let through to node:tls, until its handshake is over. */
 export interface AdmittedConnection {
+  /**
+   * Takes what the gate has read of `raw` and gives the stream on which node:tls is to make the handshake: `raw` itself where
+   * nothing needs to be read any more. Called once, in the turn in which node:tls takes over.
+   */
+  begin(peeked: PeekedSocket): Duplex
+  /** Resolves when the client has said all that the gate waits for. */
+  readonly decided: Promise<void> | undefined
+  /** Why the handshake must fail, where that is known before OpenSSL sees it. */
+  readonly refusal: HandshakeRefusal | undefined
   /** The key for OpenSSL, or null for none; asked again after a HelloRetryRequest. */
   pskFor(socket: TLSSocket, identity: string): Buffer | null
   /**
@@ -40,14 +51,26 @@ export interface PskConnectionOptions extends PskContext {
   readonly group: string | undefined
 }
 
+/** One whose ClientHello says all: node:tls takes the native socket over. */
+abstract class DecidedConnection {
+  readonly decided = undefined
+  readonly refusal = undefined
+
+  begin(peeked: PeekedSocket): Duplex {
+    peeked.giveBack()
+    return peeked.raw
+  }
+}
+
 /** Admitted under one key, by a client that has proven it. */
-export class PskConnection implements AdmittedConnection {
+export class PskConnection extends DecidedConnection implements AdmittedConnection {
   readonly #options: PskConnectionOptions
   readonly #lent: LentPsk
   #socket: TLSSocket | undefined
   #ended = false
 
   constructor(options: PskConnectionOptions) {
+    super()
     this.#options = options
     this.#lent = new LentPsk(options.key.psk)
   }
@@ -79,7 +102,7 @@ export class PskConnection implements AdmittedConnection {
 }
 
 /** Let through without a key of ours, where the server's options allow certificates. */
-export class CertificateConnection implements AdmittedConnection {
+export class CertificateConnection extends DecidedConnection implements AdmittedConnection {
   pskFor(): null {
     return null
   }

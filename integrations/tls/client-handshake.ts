@@ -1,9 +1,10 @@
 import type { Duplex } from 'node:stream'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
-import { negotiatedGroup, PskHandshakeError, type SecretKey, tlsGroups } from '../../lib/index.ts'
-import { LentPsk } from './psk.ts'
+import { negotiatedGroup, PskHandshakeError, tlsGroups } from '../../lib/index.ts'
+import { type DerivedPsks, LentPsk } from './psk.ts'
 import { HandshakeRefusal } from './refusal.ts'
-import { CIPHERS, type QkdInfo, requirePskSession, setQkdInfo } from './session.ts'
+import { type QkdInfo, requirePskSession, requireTls12PskSession, setQkdInfo } from './session.ts'
+import type { TlsVersions } from './suites.ts'
 
 /** What OpenSSL calls the groups that have two names. */
 const OPENSSL_NAMES: Readonly<Record<string, string>> = {
@@ -14,8 +15,9 @@ const OPENSSL_NAMES: Readonly<Record<string, string>> = {
 
 /** Options of `clientHandshake`. */
 export interface ClientHandshakeOptions extends Pick<ConnectionOptions, 'servername' | 'ALPNProtocols'> {
-  /** Stays the caller's, who wipes it. */
-  readonly psk: SecretKey
+  /** Stay the caller's, who wipes them. */
+  readonly psks: DerivedPsks
+  readonly versions: TlsVersions
   readonly identity: string
   readonly session: Omit<QkdInfo, 'group' | 'cipher'>
   readonly requireGroup?: string
@@ -27,24 +29,39 @@ export interface ClientHandshakeOptions extends Pick<ConnectionOptions, 'servern
  * @throws {PskHandshakeError} it failed, or ended in another session; the socket is destroyed
  */
 export async function clientHandshake(raw: Duplex, options: ClientHandshakeOptions): Promise<TLSSocket> {
-  const { identity, requireGroup, servername, ALPNProtocols, session, signal } = options
-  const lent = new LentPsk(options.psk)
+  const { identity, requireGroup, servername, ALPNProtocols, session, signal, versions } = options
+  const { ciphers, minVersion, tls12Suites } = versions
+  const { psk, tls12Psk } = options.psks
+  const lent = new LentPsk(psk)
+  const lent12 = tls12Psk === undefined ? undefined : new LentPsk(tls12Psk)
   let over = false
-  const socket = connectTls({
+  let socket: TLSSocket | undefined
+  /** For the ClientHello it is asked before there is a socket; again after a HelloRetryRequest, and where TLS 1.2 was agreed. */
+  const pskCallback = () => {
+    const { bytes } = (socket?.getProtocol() === 'TLSv1.2' ? lent12 : undefined) ?? lent
+    return over ? null : { psk: bytes, identity }
+  }
+  socket = connectTls({
     socket: raw,
     servername,
     ALPNProtocols,
-    ciphers: CIPHERS,
-    minVersion: 'TLSv1.3',
+    ciphers,
+    minVersion,
     ecdhCurve: requireGroup ?? tlsGroups(),
     // No authority is trusted and the result is not left to NODE_TLS_REJECT_UNAUTHORIZED: a certificate can't stand in.
     ca: [],
     rejectUnauthorized: true,
-    pskCallback: () => (over ? null : { psk: lent.bytes, identity }),
+    // Asked in TLS 1.2 alone, where a session under a key has no certificate whose name could be looked at.
+    checkServerIdentity: (_, certificate) =>
+      Object.keys(certificate).length === 0
+        ? undefined
+        : new HandshakeRefusal('downgrade', 'The server has a certificate'),
+    pskCallback,
   })
   try {
     await secured(socket, { signal })
-    requirePskSession(socket)
+    if (socket.getProtocol() === 'TLSv1.2') requireTls12PskSession(socket, tls12Suites)
+    else requirePskSession(socket)
     const group = groupOf(socket, requireGroup)
     setQkdInfo(socket, { ...session, group, cipher: socket.getCipher().name })
     return socket
@@ -55,6 +72,7 @@ export async function clientHandshake(raw: Duplex, options: ClientHandshakeOptio
   } finally {
     over = true
     lent.wipe()
+    lent12?.wipe()
   }
 }
 

@@ -11,7 +11,8 @@ import {
 import { canonicalKeyId, formatIdentity, requireSaeId } from './identity.ts'
 import { requireBinding } from './options.ts'
 import { derivePsk, LentPsk, MIN_PSK_BYTES, type PskBinding } from './psk.ts'
-import { CIPHERS, requirePskSession, setQkdInfo } from './session.ts'
+import { requirePskSession, setQkdInfo } from './session.ts'
+import { CIPHERS } from './suites.ts'
 
 /** Options of `drawClientPsk`. */
 export interface ClientPskOptions extends AbortOptions {

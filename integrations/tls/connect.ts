@@ -13,9 +13,10 @@ import {
 import { clientHandshake } from './client-handshake.ts'
 import { canonicalKeyId, formatIdentity, requireSaeId } from './identity.ts'
 import { forbidOptions, requireBinding, requireKnownGroup } from './options.ts'
-import { derivePsk, MIN_PSK_BYTES, type PskBinding } from './psk.ts'
+import { derivePsks, MIN_PSK_BYTES, type PskBinding } from './psk.ts'
 import { HandshakeRefusal } from './refusal.ts'
 import type { QkdInfo } from './session.ts'
+import { type TlsVersionOptions, tlsVersions } from './suites.ts'
 
 /** Options that would undo what this module promises; the rest of node:tls has no meaning under a pre-shared key. */
 export const FORCED = [
@@ -24,7 +25,6 @@ export const FORCED = [
   'secureContext',
   'secureProtocol',
   'ciphers',
-  'minVersion',
   'maxVersion',
   'ca',
   'cert',
@@ -38,7 +38,7 @@ export const FORCED = [
 type PassedOn = 'host' | 'port' | 'path' | 'socket' | 'servername' | 'ALPNProtocols'
 
 /** Options of `connect`: what is not listed here is not passed on to node:tls. */
-export interface ConnectOptions extends AbortOptions, Pick<ConnectionOptions, PassedOn> {
+export interface ConnectOptions extends AbortOptions, TlsVersionOptions, Pick<ConnectionOptions, PassedOn> {
   /** The SAE that the server is. */
   readonly peerSaeId: string
   /** `role` (default) for a server that uses this toolkit, `raw` for another such as openssl. */
@@ -54,7 +54,7 @@ export interface ConnectOptions extends AbortOptions, Pick<ConnectionOptions, Pa
 }
 
 /**
- * A TLS 1.3 session with `peerSaeId` under a fresh key from the KMS, proven at this end: if the promise resolves, the
+ * A TLS session with `peerSaeId` under a fresh key from the KMS, proven at this end: if the promise resolves, the
  * session stands on that key and on (EC)DHE. There is no fall-back of any kind. The key is taken once TCP stands, so a
  * server that is not there costs none; errors of TCP (ECONNREFUSED, ...) and of the KMS come through as they are.
  * @throws {InvalidArgumentError} an option is wrong, or an SAE ID can't stand in a TLS identity; nothing was consumed
@@ -68,6 +68,7 @@ export async function connect(kms: Kms, options: ConnectOptions): Promise<TLSSoc
   requireBinding('binding', binding)
   forbidOptions(options, FORCED, 'the pre-shared key needs its own value')
   if (requireGroup !== undefined) requireKnownGroup(requireGroup)
+  const versions = tlsVersions(options)
   requireInteger('timeoutMs', timeoutMs, { min: 1, max: 600_000 })
   using call = startDeadline(options.signal, timeoutMs)
   const { signal } = call
@@ -77,9 +78,11 @@ export async function connect(kms: Kms, options: ConnectOptions): Promise<TLSSoc
   try {
     const { keyId, level, secret } = await drawKey(kms, raw, { ...options, signal, timeoutMs })
     const names = { masterSaeId: kms.saeId, slaveSaeId: peerSaeId, keyId: canonicalKeyId(keyId) }
-    using psk = derivePsk(secret, { ...names, binding })
+    const psks = derivePsks(secret, { ...names, binding }, versions.minVersion)
+    using _psk = psks.psk
+    using _tls12Psk = psks.tls12Psk
     const session: Omit<QkdInfo, 'group' | 'cipher'> = { ...names, level }
-    return await clientHandshake(raw, { ...options, psk, session, identity: formatIdentity(names), signal })
+    return await clientHandshake(raw, { ...options, psks, versions, session, identity: formatIdentity(names), signal })
   } catch (error) {
     // A socket that was passed in and has not begun TLS is still its owner's.
     if (options.socket === undefined) raw.destroy()

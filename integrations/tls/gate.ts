@@ -6,7 +6,7 @@ import { Admission } from './admission.ts'
 import type { AdmittedConnection } from './admitted-connection.ts'
 import { type GateOptions, type GateSettings, gateSettings } from './options.ts'
 import { PeekedSocket } from './peeked-socket.ts'
-import { HandshakeRefusal } from './refusal.ts'
+import { HandshakeRefusal, toRefusal } from './refusal.ts'
 import { qkdInfo } from './session.ts'
 
 /** Connections in the gate for each look-up allowed: what a peer can hold here before it has said who it is. */
@@ -14,8 +14,8 @@ const WAITING_PER_LOOKUP = 16
 
 /** What becomes of a connection that came to the gate. */
 export interface GateOutcome {
-  /** Called in the turn in which the bytes were put back: the listener must take the socket over at once. */
-  onAdmitted(connection: AdmittedConnection): void
+  /** Called in the turn in which the bytes were put back: the listener must take the stream over at once. */
+  onAdmitted(connection: AdmittedConnection, stream: Duplex): void
   /** Called when the socket has closed. */
   onRefused(refusal: HandshakeRefusal): void
 }
@@ -47,7 +47,10 @@ export class Gate {
     this.#admit(peeked)
       .then(
         // In a turn of its own: what the server's listeners throw is no business of a promise.
-        connection => process.nextTick(() => this.#letThrough(peeked, connection, outcome)),
+        connection => {
+          process.nextTick(() => this.#letThrough(peeked, connection, outcome))
+          return connection.decided
+        },
         (error: unknown) => this.#refuse(peeked, toRefusal(error), outcome),
       )
       .finally(() => {
@@ -72,6 +75,13 @@ export class Gate {
     if (info === undefined) return
     const { masterSaeId, slaveSaeId, keyId, level } = info
     this.#settings.telemetry?.emit({ type: 'tls-session', masterSaeId, slaveSaeId, keyId, level })
+  }
+
+  /** What it means that node:tls gave a handshake up, and tells of it. */
+  refusalOf(connection: AdmittedConnection | undefined, error: unknown): HandshakeRefusal {
+    const refusal = error instanceof HandshakeRefusal ? error : refusalFor(error, connection?.refusal)
+    this.#report(refusal)
+    return refusal
   }
 
   /** Wipes every key held. */
@@ -102,8 +112,7 @@ export class Gate {
       return
     }
     raw.once('close', () => connection.end())
-    peeked.giveBack()
-    outcome.onAdmitted(connection)
+    outcome.onAdmitted(connection, connection.begin(peeked))
   }
 
   #refuse(peeked: PeekedSocket, refusal: HandshakeRefusal, outcome: GateOutcome): void {
@@ -115,9 +124,16 @@ export class Gate {
   }
 }
 
-/** Anything else that can go wrong is this side's fault and must not look like the peer's. */
-function toRefusal(error: unknown): HandshakeRefusal {
-  return error instanceof HandshakeRefusal
-    ? error
-    : new HandshakeRefusal('kms', 'The connection could not be decided on', { cause: error })
+/** An error of node:tls before the session stood, in our words; `known` where the gate knew what would come of it. */
+function refusalFor(cause: unknown, known: HandshakeRefusal | undefined): HandshakeRefusal {
+  if (known !== undefined) return new HandshakeRefusal(known.reason, known.message, { cause })
+  const { code = '' } = cause as NodeJS.ErrnoException
+  if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') {
+    return new HandshakeRefusal('silent', 'The handshake did not end in time', { cause })
+  }
+  if (/BAD_RECORD_MAC|DIGEST_CHECK_FAILED/.test(code)) {
+    return new HandshakeRefusal('binder', 'The client has another key', { cause })
+  }
+  if (code === 'ECONNRESET') return new HandshakeRefusal('closed', 'The peer closed during the handshake', { cause })
+  return new HandshakeRefusal('handshake', 'OpenSSL gave the handshake up', { cause })
 }

@@ -8,6 +8,8 @@ const HANDSHAKE_HEADER_BYTES = 4
 const MAX_RECORD_BYTES = 16 * 1024
 const HANDSHAKE_RECORD = 22
 const CLIENT_HELLO = 1
+/** Of TLS 1.2. */
+export const CLIENT_KEY_EXCHANGE = 16
 
 /** Bytes one after the other in one buffer that doubles: a peer that sends single bytes costs no object for each. */
 class Accumulator {
@@ -31,14 +33,20 @@ class Accumulator {
 }
 
 /**
- * Puts a ClientHello together from bytes as TCP brings them: in any number of segments, spread over any number of TLS
- * records (RFC 8446, section 5.1). A hello with ML-KEM is longer than one segment, so pieces are the normal case.
+ * Puts a ClientHello, or another message that a client sends unencrypted, together from bytes as TCP brings them: in any
+ * number of segments, spread over any number of TLS records (RFC 8446, section 5.1). A hello with ML-KEM is longer than one
+ * segment, so pieces are the normal case.
  */
 export class HelloReader {
   readonly #received = new Accumulator()
   readonly #message = new Accumulator()
   #nextRecord = 0
   #hello: Buffer | undefined
+  readonly #messageType: number
+
+  constructor(messageType = CLIENT_HELLO) {
+    this.#messageType = messageType
+  }
 
   /** Everything pushed so far, as it came. */
   get received(): Buffer {
@@ -78,8 +86,9 @@ export class HelloReader {
 
   #completeMessage(): Buffer | undefined {
     const bytes = this.#message.bytes
-    if (bytes[0] !== CLIENT_HELLO)
-      throw new HandshakeRefusal('not-tls', 'The first handshake message is no ClientHello')
+    if (bytes[0] !== this.#messageType) {
+      throw new HandshakeRefusal('not-tls', `The handshake message is of type ${bytes[0]}, not ${this.#messageType}`)
+    }
     if (bytes.byteLength < HANDSHAKE_HEADER_BYTES) return undefined
     const end = HANDSHAKE_HEADER_BYTES + bytes.readUIntBE(1, 3)
     if (end > MAX_HELLO_BYTES) throw tooLong()

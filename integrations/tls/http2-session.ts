@@ -38,9 +38,17 @@ export async function connectHttp2(
   authority: string | URL,
   options: ConnectHttp2Options,
 ): Promise<ClientHttp2Session> {
-  const { peerSaeId, binding, level, requireGroup, timeoutMs, servername, maxConnectionAgeMs, signal, ...session } =
-    options
-  const opener = new SessionOpener(kms, { peerSaeId, binding, level, requireGroup, timeoutMs })
+  const { peerSaeId, binding, level, requireGroup, minVersion, tls12Suites, timeoutMs, ...others } = options
+  const { servername, maxConnectionAgeMs, signal, ...session } = others
+  const opener = new SessionOpener(kms, {
+    peerSaeId,
+    binding,
+    level,
+    requireGroup,
+    minVersion,
+    tls12Suites,
+    timeoutMs,
+  })
   forbidOptions(session, FORCED, 'the pre-shared key needs its own value')
   if (maxConnectionAgeMs !== undefined) {
     requireInteger('maxConnectionAgeMs', maxConnectionAgeMs, { min: 1, max: 86_400_000 })

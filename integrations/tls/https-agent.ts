@@ -8,7 +8,7 @@ import { forbidOptions } from './options.ts'
 import { SessionOpener, type SessionOpenerOptions } from './session-opener.ts'
 
 /** Of an agent as well: what would send its requests some other way. */
-const FORBIDDEN = [...FORCED, 'proxyEnv', 'socket', 'path'] as const
+const FORBIDDEN = [...FORCED, 'minVersion', 'proxyEnv', 'socket', 'path'] as const
 const WHY = 'the pre-shared key needs its own value'
 
 /** Options of `QkdAgent`: those of `https.Agent` and what it needs to know about the keys. */
@@ -44,7 +44,7 @@ type OnCreated = (error: Error | null, socket?: Duplex) => void
 
 /**
  * An `https.Agent` whose every connection stands on a fresh key of its own. Connections are kept alive and used again, for
- * the same host, peer, binding, level and group alone, and there is no other kind in its pool. Where no session comes about,
+ * the same host, peer, binding, level, group and versions alone, and there is no other kind in its pool. Where no session comes about,
  * the request fails with what `connect` throws; nothing is tried a second time. Options of TLS that have no meaning under a
  * key (`ca`, `cert`, `rejectUnauthorized`, ...) are refused, those of a request as well.
  *
@@ -58,10 +58,12 @@ export class QkdAgent extends Agent {
 
   /** @throws {InvalidArgumentError} an option is wrong */
   constructor(kms: Kms, options: QkdAgentOptions) {
-    const { peerSaeId, binding, level, requireGroup, timeoutMs, prefetch, maxConnectionAgeMs, ...rest } = options
+    const { peerSaeId, binding, level, requireGroup, minVersion, tls12Suites, timeoutMs, prefetch, ...others } = options
+    const { maxConnectionAgeMs, ...rest } = others
     forbidOptions(rest, FORBIDDEN, WHY)
     super({ keepAlive: true, ...rest, maxCachedSessions: 0 })
-    this.#opener = new SessionOpener(kms, { peerSaeId, binding, level, requireGroup, timeoutMs, prefetch })
+    const terms = { peerSaeId, binding, level, requireGroup, minVersion, tls12Suites, timeoutMs, prefetch }
+    this.#opener = new SessionOpener(kms, terms)
     if (maxConnectionAgeMs !== undefined) {
       requireInteger('maxConnectionAgeMs', maxConnectionAgeMs, { min: 1, max: 86_400_000 })
     }

@@ -1,5 +1,6 @@
 import { abortable, type SecretKey, type SecurityLevel } from '../../lib/index.ts'
 import type { PskIdentity } from './identity.ts'
+import type { DerivedPsks, PskContext } from './psk.ts'
 import { HandshakeRefusal } from './refusal.ts'
 
 /** How long a fetched key waits for the client that can prove it, in milliseconds. */
@@ -8,8 +9,7 @@ export const QUARANTINE_MS = 30_000
 const MAX_SPENT = 16_384
 
 /** A key as the KMS gave it, made into a pre-shared key. */
-export interface FetchedPsk {
-  readonly psk: SecretKey
+export interface FetchedPsk extends DerivedPsks {
   readonly level: SecurityLevel | undefined
 }
 
@@ -86,7 +86,7 @@ export class KeyQuarantine {
     } catch (error) {
       // A KMS that does not heed the signal may still deliver: nobody waits for that key any more.
       fetching.then(
-        late => late.psk.wipe(),
+        late => wipe(late),
         () => {},
       )
       throw error
@@ -109,14 +109,16 @@ export class KeyQuarantine {
 /** One unproven key. At most one handshake at a time has it. */
 export class QuarantinedKey {
   readonly psk: SecretKey
+  readonly tls12Psk: SecretKey | undefined
   readonly level: SecurityLevel | undefined
   readonly #retire: () => void
   readonly #timer: NodeJS.Timeout
   #claimed = false
   #expired = false
 
-  constructor({ psk, level }: FetchedPsk, ttlMs: number, retire: () => void) {
+  constructor({ psk, tls12Psk, level }: FetchedPsk, ttlMs: number, retire: () => void) {
     this.psk = psk
+    this.tls12Psk = tls12Psk
     this.level = level
     this.#retire = retire
     this.#timer = setTimeout(() => this.#expire(), ttlMs).unref()
@@ -139,7 +141,7 @@ export class QuarantinedKey {
   spend(): void {
     if (this.psk.wiped) return
     clearTimeout(this.#timer)
-    this.psk.wipe()
+    wipe(this)
     this.#retire()
   }
 
@@ -147,4 +149,14 @@ export class QuarantinedKey {
     this.#expired = true
     if (!this.#claimed) this.spend()
   }
+}
+
+/** A key that an identity named, and what it is bound to. */
+export interface NamedKey extends PskContext {
+  readonly key: QuarantinedKey
+}
+
+function wipe({ psk, tls12Psk }: DerivedPsks): void {
+  psk.wipe()
+  tls12Psk?.wipe()
 }

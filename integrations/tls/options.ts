@@ -4,7 +4,7 @@ import { InvalidArgumentError, type Kms, type Logger, requireInteger, type Telem
 import { pskCallback } from './admitted-connection.ts'
 import { requireSaeId } from './identity.ts'
 import type { PskBinding } from './psk.ts'
-import { CIPHERS } from './session.ts'
+import { type TlsVersionOptions, type TlsVersions, tlsVersions } from './suites.ts'
 
 /** A peer that may connect. */
 export interface PskPeer {
@@ -15,7 +15,7 @@ export interface PskPeer {
 }
 
 /** Options of `attach`. */
-export interface GateOptions {
+export interface GateOptions extends TlsVersionOptions {
   /** Every SAE that may connect to this port; at least one, each once. */
   readonly peers: readonly PskPeer[]
   /** From a connection's begin until its key is there, in milliseconds; 1 to 600000, default 5000. The handshake itself gets as much again. */
@@ -37,7 +37,7 @@ export interface GateOptions {
 }
 
 /** What the gate works with, checked. */
-export interface GateSettings {
+export interface GateSettings extends TlsVersions {
   readonly peers: ReadonlyMap<string, PskBinding>
   readonly deadlineMs: number
   readonly maxPending: number
@@ -64,6 +64,7 @@ export function gateSettings(kms: Kms, options: GateOptions): GateSettings {
     certificate,
     requireGroup,
     telemetry,
+    ...tlsVersions(options),
   })
 }
 
@@ -107,17 +108,20 @@ export function requireKnownGroup(group: string): string {
 }
 
 /** What `serverOptions` takes. */
-export type ServerOptionsInput = Pick<GateOptions, 'deadlineMs' | 'requireGroup'> & Pick<TlsOptions, 'secureOptions'>
+export type ServerOptionsInput = Pick<GateOptions, 'deadlineMs' | 'requireGroup' | keyof TlsVersionOptions> &
+  Pick<TlsOptions, 'secureOptions'>
 
 /**
  * The options of node:tls without which a server can't be attached to; spread them in last:
  * `https.createServer({ key, cert, ...serverOptions({}) })`.
  */
-export function serverOptions({ deadlineMs, requireGroup, secureOptions = 0 }: ServerOptionsInput) {
+export function serverOptions(options: ServerOptionsInput) {
+  const { deadlineMs, requireGroup, secureOptions = 0 } = options
+  const { ciphers, minVersion } = tlsVersions(options)
   return {
     pskCallback,
-    ciphers: CIPHERS,
-    minVersion: 'TLSv1.3',
+    ciphers,
+    minVersion,
     // A ticket would resume the session without the key, and after the key was erased.
     secureOptions: secureOptions | constants.SSL_OP_NO_TICKET,
     handshakeTimeout: requireDeadline(deadlineMs),

@@ -1,11 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { HelloReader } from './hello-reader.ts'
-import { HandshakeRefusal } from './refusal.ts'
+import { HandshakeRefusal, sendRefusal } from './refusal.ts'
 
-/** How long a peer that was refused may take to read its alert before the socket is destroyed, in milliseconds. */
-const LINGER_MS = 1000
-const ALERT_RECORD = 21
-const FATAL = 2
 const GONE = ['end', 'error', 'close'] as const
 const ignore = (): void => {}
 
@@ -50,24 +46,19 @@ export class PeekedSocket {
 
   /** Puts everything read back into the socket; the caller hands it on in the same turn. */
   giveBack(): void {
+    this.raw.unshift(this.takeOver())
+  }
+
+  /** Everything read, to a caller who reads on from here in the same turn. */
+  takeOver(): Buffer {
     this.#detach()
-    this.raw.unshift(this.#reader.received)
+    return this.#reader.received
   }
 
   /** Answers with the refusal's alert, if it has one, and closes. */
-  refuse({ alert }: HandshakeRefusal): void {
+  refuse(refusal: HandshakeRefusal): void {
     this.#detach()
-    const { raw } = this
-    if (raw.destroyed) return
-    if (alert === undefined) {
-      raw.destroy()
-      return
-    }
-    const linger = setTimeout(() => raw.destroy(), LINGER_MS).unref()
-    raw.on('close', () => clearTimeout(linger))
-    raw.end(Uint8Array.of(ALERT_RECORD, 3, 3, 0, 2, FATAL, alert))
-    // What the peer still sends is read and dropped: closing over unread bytes resets the connection, and the alert is lost.
-    raw.resume()
+    sendRefusal(this.raw, refusal)
   }
 
   #read(): void {

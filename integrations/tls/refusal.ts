@@ -1,4 +1,10 @@
+import type { Duplex } from 'node:stream'
 import { PskHandshakeError } from '../../lib/index.ts'
+
+/** How long a peer that was refused may take to read its alert before the socket is destroyed, in milliseconds. */
+const LINGER_MS = 1000
+const ALERT_RECORD = 21
+const FATAL = 2
 
 /**
  * Why the gate turned a connection away, and the TLS alert (RFC 8446, section 6) that the peer sees; undefined where the
@@ -23,6 +29,8 @@ const ALERTS = {
   silent: undefined,
   closed: undefined,
   downgrade: undefined,
+  // OpenSSL has sent one of its own.
+  handshake: undefined,
 } as const satisfies Record<string, number | undefined>
 
 /** One word for the log and the metrics of this side; the peer never sees it. */
@@ -41,4 +49,30 @@ export class HandshakeRefusal extends PskHandshakeError {
   get alert(): number | undefined {
     return ALERTS[this.reason]
   }
+}
+
+/** Whether it is about an identity or its key, of which the peer must not learn more than that it came to nothing. */
+export function concernsKey({ alert }: HandshakeRefusal): boolean {
+  return alert === ALERTS.binder
+}
+
+/** Anything else that can go wrong is this side's fault and must not look like the peer's. */
+export function toRefusal(error: unknown): HandshakeRefusal {
+  return error instanceof HandshakeRefusal
+    ? error
+    : new HandshakeRefusal('kms', 'The connection could not be decided on', { cause: error })
+}
+
+/** Closes a socket with the refusal's alert, if it has one; nothing may be encrypted yet. */
+export function sendRefusal(raw: Duplex, { alert }: HandshakeRefusal): void {
+  if (raw.destroyed) return
+  if (alert === undefined) {
+    raw.destroy()
+    return
+  }
+  const linger = setTimeout(() => raw.destroy(), LINGER_MS).unref()
+  raw.on('close', () => clearTimeout(linger))
+  raw.end(Uint8Array.of(ALERT_RECORD, 3, 3, 0, 2, FATAL, alert))
+  // What the peer still sends is read and dropped: closing over unread bytes resets the connection, and the alert is lost.
+  raw.resume()
 }

@@ -10,7 +10,6 @@ const FORCED = [
   'pskCallback',
   'pskIdentityHint',
   'ciphers',
-  'minVersion',
   'maxVersion',
   'secureProtocol',
   // deadlineMs says it.
@@ -18,12 +17,12 @@ const FORCED = [
 ] as const
 
 /** Options of `createServer`: those of the gate, and of node:tls all that is not forced. */
-export interface PskServerOptions extends GateOptions, Omit<TlsOptions, (typeof FORCED)[number]> {}
+export interface PskServerOptions extends GateOptions, Omit<TlsOptions, (typeof FORCED)[number] | 'minVersion'> {}
 
 const attached = new WeakSet<Server>()
 
 /**
- * A TLS 1.3 server each of whose sessions stands on a key of its own, which the KMS gave to the client and to us. Needs no
+ * A TLS server each of whose sessions stands on a key of its own, which the KMS gave to the client and to us. Needs no
  * certificate. `connectionListener` gets sessions that are proven; `qkdInfo(socket)` says what they stand on.
  * @throws {InvalidArgumentError} an option is wrong, or an SAE ID can't stand in a TLS identity
  */
@@ -55,7 +54,7 @@ export function attach(server: Server, kms: Kms, options: GateOptions): void {
 
   function onConnection(raw: Duplex): void {
     gate.receive(raw, {
-      onAdmitted: connection => admitted.run(connection, () => emit('connection', raw)),
+      onAdmitted: (connection, stream) => admitted.run(connection, () => emit('connection', stream)),
       onRefused: refusal => emit('tlsClientError', refusal, raw),
     })
   }
@@ -71,10 +70,11 @@ export function attach(server: Server, kms: Kms, options: GateOptions): void {
     return admitted.run(undefined, () => emit('secureConnection', socket))
   }
 
-  // On the instance and for these two events alone: a listener, whenever it is added, hears of no connection that has not
+  // On the instance and for these three events alone: a listener, whenever it is added, hears of no connection that has not
   // come through the gate. Nothing in node:tls offers a place between accept and handshake.
   server.emit = (event: string | symbol, ...args: unknown[]): boolean => {
     if (event === 'secureConnection') return onSecureConnection(args[0] as TLSSocket)
+    if (event === 'tlsClientError') return emit(event, gate.refusalOf(admitted.getStore(), args[0]), ...args.slice(1))
     if (event !== 'connection') return emit(event, ...args)
     onConnection(args[0] as Duplex)
     return true
@@ -83,15 +83,15 @@ export function attach(server: Server, kms: Kms, options: GateOptions): void {
 }
 
 /** Node keeps a server's options under properties of its own; what can't be found there was not given. */
-function requireServerOptions(server: Server, { requireGroup, deadlineMs }: GateOptions): void {
+function requireServerOptions(server: Server, options: GateOptions): void {
   const has = Reflect.ownKeys(server).some(key => Reflect.get(server, key) === pskCallback)
   if (!has) {
     throw new InvalidArgumentError(
       'The server has not our pskCallback, and it can be set only when a server is made: create it with { ..., ...serverOptions(options) }',
     )
   }
-  const { ciphers, minVersion, ecdhCurve, secureOptions } = serverOptions({ requireGroup, deadlineMs })
-  const wanted = { ciphers, minVersion, ...(ecdhCurve === undefined ? {} : { ecdhCurve }) }
+  const { ciphers, minVersion, ecdhCurve, secureOptions } = serverOptions(options)
+  const wanted = { ciphers, minVersion, maxVersion: undefined, ...(ecdhCurve === undefined ? {} : { ecdhCurve }) }
   for (const [name, value] of Object.entries(wanted)) {
     if (Reflect.get(server, name) !== value) {
       throw new InvalidArgumentError(`The server's ${name} is not ${value}: spread serverOptions(options) in last`)

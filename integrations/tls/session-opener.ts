@@ -15,6 +15,7 @@ import { requireBinding, requireKnownGroup } from './options.ts'
 import { createPrefetchingKms, type PrefetchingKms, type PrefetchOptions } from './prefetching-kms.ts'
 import type { PskBinding } from './psk.ts'
 import { HandshakeRefusal } from './refusal.ts'
+import { type TlsVersionOptions, tlsVersions } from './suites.ts'
 
 /**
  * The SAE of the server at `hostname` and `port`, the same at every call; undefined for a server that is none, to which
@@ -23,7 +24,7 @@ import { HandshakeRefusal } from './refusal.ts'
 export type PeerOf = (endpoint: { readonly hostname: string; readonly port: number }) => string | undefined
 
 /** What a client that opens several connections needs to know about their keys. */
-export interface SessionOpenerOptions {
+export interface SessionOpenerOptions extends TlsVersionOptions {
   /** The SAE that every server is, or what says it for each. */
   readonly peerSaeId: string | PeerOf
   /** `role` (default) for servers that use this toolkit, `raw` for others such as openssl. */
@@ -54,6 +55,7 @@ export class SessionOpener {
   readonly #prefetching: PrefetchingKms | undefined
   readonly #options: SessionOpenerOptions
   readonly #number: number
+  readonly #ciphers: string
 
   /** @throws {InvalidArgumentError} an option is wrong */
   constructor(kms: Kms, options: SessionOpenerOptions) {
@@ -62,6 +64,7 @@ export class SessionOpener {
     if (typeof peerSaeId !== 'function') requirePeer(kms, peerSaeId)
     requireBinding('binding', binding)
     if (requireGroup !== undefined) requireKnownGroup(requireGroup)
+    this.#ciphers = tlsVersions(options).ciphers
     requireInteger('timeoutMs', timeoutMs, { min: 1, max: 600_000 })
     this.#options = Object.freeze({ ...options, binding, timeoutMs })
     this.#prefetching = prefetch && createPrefetchingKms(kms, prefetch)
@@ -76,10 +79,10 @@ export class SessionOpener {
     return typeof peerSaeId === 'function' ? peerSaeId(endpoint) : peerSaeId
   }
 
-  /** What two connections must have in common to stand for each other: KMS, peer, binding, level and group. */
+  /** What two connections must have in common to stand for each other: KMS, peer, binding, level, group and versions. */
   nameOf(peerSaeId: string | undefined): string {
     const { binding, level, requireGroup } = this.#options
-    return ['qkd', this.#number, peerSaeId, binding, level, requireGroup].join(':')
+    return ['qkd', this.#number, peerSaeId, binding, level, requireGroup, this.#ciphers].join(':')
   }
 
   /**
@@ -88,14 +91,14 @@ export class SessionOpener {
    * @throws what `connect` throws
    */
   async open(raw: Socket, { peerSaeId: named, signal: outer, ...offer }: SessionTarget): Promise<TLSSocket> {
-    const { binding, level, requireGroup, timeoutMs = 5000 } = this.#options
+    const { binding, level, requireGroup, minVersion, tls12Suites, timeoutMs = 5000 } = this.#options
     // Nobody takes this one off: an error that comes after the first must not end the process.
     raw.on('error', () => {})
     const signal = withDeadline(outer, timeoutMs)
     try {
       const peerSaeId = requirePeer(this.#kms, named)
       if (raw.connecting) await connected(raw, signal)
-      const terms = { peerSaeId, binding, level, requireGroup, timeoutMs }
+      const terms = { peerSaeId, binding, level, requireGroup, minVersion, tls12Suites, timeoutMs }
       return await connect(this.#kms, { ...offer, ...terms, socket: raw, signal })
     } catch (error) {
       raw.destroy()

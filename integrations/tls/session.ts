@@ -1,14 +1,7 @@
 import type { TLSSocket } from 'node:tls'
 import type { SecurityLevel } from '../../lib/index.ts'
 import { HandshakeRefusal } from './refusal.ts'
-
-/**
- * The only suites in which OpenSSL takes an external key from Node: its callback pins SHA-256. With the default list, a
- * server that also has a certificate chooses AES-256-GCM-SHA384, ignores a valid key, and neither side sees an error.
- */
-export const CIPHERS = 'TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256'
-/** The same by their numbers in a ClientHello. */
-export const CIPHER_NUMBERS: readonly number[] = [0x1303, 0x1301]
+import type { Tls12Suite } from './suites.ts'
 
 /** What a session stands on; the same at both ends, but for `group`. */
 export interface QkdInfo {
@@ -47,7 +40,21 @@ export function setQkdInfo(socket: TLSSocket, value: QkdInfo): void {
 export function requirePskSession(socket: TLSSocket): void {
   const protocol = socket.getProtocol()
   if (protocol !== 'TLSv1.3') throw new HandshakeRefusal('downgrade', `The session is ${protocol}, not TLSv1.3`)
-  if (!socket.isSessionReused() || socket.getPeerX509Certificate() !== undefined) {
-    throw new HandshakeRefusal('downgrade', 'The session was made without the pre-shared key')
-  }
+  if (!socket.isSessionReused() || socket.getPeerX509Certificate() !== undefined) throw withoutKey()
+}
+
+/**
+ * The same for TLS 1.2, where the suite says what a session stands on, and a session that is reused stands on another's key.
+ * From here on the session does not negotiate anew: it would ask for the key again.
+ */
+export function requireTls12PskSession(socket: TLSSocket, suites: readonly Tls12Suite[]): void {
+  const protocol = socket.getProtocol()
+  if (protocol !== 'TLSv1.2') throw new HandshakeRefusal('downgrade', `The session is ${protocol}, not TLSv1.2`)
+  const hasSuite = suites.some(suite => suite === socket.getCipher().name)
+  if (!hasSuite || socket.isSessionReused() || socket.getPeerX509Certificate() !== undefined) throw withoutKey()
+  socket.disableRenegotiation()
+}
+
+function withoutKey(): HandshakeRefusal {
+  return new HandshakeRefusal('downgrade', 'The session was made without the pre-shared key')
 }

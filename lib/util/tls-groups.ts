@@ -24,7 +24,9 @@ export function negotiatedGroup(socket: TLSSocket): string | undefined {
   const info = socket.getEphemeralKeyInfo() as { name?: string } | null
   if (info?.name !== undefined) return info.name
   // Node 22 knows the hybrid but has no name for it: of the groups that we offer it is the only one without.
-  return info !== null && tlsGroups() === PREFERRED ? HYBRID : undefined
+  // TLS 1.2 does not know it, and has suites without any group.
+  const nameless = info !== null && socket.getProtocol() === 'TLSv1.3' && tlsGroups() === PREFERRED
+  return nameless ? HYBRID : undefined
 }
 
 /** True where a recording of the handshake is of no use to a quantum computer. */

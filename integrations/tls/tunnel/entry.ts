@@ -56,10 +56,11 @@ class EntryWay implements TunnelWay {
   readonly #peer: TunnelPeer
 
   constructor(kms: Kms, peer: TunnelPeer) {
-    const { peerSaeId, binding, level, requireGroup, timeoutMs, prefetch } = peer
+    const { peerSaeId, binding, level, requireGroup, minVersion, tls12Suites, timeoutMs, prefetch } = peer
     this.#peer = { ...peer, connect: requireTarget('connect', peer.connect) }
     if (timeoutMs !== undefined) requireInteger('timeoutMs', timeoutMs, { min: 1, max: 600_000 })
-    this.#opener = new SessionOpener(kms, { peerSaeId, binding, level, requireGroup, timeoutMs, prefetch })
+    const terms = { peerSaeId, binding, level, requireGroup, minVersion, tls12Suites, timeoutMs, prefetch }
+    this.#opener = new SessionOpener(kms, terms)
   }
 
   async open(local: Socket, { signal }: Required<AbortOptions>): Promise<{ local: Socket; remote: Duplex }> {

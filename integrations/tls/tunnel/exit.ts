@@ -43,8 +43,19 @@ class ExitWay implements TunnelWay {
 
   constructor(kms: Kms, options: TunnelExitOptions) {
     const { peers, deadlineMs, maxPending, maxPendingPerAddress, requireGroup, telemetry, logger } = options
+    const { minVersion, tls12Suites } = options
     this.#options = { ...options, connect: requireTarget('connect', options.connect) }
-    const gate = { peers, deadlineMs, maxPending, maxPendingPerAddress, requireGroup, telemetry, logger }
+    const gate = {
+      peers,
+      deadlineMs,
+      maxPending,
+      maxPendingPerAddress,
+      requireGroup,
+      telemetry,
+      logger,
+      minVersion,
+      tls12Suites,
+    }
     this.#tls = createServer(
       kms,
       { ...gate, certificate: 'forbid', allowHalfOpen: true, ALPNProtocols: [TUNNEL_PROTOCOL] },

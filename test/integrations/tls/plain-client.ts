@@ -12,6 +12,27 @@ export function pskOptions(identity: string, psk: Uint8Array): ConnectionOptions
   }
 }
 
+/** The same for TLS 1.2. */
+export function tls12Options(identity: string, psk: Uint8Array): ConnectionOptions {
+  return {
+    ciphers: 'ECDHE-PSK-CHACHA20-POLY1305:ECDHE-PSK-AES256-CBC-SHA384:ECDHE-PSK-AES128-CBC-SHA256',
+    minVersion: 'TLSv1.2',
+    maxVersion: 'TLSv1.2',
+    ca: [],
+    checkServerIdentity: () => undefined,
+    pskCallback: () => ({ psk, identity }),
+  }
+}
+
+/** A fresh key of alice for bob as options for TLS 1.2. */
+export async function drawTls12Options(
+  alice: Kms,
+): Promise<{ key: Key; identity: string; options: ConnectionOptions }> {
+  const [key] = (await alice.getKey('bob', { sizeBits: 256 })) as [Key]
+  const identity = `q1~alice~${key.keyId}`
+  return { key, identity, options: tls12Options(identity, rolePsk(key, 'tls12')) }
+}
+
 /** A fresh key of alice for bob as such options. */
 export async function drawPskOptions(alice: Kms): Promise<{ key: Key; identity: string; options: ConnectionOptions }> {
   const [key] = (await alice.getKey('bob', { sizeBits: 256 })) as [Key]
@@ -20,7 +41,7 @@ export async function drawPskOptions(alice: Kms): Promise<{ key: Key; identity: 
 }
 
 /** The pre-shared key that binding `role` makes of a key of alice for bob. */
-export function rolePsk(key: Key): Buffer {
-  const info = `qkdkit tls13-psk v1|client=alice|server=bob|${key.keyId}`
+export function rolePsk(key: Key, protocol = 'tls13'): Buffer {
+  const info = `qkdkit ${protocol}-psk v1|client=alice|server=bob|${key.keyId}`
   return Buffer.from(hkdfSync('sha256', exportKey(key.secret), '', info, 32))
 }
