@@ -222,8 +222,8 @@ export class TestClient {
   }
 
   /** Logs in; throws where it fails. */
-  async kinit(principal: string, password: string): Promise<void> {
-    const { code, stderr } = await runProgram('kinit', [principal], { env: this.env, input: `${password}\n` })
+  async kinit(principal: string, password: string, ...options: readonly string[]): Promise<void> {
+    const { code, stderr } = await runProgram('kinit', [...options, principal], { env: this.env, input: `${password}\n` })
     if (code !== 0) throw new Error(`kinit ${principal}: ${stderr}`)
   }
 
