@@ -103,6 +103,7 @@ export {
 } from './site.ts'
 export { TelemetryHub } from './telemetry.ts'
 // What an integration is built with.
+export { AsyncQueue } from './util/async-queue.ts'
 export { BackOff, type BackOffOptions } from './util/back-off.ts'
 export { ByteReader, ByteWriter } from './util/bytes.ts'
 export { type CallDeadline, startDeadline } from './util/call-deadline.ts'
