@@ -1,6 +1,5 @@
+import type { StreamChannel } from '../../../channel/stream-channel.ts'
 import { ClosedError, ProtocolError } from '../../../errors.ts'
-import type { AbortOptions } from '../../../interface/lifecycle.ts'
-import type { MessageChannel } from '../../../interface/message-channel.ts'
 import { WegmanCarter } from '../../../key/wegman-carter.ts'
 import type { BackOff } from '../../../util/back-off.ts'
 import { abortable, withDeadline } from '../../../util/deadline.ts'
@@ -12,15 +11,13 @@ import type { Authenticator } from '../session/authenticator.ts'
 import { Bb84Session, type SessionBlock } from '../session/bb84-session.ts'
 import { AuthenticationReserve } from './authentication-reserve.ts'
 import type { CheckedBb84Options } from './bb84-link-options.ts'
-import { decodeIntroduction, encodeIntroduction, type Introduction, introductionMismatch } from './introduction.ts'
+import { whileHeld } from './door.ts'
+import { encodeIntroduction, hear, INTRODUCTION_MS, type Introduction, introductionMismatch } from './introduction.ts'
 import { LightGauge } from './light-gauge.ts'
-
-/** How long the other end may take to say who it is, in milliseconds. */
-const INTRODUCTION_MS = 5000
 
 /** A way to the other end, and to this end's devices. */
 export interface EndConnection {
-  readonly channel: MessageChannel & { readonly lost: Promise<Error> }
+  readonly channel: StreamChannel
   readonly records: RecordSource
   /** What the other end said first, where somebody has heard it already. */
   readonly introduction?: Introduction
@@ -112,9 +109,7 @@ export class EndLoop implements LinkEnd {
   async #connectOnce(): Promise<Error> {
     const connection = await this.#parts.connect({ signal: this.#closing.signal })
     this.#connection = connection
-    const lost = new AbortController()
-    void connection.channel.lost.then(reason => lost.abort(reason))
-    const signal = AbortSignal.any([this.#closing.signal, lost.signal])
+    const signal = whileHeld(connection.channel, this.#closing.signal)
     try {
       if (this.#interruption !== undefined) return new ClosedError(this.#interruption)
       await this.#serve(connection, signal)
@@ -164,7 +159,7 @@ export class EndLoop implements LinkEnd {
       lastNumber: this.#lastNumber,
       spareKeys: this.#reserve,
       context: Buffer.concat([encodeIntroduction(first), encodeIntroduction(second)]),
-      signal,
+      signal: withDeadline(signal, INTRODUCTION_MS),
       ...(onStage === undefined ? {} : { onStage }),
     })
     // Proved by now, and so are the lists of keys: what the other end has lost is of no use here.
@@ -216,13 +211,6 @@ export class EndLoop implements LinkEnd {
     })
     clearTimeout(timer)
   }
-}
-
-/** What the other end says first. */
-export async function hear(channel: MessageChannel, options: AbortOptions): Promise<Introduction> {
-  const first = await channel.receive(options)
-  if (first === undefined) throw new ClosedError('The other end closed the connection without a word')
-  return decodeIntroduction(first)
 }
 
 function max(a: bigint, b: bigint): bigint {

@@ -1,5 +1,10 @@
-import { ProtocolError } from '../../../errors.ts'
+import { ClosedError, ProtocolError } from '../../../errors.ts'
+import type { AbortOptions } from '../../../interface/lifecycle.ts'
+import type { MessageChannel } from '../../../interface/message-channel.ts'
 import { ByteReader, ByteWriter } from '../../../util/bytes.ts'
+
+/** How long the other end may take to say who it is, and to prove it, in milliseconds. */
+export const INTRODUCTION_MS = 5000
 
 /** What the two connections of a link carry: the talk of the two ends, or the records of Bob's devices. */
 export type Purpose = 'talk' | 'photons'
@@ -45,6 +50,13 @@ export function decodeIntroduction(bytes: Uint8Array): Introduction {
   const spares = Array.from({ length: count }, () => reader.u64())
   reader.end()
   return { purpose, linkId: linkId!, siteId: siteId!, peerSiteId: peerSiteId!, spares }
+}
+
+/** What the other end says first. */
+export async function hear(channel: MessageChannel, options: AbortOptions): Promise<Introduction> {
+  const first = await channel.receive(options)
+  if (first === undefined) throw new ClosedError('The other end closed the connection without a word')
+  return decodeIntroduction(first)
 }
 
 /** Why the two can't be the ends of one link, in words that name both sides' values; undefined if they can. */
