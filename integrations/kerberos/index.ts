@@ -15,7 +15,16 @@ export {
   stringToKey,
 } from './crypto/encryption.ts'
 export { ENCTYPES, type Enctype, type EnctypeProfile, enctypeProfile, type KerberosKey } from './enctype.ts'
+export {
+  type ChooseVersions,
+  type DatabaseVersion,
+  KdcDatabase,
+  type KdcDatabaseOptions,
+  type PrincipalState,
+} from './kdb/kdc-database.ts'
+export type { LockFileFault } from './kdb/lock-file.ts'
 export { createKeyServer, type KeyServer, type KeyServerCounters, type KeyServerOptions } from './key-server.ts'
+export { type KeytabEntry, readKeytab, writeKeytab } from './keytab.ts'
 export {
   type Announcement,
   type KvnoEntry,
@@ -26,3 +35,23 @@ export {
   kvnoOf,
   MAX_KVNO,
 } from './kvno-table.ts'
+export { type ApReq, decodeApReq, encodeApReq } from './messages/ap-req.ts'
+export {
+  type Authenticator,
+  type AuthenticatorTarget,
+  openAuthenticator,
+  type SealAuthenticatorOptions,
+  sealAuthenticator,
+} from './messages/authenticator.ts'
+export type { EncryptedData, MessageName } from './messages/common-fields.ts'
+export {
+  decodeTgsRep,
+  decodeTgsReq,
+  encodeTgsReq,
+  type GrantedTicket,
+  type TgsReq,
+  type TgsRequest,
+  type TicketGrant,
+} from './messages/tgs-req.ts'
+export { decodeTicket, encodeTicket, openTicket, type Ticket, type TicketContent } from './messages/ticket.ts'
+export { formatPrincipal, type PrincipalName, parsePrincipal, trustPrincipal } from './principal.ts'

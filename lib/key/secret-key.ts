@@ -23,6 +23,8 @@ export const DOORS = {
   'kerberos-cipher': 'integrations/kerberos/crypto/encryption.ts',
   /** Keytab of a Kerberos service, a file of mode 0600. */
   'keytab-file': 'integrations/kerberos/keytab.ts',
+  /** Key in an MIT KDC's database, encrypted under the realm's master key. */
+  'kdb-record': 'integrations/kerberos/kdb/master-key.ts',
   /** Bytes on the simulated quantum channel between the two ends of a simulated link. */
   'quantum-channel': 'lib/qll/quantum-wire.ts',
   /** The key that wraps the slot file, written once to a file of its own, mode 0600. */
