@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
-import { InvalidArgumentError } from '../errors.ts'
+import { InvalidArgumentError, StoreError } from '../errors.ts'
 import type { TrustClass } from '../interface/kms.ts'
-import { CELL_BYTES } from './cells.ts'
+import { BLOCK_BYTES, CELL_BYTES, readCells } from './cells.ts'
 import { hkdfExpand, hmacKey } from './hkdf.ts'
 import { joinSecrets } from './join.ts'
 import type { SaePair } from './key-id.ts'
 import { lp, u64 } from './lp.ts'
 import { bytesOf, SecretKey } from './secret-key.ts'
-import type { Selection, Suite } from './selection.ts'
+import { MAX_KEY_BYTES, type Selection, type Suite } from './selection.ts'
 
 /**
  * How the key of a selection is made from what the pool holds at its place. Both sides call this with the same selection, so
@@ -34,9 +34,39 @@ export const MAX_HYBRID_XOR_BYTES = 255 * 64
 export const MAX_HYBRID_KDF_BYTES = 64
 
 /** The largest key of a suite, in bytes. */
-export function maxKeyBytes(suite: Suite, blockBytes: number): number {
-  if (suite === 3) return Math.min(MAX_HYBRID_XOR_BYTES, blockBytes)
-  return suite === 4 ? MAX_HYBRID_KDF_BYTES : blockBytes
+export function maxKeyBytes(suite: Suite): number {
+  if (suite === 3) return MAX_HYBRID_XOR_BYTES
+  return suite === 4 ? MAX_HYBRID_KDF_BYTES : MAX_KEY_BYTES
+}
+
+/** What is stored of a block: its cells, then its share of the sites' post-quantum secret. The parts stay the caller's. */
+export function withBlockSecret(cells: SecretKey, blockSecret: SecretKey): SecretKey {
+  return joinSecrets([cells, blockSecret])
+}
+
+/**
+ * The key of a selection, from the material of its block as `withBlockSecret` makes it. The caller owns the result.
+ * @throws {StoreError} a cell of it was wiped, or the block was stored without its secret
+ */
+export function keyOf(material: SecretKey, context: KeyContext): SecretKey {
+  const { suite, offset, sizeBytes } = context.selection
+  if (suite === 1 || suite === 2) return readCells(material, offset, sizeBytes)
+  if (suite !== 3 && suite !== 4)
+    throw new InvalidArgumentError(`No key of suite ${suite} is made from a block's cells`)
+  const cells = readCells(material, offset, suite === 4 ? wholeCellBytes(sizeBytes) : sizeBytes)
+  const blockSecret = blockSecretOf(material)
+  try {
+    return (suite === 3 ? hybridByXor : hybridByKdf)(cells, blockSecret, context)
+  } finally {
+    cells.wipe()
+    blockSecret.wipe()
+  }
+}
+
+function blockSecretOf(material: SecretKey): SecretKey {
+  if (material.sizeBytes !== BLOCK_BYTES + BLOCK_SECRET_BYTES)
+    throw new StoreError('The block has no secret of its own')
+  return SecretKey.copyOf(bytesOf(material).subarray(BLOCK_BYTES))
 }
 
 /**
@@ -93,8 +123,7 @@ export function hybridByKdf(wholeCells: SecretKey, blockSecret: SecretKey, conte
   }
 }
 
-/** Bytes of the cells that a key of that size takes, whole. */
-export function wholeCellBytes(sizeBytes: number): number {
+function wholeCellBytes(sizeBytes: number): number {
   return Math.ceil(sizeBytes / CELL_BYTES) * CELL_BYTES
 }
 

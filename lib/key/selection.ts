@@ -13,8 +13,19 @@ const LEVELS: Record<Suite, SecurityLevel> = {
   6: 'post-quantum',
 }
 
-/** The suites whose key is the pool's cells as they are: what this KMS issues and serves so far. */
-export const RAW_SUITES: Partial<Record<SecurityLevel, Suite>> = { 'one-time-pad': 1, quantum: 2 }
+/** How a key of level `hybrid` is made: by XOR with a mask (the default), or by a KDF over both secrets. */
+export type HybridKind = 'xor' | 'kdf'
+
+/** The suite in which this KMS issues keys of a level; undefined for levels that it does not offer. */
+export function suiteOf(level: SecurityLevel, hybrid: HybridKind = 'xor'): Suite | undefined {
+  if (level === 'hybrid') return hybrid === 'xor' ? 3 : 4
+  return level === 'one-time-pad' ? 1 : level === 'quantum' ? 2 : undefined
+}
+
+/** True for suites whose key is made from the cells at the selection's own place. */
+export function isServed(suite: Suite): boolean {
+  return suite <= 4
+}
 
 /** Largest key: all payload cells of one block. */
 export const MAX_KEY_BYTES = PAYLOAD_CELLS * CELL_BYTES

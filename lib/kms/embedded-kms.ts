@@ -9,7 +9,8 @@ import {
 import type { GetKeyOptions, Key, Kms, KmsCallOptions, KmsStatus, SecurityLevel } from '../interface/kms.ts'
 import type { Telemetry, TelemetryEvent } from '../interface/telemetry.ts'
 import { cellsFor } from '../key/cells.ts'
-import { RAW_SUITES } from '../key/selection.ts'
+import { maxKeyBytes } from '../key/construct.ts'
+import { type Suite, suiteOf } from '../key/selection.ts'
 import { requireInteger } from '../util/deadline.ts'
 import { checkGetKey, checkGetKeyWithIds, requireOtherSae, requireTimeout } from '../util/kms-arguments.ts'
 import type { KeyPool } from './pool/key-pool.ts'
@@ -74,11 +75,11 @@ export class EmbeddedKms implements Kms {
     return this.#refusing('getKey', slaveSaeId, async () => {
       this.#requireOpen(options)
       checkGetKey(this.saeId, slaveSaeId, options)
-      const { number, sizeBytes, level } = this.#checkRequest(options)
+      const { number, sizeBytes, suite } = this.#checkRequest(options)
       const { pool, waitMs, signal } = this.#route('slave_SAE_ID', slaveSaeId, options)
       this.#requireCapacity(number, sizeBytes)
       const pair = { masterSaeId: this.saeId, slaveSaeId }
-      const keys = await pool.issue({ pair, number, sizeBytes, level, waitMs, signal })
+      const keys = await pool.issue({ pair, number, sizeBytes, suite, waitMs, signal })
       this.#tell('key-issued', pair, pool.remoteSiteId, keys)
       return keys
     })
@@ -105,7 +106,7 @@ export class EmbeddedKms implements Kms {
     return this.close()
   }
 
-  #checkRequest(options: GetKeyOptions): { number: number; sizeBytes: number; level: SecurityLevel } {
+  #checkRequest(options: GetKeyOptions): { number: number; sizeBytes: number; suite: Suite } {
     const { limits } = this.#options
     const { number = 1, sizeBits = limits.keySizeBits, level = DEFAULT_LEVEL } = options
     requireInteger('number', number, { min: 1, max: limits.maxKeyPerRequest })
@@ -119,12 +120,16 @@ export class EmbeddedKms implements Kms {
         details: unknown.map(name => ({ extension_mandatory_unsupported: `${name} is not supported` })),
       })
     }
-    if (RAW_SUITES[level] === undefined) {
-      throw new PolicyError(
-        `Level ${level} is not offered by this KMS; it offers ${Object.keys(RAW_SUITES).join(', ')}`,
-      )
+    const suite = suiteOf(level)
+    if (suite === undefined) {
+      throw new PolicyError(`Level ${level} is not offered by this KMS; it offers one-time-pad, quantum, hybrid`)
     }
-    return { number, sizeBytes: sizeBits / 8, level }
+    if (sizeBits / 8 > maxKeyBytes(suite)) {
+      throw new InvalidArgumentError(`A key of level ${level} has at most ${maxKeyBytes(suite) * 8} bits`, {
+        details: [{ parameter_name: 'size', parameter_value: sizeBits }],
+      })
+    }
+    return { number, sizeBytes: sizeBits / 8, suite }
   }
 
   /** What the pool is not made to hold would drain every block that comes, and starve everybody else meanwhile. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import type { Key, Kms, KmsStatus } from '../../lib/interface/kms.ts'
+import type { QkdError } from '../../lib/errors.ts'
+import type { Key, Kms, KmsStatus, SecurityLevel } from '../../lib/interface/kms.ts'
 import {
   bobHas,
   eventually,
@@ -123,6 +124,22 @@ export const deliveryCases: readonly KmsCase[] = [
       const byDefault = await fixture.alice.getKey(fixture.bob.saeId)
       assert.ok(LEVELS.includes(String(byDefault[0]?.level)))
       await bobHas(fixture, byDefault)
+    },
+  ],
+  [
+    'gives the levels that it offers, alike at both ends',
+    async fixture => {
+      const offered: string[] = []
+      for (const level of LEVELS as SecurityLevel[]) {
+        const given = await fixture.alice.getKey(fixture.bob.saeId, { level }).catch((error: QkdError) => error)
+        if (given instanceof Error) assert.equal(given.code, 'ERR_QKD_POLICY_DENIED')
+        else {
+          offered.push(level)
+          assert.equal(given[0]?.level, level)
+          await bobHas(fixture, given)
+        }
+      }
+      assert.ok(offered.includes('quantum'), `it offers ${offered.join(', ')}`)
     },
   ],
   [

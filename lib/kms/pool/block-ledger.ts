@@ -222,20 +222,15 @@ export class BlockLedger {
   }
 
   /**
-   * Row 27: everything of this pool goes, and it begins anew under `poolEpoch`. A new root replaces the old one; without
-   * one the old root stays. The floor keeps every number that either side ever saw from coming again.
+   * Row 27: everything of this pool goes, and it begins anew under `poolEpoch` with a new root. The floor keeps every
+   * number that either side ever saw from coming again.
    */
-  async reset(fields: {
-    poolEpoch: number
-    floor: bigint
-    peerCommits: number
-    root: SecretKey | undefined
-  }): Promise<void> {
+  async reset(fields: { poolEpoch: number; floor: bigint; peerCommits: number; root: SecretKey }): Promise<void> {
     // A block that is being sealed anew would change its slot under our eyes.
     this.#resetting = true
     await Promise.all(this.#turns.values())
     const oldRootSlot = this.#pool.rootSlot
-    const rootSlot = fields.root === undefined ? oldRootSlot : await this.#vault.putRoot(fields.root)
+    const rootSlot = await this.#vault.putRoot(fields.root)
     const dead = [...this.#blocks.values()]
     const { poolEpoch } = fields
     // A block may have come since the hellos were written.
@@ -257,11 +252,9 @@ export class BlockLedger {
       await this.#vault.destroy(block.slot)
       this.#tell(27, block, block.state, 'reset')
     }
-    if (fields.root !== undefined) {
-      if (oldRootSlot >= 0) await this.#vault.destroy(oldRootSlot)
-      this.#secret?.wipe()
-      this.#secret = new PairSecret(fields.root, this.pair, { sealEpoch: this.#pool.sealEpoch })
-    }
+    if (oldRootSlot >= 0) await this.#vault.destroy(oldRootSlot)
+    this.#secret?.wipe()
+    this.#secret = new PairSecret(fields.root, this.pair, { sealEpoch: this.#pool.sealEpoch })
     this.#resetting = false
   }
 

@@ -1,8 +1,10 @@
 import { timingSafeEqual } from 'node:crypto'
+import { PoolDesyncError } from '../../errors.ts'
 import type { BlockRecord } from '../../interface/pool-store.ts'
 import type { QnlBlock } from '../../interface/qnl.ts'
 import { type BlockTags, blockTags, macCellsOf } from '../../key/block-tag.ts'
 import { PAYLOAD_CELLS } from '../../key/cells.ts'
+import { deriveBlockSecret, withBlockSecret } from '../../key/construct.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
 import { newBlockRecord } from '../store/block-record.ts'
 import type { BlockLedger } from './block-ledger.ts'
@@ -68,8 +70,10 @@ export class BlockVerifier {
     const { number, secret, trustClass, relays } = qnlBlock
     const ownerSiteId = ledger.pair.siteIds[Number(number % 2n)]!
     const record = newBlockRecord({ number, ownerSiteId, trustClass, relays, slot: -1 })
-    this.#pending.set(number, secret)
-    const isIn = await ledger.insert(record, secret).catch(error => {
+    const { poolEpoch } = ledger.pool
+    const material = this.#withSecret(record, secret)
+    this.#pending.set(number, material)
+    const isIn = await ledger.insert(record, material).catch(error => {
       this.#forget(number)
       throw error
     })
@@ -80,11 +84,31 @@ export class BlockVerifier {
     }
     this.#receivedAtMs.set(number, this.#options.monotonicMs())
     const block = ledger.block(number)!
+    if (ledger.pool.poolEpoch !== poolEpoch) {
+      await this.drop(7, block, 'the pool began anew while it came')
+      return
+    }
     if (ledger.owns(block)) await this.#sendTag(block)
     const early = this.#earlyTags.get(number)
     if (early !== undefined) {
       this.#earlyTags.delete(number)
       await this.#onTag(early)
+    }
+  }
+
+  /** Adds the block's share of the sites' secret, which its tags then cover too. Takes `cells` over. */
+  #withSecret({ number, trustClass }: BlockRecord, cells: SecretKey): SecretKey {
+    const { poolId, pool, secret } = this.#options.ledger
+    if (secret === undefined) {
+      cells.wipe()
+      throw new PoolDesyncError(`Block ${number} came before the two sites had a secret`)
+    }
+    const blockSecret = deriveBlockSecret(secret.root, { poolId, block: number, trustClass, epoch: pool.sealEpoch })
+    try {
+      return withBlockSecret(cells, blockSecret)
+    } finally {
+      cells.wipe()
+      blockSecret.wipe()
     }
   }
 

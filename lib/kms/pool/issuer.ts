@@ -1,10 +1,11 @@
 import { PoolExhaustedError } from '../../errors.ts'
-import type { Key, SecurityLevel } from '../../interface/kms.ts'
+import type { Key } from '../../interface/kms.ts'
 import type { AbortOptions } from '../../interface/lifecycle.ts'
 import type { Logger } from '../../interface/logger.ts'
 import { cellsFor } from '../../key/cells.ts'
+import { keyOf } from '../../key/construct.ts'
 import { type SaePair, sealKeyId } from '../../key/key-id.ts'
-import { RAW_SUITES, type Selection } from '../../key/selection.ts'
+import { levelOf, type Selection, type Suite } from '../../key/selection.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import { DemandRate } from './demand-rate.ts'
 import type { LaneBalance } from './lane-balance.ts'
@@ -20,7 +21,8 @@ export interface IssueRequest extends AbortOptions {
   readonly pair: SaePair
   readonly number: number
   readonly sizeBytes: number
-  readonly level: SecurityLevel
+  /** Level and derivation of the keys. */
+  readonly suite: Suite
   /** How long it may wait for key, in milliseconds. */
   readonly waitMs: number
 }
@@ -143,12 +145,14 @@ export class Issuer {
     return places.map(place => this.#keyAt(place, request))
   }
 
-  #keyAt(place: CellRange, { pair, sizeBytes, level }: IssueRequest): Key {
+  #keyAt(place: CellRange, { pair, sizeBytes, suite }: IssueRequest): Key {
     const { ledger, book } = this.#options
-    const selection: Selection = { suite: RAW_SUITES[level]!, block: place.block, offset: place.offset, sizeBytes }
+    const selection: Selection = { suite, block: place.block, offset: place.offset, sizeBytes }
     const keyId = sealKeyId(ledger.secret!.sealKeys(ledger.localSiteId), pair, selection)
-    const secret = book.keyAt(place, sizeBytes)
     const { trustClass } = ledger.block(place.block)!
+    const context = { poolId: ledger.poolId, issuerSiteId: ledger.localSiteId, pair, trustClass, selection }
+    const secret = book.keyAt(place, material => keyOf(material, context))
+    const level = levelOf(suite)
     return { keyId, secret, sizeBits: sizeBytes * 8, level, trustClass }
   }
 

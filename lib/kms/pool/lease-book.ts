@@ -1,4 +1,4 @@
-import { cellsFor, copyCells, readCells, wipeCells } from '../../key/cells.ts'
+import { copyCells, wipeCells } from '../../key/cells.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
 
 /** A place in the pool: what a selection names, before the size. */
@@ -94,11 +94,11 @@ export class LeaseBook {
     return true
   }
 
-  /** The key at a taken place: a copy, while the book's own bytes of those cells are wiped. */
-  keyAt({ block, offset }: CellRange, sizeBytes: number): SecretKey {
+  /** The key that `make` gives of a taken place's block; the book's own bytes of the place are wiped after it. */
+  keyAt({ block, offset, cells }: CellRange, make: (material: SecretKey) => SecretKey): SecretKey {
     const { material } = this.#blocks.get(block)!
-    const secret = readCells(material, offset, sizeBytes)
-    wipeCells(material, offset, cellsFor(sizeBytes))
+    const secret = make(material)
+    wipeCells(material, offset, cells)
     return secret
   }
 

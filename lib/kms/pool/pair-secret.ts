@@ -1,4 +1,4 @@
-import { timingSafeEqual } from 'node:crypto'
+import { createHash, timingSafeEqual } from 'node:crypto'
 import { hmacKey, hmacTag } from '../../key/hkdf.ts'
 import { joinSecrets } from '../../key/join.ts'
 import { deriveSealKeys, type SealKeys } from '../../key/key-id.ts'
@@ -22,7 +22,8 @@ export function pairIdentity(a: string, b: string): PairIdentity {
 
 /**
  * The secret that two KMSs share, from which the sealing keys and the block tags come; never derived from pool blocks
- * (relays know those) nor from configuration. Root 0 is made of 32 fresh bytes of each side, exchanged over mutual TLS.
+ * (relays know those) nor from configuration. Root 0 is made of 32 fresh bytes of each side, exchanged over mutual TLS, and of
+ * a secret each under ML-KEM, so that hybrid keys hold whatever key exchange the TLS connection had.
  */
 export class PairSecret {
   readonly root: SecretKey
@@ -38,11 +39,22 @@ export class PairSecret {
     this.#sealRoot = hmacKey('sha256', root, lp('qkdkit/1 seal root', pair.bytes, u64(sealEpoch)))
   }
 
-  /** Root 0 from both halves, which stay the caller's; the first is the one of the site that sorts first. */
-  static combine(halves: readonly [SecretKey, SecretKey], pair: PairIdentity, poolEpoch: number): SecretKey {
-    const joined = joinSecrets(halves)
+  /**
+   * Root 0 from what both sides gave and encapsulated, and from what went over the wire for it; in the order in which the site
+   * that sorts first writes them. The parts stay the caller's.
+   */
+  static combine(
+    parts: readonly SecretKey[],
+    pair: PairIdentity,
+    poolEpoch: number,
+    exchanged: readonly Uint8Array[],
+  ): SecretKey {
+    const joined = joinSecrets(parts)
+    const transcript = createHash('sha256')
+      .update(lp(...exchanged))
+      .digest()
     try {
-      return hmacKey('sha512', joined, lp('qkdkit/1 root 0', pair.bytes, u64(poolEpoch)))
+      return hmacKey('sha512', joined, lp('qkdkit/1 root 0', pair.bytes, u64(poolEpoch), transcript))
     } finally {
       joined.wipe()
     }

@@ -10,6 +10,7 @@ import {
   encodeMessage,
   type MessageFields,
   type MessageName,
+  PAIR_KEM,
   type PeerMessage,
   WIRE_VERSION,
 } from './peer-wire.ts'
@@ -18,6 +19,7 @@ import { agree, type Hello, isRolledBack } from './session-agreement.ts'
 /** Messages that wait for the channel; more means that the peer reads no more. */
 const MAX_QUEUED = 4096
 const MARK_INTERVAL_MS = 1000
+const HANDSHAKE_MESSAGES: ReadonlySet<MessageName> = new Set(['hello', 'contribute', 'encapsulated', 'confirm'])
 const HANDSHAKE_TIMEOUT_MS = 10_000
 const CLOSE_TIMEOUT_MS = 2000
 
@@ -128,7 +130,7 @@ export class PeerSession {
           'This store is older than what the peer has heard of it: it was restored',
         )
       }
-      const root = reset.newRoot ? await this.#agreeOnRoot(reset.poolEpoch, signal) : undefined
+      const root = await this.#agreeOnRoot(reset.poolEpoch, signal)
       const blocks = [...ledger.blocks()].length
       await ledger.reset({ poolEpoch: reset.poolEpoch, floor: reset.floor, peerCommits: remote.commits, root })
       const { poolEpoch, reason } = reset
@@ -156,18 +158,35 @@ export class PeerSession {
     }
   }
 
-  /** Both sides give 32 fresh bytes; the root needs both. */
+  /**
+   * Each side gives 32 fresh bytes inside mutual TLS, and a secret encapsulated under a fresh ML-KEM key of the other: a
+   * recording of this connection opens to nobody who breaks only one of the two.
+   */
   async #agreeOnRoot(poolEpoch: number, signal: AbortSignal): Promise<SecretKey> {
     const { pair, localSiteId } = this.#options.ledger
-    const mine = SecretKey.random(32)
-    this.send({ name: 'contribute', half: mine })
-    const { half: theirs } = await this.#expect('contribute', signal)
-    const halves: [SecretKey, SecretKey] = localSiteId === pair.siteIds[0] ? [mine, theirs] : [theirs, mine]
+    const isFirst = localSiteId === pair.siteIds[0]
+    const kem = PAIR_KEM.generateKeyPair()
+    const secrets: SecretKey[] = []
+    const own = <T extends SecretKey>(secret: T): T => {
+      secrets.push(secret)
+      return secret
+    }
     try {
-      return PairSecret.combine(halves, pair, poolEpoch)
+      const mine = own(SecretKey.random(32))
+      this.send({ name: 'contribute', half: mine, kemKey: kem.publicKey })
+      const { half, kemKey } = await this.#expect('contribute', signal)
+      const theirs = own(half)
+      const { ciphertext, secret } = encapsulateTo(kemKey)
+      const toThem = own(secret)
+      this.send({ name: 'encapsulated', ciphertext })
+      const answer = await this.#expect('encapsulated', signal)
+      const toUs = own(kem.decapsulate(answer.ciphertext))
+      const parts = isFirst ? [mine, theirs, toThem, toUs] : [theirs, mine, toUs, toThem]
+      const publics = [kem.publicKey, kemKey, ciphertext, answer.ciphertext] as const
+      return PairSecret.combine(parts, pair, poolEpoch, isFirst ? publics : swapped(publics))
     } finally {
-      mine.wipe()
-      theirs.wipe()
+      for (const secret of secrets) secret.wipe()
+      kem.wipe()
     }
   }
 
@@ -201,7 +220,7 @@ export class PeerSession {
   }
 
   async #dispatch(message: PeerMessage): Promise<void> {
-    if (message.name === 'hello' || message.name === 'contribute' || message.name === 'confirm') {
+    if (HANDSHAKE_MESSAGES.has(message.name)) {
       throw new ProtocolError(`The peer sent ${message.name} in an open session`)
     }
     const handle = this.#options.handlers[message.name] as ((message: PeerMessage) => void | Promise<void>) | undefined
@@ -217,6 +236,22 @@ export class PeerSession {
       )
     }
   }
+}
+
+/** @throws {ProtocolError} the peer's key is none */
+function encapsulateTo(kemKey: Uint8Array): { ciphertext: Uint8Array; secret: SecretKey } {
+  try {
+    return PAIR_KEM.encapsulate(kemKey)
+  } catch (cause) {
+    throw new ProtocolError('The peer sent a key that is not one of ML-KEM', { cause })
+  }
+}
+
+type Exchanged = readonly [Uint8Array, Uint8Array, Uint8Array, Uint8Array]
+
+/** What was exchanged, as the other side wrote it down. */
+function swapped([kemKey, theirs, ciphertext, answer]: Exchanged): Exchanged {
+  return [theirs, kemKey, answer, ciphertext]
 }
 
 /** Both start nonces in the order of the sorted sites, the same at both ends. */

@@ -1,4 +1,5 @@
 import { ProtocolError } from '../../errors.ts'
+import { createKem } from '../../key/post-quantum.ts'
 import { SecretKey } from '../../key/secret-key.ts'
 import { ByteReader, ByteWriter } from '../../util/bytes.ts'
 
@@ -7,8 +8,10 @@ import { ByteReader, ByteWriter } from '../../util/bytes.ts'
  * number; encoder and decoder come from the one table below.
  */
 
-export const WIRE_VERSION = 1
+export const WIRE_VERSION = 2
 export const NONCE_BYTES = 16
+/** The key encapsulation that goes into every pair secret. */
+export const PAIR_KEM = createKem('ML-KEM-768')
 const MAX_RELAYS = 64
 const MAX_NAME_BYTES = 291
 
@@ -30,8 +33,12 @@ const count: FieldKind<number> = {
   },
 }
 const u64: FieldKind<bigint> = { write: (w, v) => w.u64(v), read: r => r.u64() }
-const bytes16: FieldKind<Uint8Array> = { write: (w, v) => w.raw(v), read: r => Uint8Array.from(r.raw(16)) }
-const bytes32: FieldKind<Uint8Array> = { write: (w, v) => w.raw(v), read: r => Uint8Array.from(r.raw(32)) }
+const fixedBytes = (length: number): FieldKind<Uint8Array> => ({
+  write: (w, v) => w.raw(v),
+  read: r => Uint8Array.from(r.raw(length)),
+})
+const bytes16 = fixedBytes(16)
+const bytes32 = fixedBytes(32)
 const name: FieldKind<string> = {
   write: (w, v) => w.field(v),
   read: r => {
@@ -76,7 +83,7 @@ const MESSAGES = {
       rootCheck: bytes16,
     },
   },
-  contribute: { id: 2, fields: { half: secret32 } },
+  contribute: { id: 2, fields: { half: secret32, kemKey: fixedBytes(PAIR_KEM.publicKeyBytes) } },
   confirm: { id: 3, fields: { mac: bytes32 } },
   mark: { id: 4, fields: {} },
   tag: {
@@ -105,6 +112,7 @@ const MESSAGES = {
   grantNo: { id: 16, fields: { block: u64, grant: u32 } },
   status: { id: 17, fields: { block: u64, grant: u32 } },
   finished: { id: 18, fields: { block: u64, grant: u32 } },
+  encapsulated: { id: 19, fields: { ciphertext: fixedBytes(PAIR_KEM.ciphertextBytes) } },
 } as const
 
 type Messages = typeof MESSAGES

@@ -1,10 +1,11 @@
 import { KeyNotFoundError, StoreError, UnauthorizedError } from '../../errors.ts'
 import type { Key } from '../../interface/kms.ts'
 import type { BlockRecord, Change } from '../../interface/pool-store.ts'
-import { cellsFor, PAYLOAD_CELLS, readCells } from '../../key/cells.ts'
+import { cellsFor, PAYLOAD_CELLS } from '../../key/cells.ts'
+import { keyOf } from '../../key/construct.ts'
 import { canonicalKeyId, lowBlockBits, openKeyId, type SaePair, type SealKeys, verifyKeyId } from '../../key/key-id.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
-import { endOf, levelOf, RAW_SUITES, type Selection } from '../../key/selection.ts'
+import { endOf, isServed, levelOf, type Selection } from '../../key/selection.ts'
 import { countSet, isClear } from '../store/bitmap.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import { LEASE_LIFE_MS } from './lessee.ts'
@@ -53,7 +54,7 @@ export class Retriever {
    */
   async retrieve(pair: SaePair, keyIds: readonly string[]): Promise<Key[]> {
     const located = this.#locateAll(pair, keyIds)
-    const secrets = await this.#readAll(located)
+    const secrets = await this.#readAll(pair, located)
     return located.map(({ selection, block }, i) => ({
       keyId: canonicalKeyId(keyIds[i]!)!,
       secret: secrets[i]!,
@@ -106,7 +107,7 @@ export class Retriever {
       plausible = true
       if (!verifyKeyId(keys, pair, opened, block.number)) continue
       const { suite, offset, sizeBytes } = opened
-      const servable = RAW_SUITES[levelOf(suite)] === suite && !isExpired(block, endOf(opened), now())
+      const servable = isServed(suite) && !isExpired(block, endOf(opened), now())
       if (!servable || !isClear(block.consumed, offset, endOf(opened))) return 'unknown'
       return { selection: { suite, block: block.number, offset, sizeBytes }, block }
     }
@@ -115,12 +116,13 @@ export class Retriever {
   }
 
   /** Bytes first, so that a block that does not open consumes nothing; they go to nobody before the bits are durable. */
-  async #readAll(located: readonly Located[]): Promise<SecretKey[]> {
+  async #readAll(pair: SaePair, located: readonly Located[]): Promise<SecretKey[]> {
     const secrets: SecretKey[] = []
     try {
       for (const { selection, block } of located) {
-        const { offset, sizeBytes } = selection
-        secrets.push(await this.#open.with(block, async material => readCells(material, offset, sizeBytes)))
+        const { poolId, remoteSiteId: issuerSiteId } = this.#options.ledger
+        const context = { poolId, issuerSiteId, pair, trustClass: block.trustClass, selection }
+        secrets.push(await this.#open.with(block, async material => keyOf(material, context)))
       }
       await this.#consume(located)
     } catch (error) {

@@ -8,15 +8,13 @@ export interface Agreement {
   /** The shorter of both lifetimes. */
   readonly lifetimeMs: number
   /** Set when both sides must drop everything and begin anew. */
-  readonly reset:
-    | { readonly poolEpoch: number; readonly floor: bigint; readonly newRoot: boolean; readonly reason: string }
-    | undefined
+  readonly reset: { readonly poolEpoch: number; readonly floor: bigint; readonly reason: string } | undefined
 }
 
 /**
  * Row 1, with the simplest cure for every kind of lost state: when one store is older than what the other has heard of
- * it (rows 24 to 27), or both are not in the same pool epoch, everything goes on both sides. It costs the stock, and
- * never gives an index out twice.
+ * it (rows 24 to 27), or both are not in the same pool epoch, everything goes on both sides, the pair secret too: a key_ID from
+ * before opens to nothing. It costs the stock, and never gives an index out twice.
  */
 export function agree(local: Hello, remote: Hello): Agreement {
   if (remote.version !== WIRE_VERSION) {
@@ -32,7 +30,7 @@ export function agree(local: Hello, remote: Hello): Agreement {
   if (reason === undefined) return { lifetimeMs, reset: undefined }
   const poolEpoch = Math.max(local.poolEpoch, remote.poolEpoch) + 1
   const floor = local.floor > remote.floor ? local.floor : remote.floor
-  return { lifetimeMs, reset: { poolEpoch, floor, newRoot: !sameRoot, reason } }
+  return { lifetimeMs, reset: { poolEpoch, floor, reason } }
 }
 
 /** True where a side's store is behind what the other side has heard of it. */

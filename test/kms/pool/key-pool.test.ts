@@ -9,7 +9,7 @@ import { until } from '../../helpers/until.ts'
 const pair = { masterSaeId: 'alice', slaveSaeId: 'bob' }
 
 function issue(pool: KeyPool, { number = 1, sizeBytes = 32, waitMs = 5000 } = {}): Promise<Key[]> {
-  return pool.issue({ pair, number, sizeBytes, level: 'quantum', waitMs })
+  return pool.issue({ pair, number, sizeBytes, suite: 2, waitMs })
 }
 
 async function fetchAll(pool: KeyPool, keys: readonly Key[]): Promise<Key[]> {
@@ -191,7 +191,7 @@ describe('KeyPool', () => {
     sites.connect()
     const { pool: a } = sites.sites[0]
     const abort = new AbortController()
-    const waiting = a.issue({ pair, number: 1, sizeBytes: 32, level: 'quantum', waitMs: 10_000, signal: abort.signal })
+    const waiting = a.issue({ pair, number: 1, sizeBytes: 32, suite: 2, waitMs: 10_000, signal: abort.signal })
     await until(() => a.status().waitingRequests === 1, 'the request waits')
     abort.abort(new Error('gone'))
     expect(await waiting.catch((error: Error) => error.message)).to.equal('gone')

@@ -63,7 +63,9 @@ describe('peer wire', () => {
       expect(decoded.envelope).to.deep.equal({ sequence: 9, commits: 1234 })
     }
     const half = SecretKey.random(32)
-    const { message } = decodeMessage(encodeMessage({ sequence: 1, commits: 0 }, { name: 'contribute', half }))
+    const kemKey = Uint8Array.from({ length: 1184 }, (_, at) => at % 251)
+    const { message } = decodeMessage(encodeMessage({ sequence: 1, commits: 0 }, { name: 'contribute', half, kemKey }))
+    expect(message.name === 'contribute' && message.kemKey).to.deep.equal(kemKey)
     expect(message.name === 'contribute' && message.half.equals(half)).to.equal(true)
   })
 

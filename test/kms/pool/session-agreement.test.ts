@@ -1,11 +1,12 @@
 import { expect } from 'chai'
+import { WIRE_VERSION } from '../../../lib/kms/pool/peer-wire.ts'
 import { agree, type Hello, isRolledBack } from '../../../lib/kms/pool/session-agreement.ts'
 
 const root = Buffer.alloc(16, 5)
 
 function hello(fields: Partial<Hello> = {}): Hello {
   return {
-    version: 1,
+    version: WIRE_VERSION,
     siteId: 'site-a',
     poolId: 'site-a|site-b',
     startNonce: Buffer.alloc(16),
@@ -27,33 +28,13 @@ describe('agree', () => {
   })
 
   const blank = { poolEpoch: 0, commits: 0, heardCommits: 0, floor: 0n, rootCheck: new Uint8Array(16) }
-  const cases: [string, Hello, Hello, { newRoot: boolean; poolEpoch: number; floor: bigint }][] = [
-    ['at first contact', hello(blank), hello(blank), { newRoot: true, poolEpoch: 1, floor: 0n }],
-    ['when one side lost everything', hello(blank), hello({ floor: 77n }), { newRoot: true, poolEpoch: 2, floor: 77n }],
-    [
-      'when one store was rolled back',
-      hello({ commits: 99 }),
-      hello({ floor: 12n }),
-      { newRoot: false, poolEpoch: 2, floor: 12n },
-    ],
-    [
-      'when both stores were rolled back',
-      hello({ commits: 99 }),
-      hello({ commits: 5 }),
-      { newRoot: false, poolEpoch: 2, floor: 10n },
-    ],
-    [
-      'when a reset was interrupted',
-      hello({ poolEpoch: 4 }),
-      hello({ poolEpoch: 3 }),
-      { newRoot: false, poolEpoch: 5, floor: 10n },
-    ],
-    [
-      'when the roots differ',
-      hello(),
-      hello({ rootCheck: Buffer.alloc(16, 6) }),
-      { newRoot: true, poolEpoch: 2, floor: 10n },
-    ],
+  const cases: [string, Hello, Hello, { poolEpoch: number; floor: bigint }][] = [
+    ['at first contact', hello(blank), hello(blank), { poolEpoch: 1, floor: 0n }],
+    ['when one side lost everything', hello(blank), hello({ floor: 77n }), { poolEpoch: 2, floor: 77n }],
+    ['when one store was rolled back', hello({ commits: 99 }), hello({ floor: 12n }), { poolEpoch: 2, floor: 12n }],
+    ['when both stores were rolled back', hello({ commits: 99 }), hello({ commits: 5 }), { poolEpoch: 2, floor: 10n }],
+    ['when a reset was interrupted', hello({ poolEpoch: 4 }), hello({ poolEpoch: 3 }), { poolEpoch: 5, floor: 10n }],
+    ['when the roots differ', hello(), hello({ rootCheck: Buffer.alloc(16, 6) }), { poolEpoch: 2, floor: 10n }],
   ]
   for (const [when, one, two, expected] of cases) {
     it(`begins anew ${when}, alike at both ends`, () => {
@@ -70,7 +51,7 @@ describe('agree', () => {
   })
 
   it('refuses another version, or another pool', () => {
-    expect(() => agree(hello(), hello({ version: 2 }))).to.throw(/version 2/)
+    expect(() => agree(hello(), hello({ version: 99 }))).to.throw(/version 99/)
     expect(() => agree(hello(), hello({ poolId: 'x|y' }))).to.throw(/x\|y/)
   })
 })
