@@ -1,5 +1,12 @@
 import { finished, pipeline } from 'node:stream/promises'
-import { createTunnelEntry, createTunnelExit, openTunnel, type Tunnel } from '../../integrations/tls/index.ts'
+import {
+  createTunnelEntry,
+  createTunnelExit,
+  openTunnel,
+  TLS12_SUITE_NAMES,
+  type TlsVersionOptions,
+  type Tunnel,
+} from '../../integrations/tls/index.ts'
 import { type Kms, type Logger, requireInteger, type SecurityLevel } from '../../lib/index.ts'
 import { defineCommand, usageError } from '../command.ts'
 import { type HostPort, parseHostPort } from '../host-port.ts'
@@ -8,11 +15,12 @@ import { printJson, printLines, stopSignal } from '../terminal.ts'
 
 const LEVELS: readonly SecurityLevel[] = ['quantum', 'hybrid', 'expanded', 'post-quantum']
 const BINDINGS = ['role', 'raw'] as const
+const VERSIONS = ['TLSv1.3', 'TLSv1.2'] as const
 
 /** `qkd tls tunnel`: plain TCP on the outside, TLS under a fresh key for each connection between two hosts. */
 export const tunnelCommand = defineCommand({
   command: 'tunnel',
-  repeatable: ['peer'],
+  repeatable: ['peer', 'tls12Suites', 'tls12-suites'],
   describe: 'Carry TCP connections to another host in TLS, each under a key of its own, until SIGTERM or Ctrl-C',
   builder: yargs =>
     withKmeOptions(yargs)
@@ -41,6 +49,21 @@ export const tunnelCommand = defineCommand({
         choices: BINDINGS,
         default: 'role' as const,
         describe: 'raw: the other end is no qkd but any TLS-PSK program with such keys',
+      })
+      .option('min-version', {
+        choices: VERSIONS,
+        describe: 'TLSv1.2: for another end that knows no better [default: TLSv1.3]',
+      })
+      .option('tls12-suites', {
+        choices: TLS12_SUITE_NAMES,
+        array: true,
+        requiresArg: true,
+        describe: 'Suites of TLS 1.2; PSK-... are without forward secrecy [default: ECDHE-PSK-...]',
+      })
+      .option('require-group', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'Accept this key exchange group alone, such as X25519MLKEM768 (Node 24)',
       })
       .option('proxy-protocol', {
         type: 'boolean',
@@ -81,7 +104,8 @@ export const tunnelCommand = defineCommand({
     }),
 })
 
-interface TunnelArguments {
+interface TunnelArguments extends TlsVersionOptions {
+  readonly requireGroup?: string
   readonly connect: HostPort
   readonly binding: (typeof BINDINGS)[number]
   readonly level?: SecurityLevel
@@ -110,8 +134,12 @@ function serveExit(kms: Kms, args: ExitArguments): Promise<void> {
   const { accept, peer, binding, proxyProtocol, timeoutMs, level } = args
   if (level !== undefined) throw usageError('--level belongs to --listen and --stdio')
   const peers = peer.map(saeId => ({ saeId, binding }))
-  const options = { ...tunnelOptions(args), listen: accept, peers, proxyProtocol, deadlineMs: timeoutMs }
-  return serve(createTunnelExit(kms, options), args, `${kms.saeId}, a way out for ${peer.join(', ')}`)
+  const options = { ...tunnelOptions(args), ...versionsOf(args), listen: accept, peers, proxyProtocol }
+  return serve(
+    createTunnelExit(kms, { ...options, deadlineMs: timeoutMs }),
+    args,
+    `${kms.saeId}, a way out for ${peer.join(', ')}`,
+  )
 }
 
 /** Runs one end until a signal, and then lets what is open end. */
@@ -152,8 +180,13 @@ async function carryStdio(kms: Kms, args: EntryArguments): Promise<void> {
   }
 }
 
-function peerOf({ peerSaeId, connect, binding, level, timeoutMs }: EntryArguments) {
-  return { peerSaeId, connect, binding, level, timeoutMs }
+function peerOf(args: EntryArguments) {
+  const { peerSaeId, connect, binding, level, timeoutMs } = args
+  return { peerSaeId, connect, binding, level, timeoutMs, ...versionsOf(args) }
+}
+
+function versionsOf({ minVersion, tls12Suites, requireGroup }: TunnelArguments) {
+  return { minVersion, tls12Suites, requireGroup }
 }
 
 function tunnelOptions({ connect, maxConnections, drainMs, json }: TunnelArguments) {

@@ -1,6 +1,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type AddressInfo, connect as connectTcp, createServer, type Server } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { expect } from 'chai'
 import { EXIT_CODES } from '../../bin/exit-codes.ts'
 import { AsyncQueue } from '../../lib/util/async-queue.ts'
@@ -82,6 +83,24 @@ describe('qkd tls tunnel', function () {
     }
   })
 
+  it('takes a foreign client of TLS 1.2 where it is told to', async () => {
+    const address = ['--accept', '127.0.0.1:0', '--connect', `127.0.0.1:${targetPort}`, '--peer', 'alice']
+    const suites = ['--min-version', 'TLSv1.2', '--tls12-suites', 'PSK-AES256-GCM-SHA384']
+    const exit = await listenAs('bob', '--binding', 'raw', ...address, ...suites)
+    const { stdout } = await runQkd(['key', 'get', 'bob', '--json', '--config', sites.profile('alice')])
+    const [{ keyId, key }] = JSON.parse(stdout).keys
+    const socket = connectTls({
+      host: '127.0.0.1',
+      port: exit.port,
+      maxVersion: 'TLSv1.2',
+      ciphers: 'PSK-AES256-GCM-SHA384',
+      checkServerIdentity: () => undefined,
+      pskCallback: () => ({ identity: `q1~alice~${keyId}`, psk: Buffer.from(key, 'base64') }),
+    })
+    await once(socket, 'secureConnect')
+    socket.destroy()
+  })
+
   it('lets what is open end after SIGTERM', async () => {
     const exit = await exitAsBob()
     const entry = await entryAsAlice(exit)
@@ -158,6 +177,9 @@ describe('qkd tls tunnel', function () {
       ['--peer', 'bob', '--connect', '127.0.0.1:1', '--listen', '127.0.0.1:0', '--proxy-protocol'],
       ['--peer', 'bob', '--connect', '127.0.0.1:1', '--accept', '127.0.0.1:0', '--level', 'quantum'],
       ['--peer', 'bob', '--connect', '127.0.0.1:1', '--listen', '127.0.0.1:0', '--max-connections', '0'],
+      ['--peer', 'bob', '--connect', '127.0.0.1:1', '--listen', '127.0.0.1:0', '--tls12-suites', 'PSK-AES256-CCM'],
+      ['--peer', 'bob', '--connect', '127.0.0.1:1', '--listen', '127.0.0.1:0', '--min-version', 'TLSv1.1'],
+      ['--peer', 'bob', '--connect', '127.0.0.1:1', '--listen', '127.0.0.1:0', '--require-group', 'no-such-group'],
       ['--peer', 'bob', '--connect', 'nowhere', '--listen', '127.0.0.1:0'],
       ['--connect', '127.0.0.1:1', '--listen', '127.0.0.1:0'],
     ]) {

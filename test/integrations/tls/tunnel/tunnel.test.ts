@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, connect as connectTcp, createServer as createTcpServer, type Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
+import { connect as connectTls } from 'node:tls'
 import { expect } from 'chai'
 import {
   connect,
@@ -12,9 +13,11 @@ import {
 } from '../../../../integrations/tls/index.ts'
 import { resetSocket } from '../../../../integrations/tls/tunnel/reset-socket.ts'
 import { TUNNEL_PROTOCOL } from '../../../../integrations/tls/tunnel/tunnel-stream.ts'
+import { exportKey } from '../../../../lib/index.ts'
 import { rejectsWith } from '../../../helpers/rejects-with.ts'
 import { until } from '../../../helpers/until.ts'
 import { createKmsPair } from '../kms-pair.ts'
+import { drawTls12Options, tls12Options } from '../plain-client.ts'
 import { next, readAll, watchServer } from '../tls-pair.ts'
 import { WatchedKms } from '../watched-kms.ts'
 import { createTarget, createTunnelPair, endingOf } from './tunnel-pair.ts'
@@ -215,6 +218,24 @@ describe('Tunnel', () => {
     const session = await connect(alice, { peerSaeId: 'bob', host: '127.0.0.1', port: pair.exitPort, binding: 'raw' })
     session.on('error', () => {}).end('from a foreign client')
     expect((await readAll(await next(pair.target.sockets))).toString()).to.equal('from a foreign client')
+  })
+
+  it('speaks TLS 1.2 where it is told to, at both ends', async () => {
+    const { alice } = await createKmsPair()
+    const tls12 = { minVersion: 'TLSv1.2' } as const
+    await using pair = await createTunnelPair({
+      entry: tls12,
+      exit: { peers: [{ saeId: 'alice', binding: 'raw' }], ...tls12 },
+    })
+    const { key, identity } = await drawTls12Options(alice)
+    const client = connectTls({
+      host: '127.0.0.1',
+      port: pair.exitPort,
+      ...tls12Options(identity, exportKey(key.secret)),
+    })
+    client.on('error', () => {}).end('from a client of TLS 1.2')
+    expect(String(await readAll(await next(pair.target.sockets)))).to.equal('from a client of TLS 1.2')
+    client.destroy()
   })
 
   it('resets connections over its number at once, and takes others when one has ended', async () => {
