@@ -79,7 +79,10 @@ static enum mark mark_of(krb5_context context, krb5_db_entry *entry)
     return mark;
 }
 
-/* A refusal of the agent as the KDC and its log tell it. */
+/*
+ * A refusal of the agent as the KDC and its log tell it. Codes of the protocol: with any other the KDC loses the words. On
+ * KRB5KDC_ERR_SVC_UNAVAILABLE a client asks the realm's next KDC, whose agent may do better.
+ */
 static krb5_error_code refusal(krb5_context context, const struct qkd_question *question, enum qkd_status status)
 {
     switch (status) {
@@ -88,13 +91,13 @@ static krb5_error_code refusal(krb5_context context, const struct qkd_question *
                       "kvno %u of %s was never announced to the agent of this site, or its time is over",
                       question->kvno, question->principal);
     case QKD_UNKNOWN_PRINCIPAL:
-        return refuse(context, KRB5_KDB_NO_MATCHING_KEY, "the agent of this site holds no keys for %s",
+        return refuse(context, KRB5KRB_ERR_GENERIC, "the agent of this site holds no keys for %s",
                       question->principal);
     case QKD_NO_KEY:
         return refuse(context, KRB5KDC_ERR_SVC_UNAVAILABLE, "the agent of this site has no key for %s now",
                       question->principal);
     default:
-        return refuse(context, KRB5_KDB_NO_MATCHING_KEY, "the agent of this site refused the request for %s",
+        return refuse(context, KRB5KRB_ERR_GENERIC, "the agent of this site refused the request for %s",
                       question->principal);
     }
 }
@@ -149,7 +152,7 @@ static krb5_error_code load(krb5_context context, krb5_db_entry *entry, enum qkd
 static krb5_error_code load_wanted(krb5_context context, krb5_db_entry *entry, enum mark mark, krb5_int32 kvno)
 {
     if (mark == UNREADABLE)
-        return refuse(context, KRB5_KDB_NO_MATCHING_KEY, "string attribute qkd must be epoch or ticket");
+        return refuse(context, KRB5KRB_ERR_GENERIC, "string attribute qkd must be epoch or ticket");
     if (kvno > UINT16_MAX)
         return refuse(context, KRB5KRB_AP_ERR_BADKEYVER, "kvno %d is none that an agent announces", (int)kvno);
     if (qkd_entry_has(entry, kvno))
