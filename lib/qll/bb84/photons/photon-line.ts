@@ -5,9 +5,9 @@ import { abortable } from '../../../util/deadline.ts'
 import { Listeners } from '../../../util/listeners.ts'
 import type { ChannelModel } from '../model/channel-model.ts'
 import { type ProtocolParameters, pulsesFor } from '../model/expected-block.ts'
-import { PhotonChannel } from './photon-channel.ts'
+import { type PhotonBlock, PhotonChannel } from './photon-channel.ts'
 import type { PhotonPath } from './photon-path.ts'
-import type { PulseRecords, RecordSource } from './records.ts'
+import { joinRecords, type PulseRecords, type RecordSource } from './records.ts'
 
 /** Blocks that one side's device keeps for a side that is slow to ask; older ones are overwritten. */
 const KEPT_BLOCKS = 2
@@ -39,6 +39,11 @@ export interface PhotonLineOptions {
   readonly protocol: ProtocolParameters
   /** Sifted bits that a block is expected to hold: it lasts until so many are there. */
   readonly keyBits: number
+  /**
+   * How long the path stays as it said, in milliseconds; then it is asked again within the block. For paths that move, or
+   * that are open for a while only: a block may begin in one window and end in a later one. Default: for a whole block.
+   */
+  readonly sliceMs?: number
   /** Default: the wall clock. */
   readonly clock?: LineClock
 }
@@ -59,10 +64,11 @@ export class PhotonLine {
   readonly #waiting = { alice: [] as PulseRecords[], bob: [] as PulseRecords[] }
   readonly #listeners = new Listeners<string | undefined>()
   readonly #closing = new AbortController()
+  #blocks = 0n
   #channel: PhotonChannel | undefined
   #sending: Promise<void> | undefined
   #dark: string | undefined
-  /** When the last block was over. */
+  /** When the last pulse was sent. */
   #restedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: PhotonLineOptions) {
@@ -105,19 +111,52 @@ export class PhotonLine {
 
   /** One block, for both sides. */
   async #send(): Promise<void> {
+    const { keyBits } = this.#options
+    const slices: PhotonBlock[] = []
+    try {
+      // Bits are reckoned, not counted: when a block ends must not depend on what was detected in it.
+      for (let sentBits = 0; sentBits < keyBits * 0.999; ) {
+        const slice = await this.#slice(keyBits - sentBits)
+        slices.push(slice.block)
+        sentBits += slice.keyBits
+      }
+      const block = this.#blocks++
+      keep(
+        this.#waiting.alice,
+        joinRecords(
+          slices.map(({ prepared }) => prepared),
+          block,
+        ),
+      )
+      keep(
+        this.#waiting.bob,
+        joinRecords(
+          slices.map(({ detected }) => detected),
+          block,
+        ),
+      )
+    } finally {
+      for (const { prepared, detected } of slices.length > 1 || this.#closing.signal.aborted ? slices : []) {
+        prepared.states.fill(0)
+        detected.states.fill(0)
+      }
+    }
+  }
+
+  /** Pulses for at most `keyBits` sifted bits, for as long as the path stays as it is. */
+  async #slice(keyBits: number): Promise<{ block: PhotonBlock; keyBits: number }> {
     const { signal } = this.#closing
     const model = await this.#light(signal)
-    const { protocol, keyBits } = this.#options
-    const pulses = Math.ceil(pulsesFor(model, protocol, keyBits))
+    const { protocol, keyBits: blockBits, sliceMs = Number.POSITIVE_INFINITY } = this.#options
+    const wholePulses = pulsesFor(model, protocol, keyBits)
+    const pulses = Math.ceil(Math.min(wholePulses, (sliceMs * model.clockHz) / 1e3))
     const durationMs = (1e3 * pulses) / model.clockHz
     // The devices run on while the ends work, and have the block that they began meanwhile.
-    const beganMs = Math.max(this.#restedAtMs, this.#clock.now() - durationMs)
-    await this.#clock.sleep(Math.max(beganMs + durationMs - this.#clock.now(), 0), { signal })
-    this.#restedAtMs = this.#clock.now()
+    const blockMs = (1e3 * pulsesFor(model, protocol, blockBits)) / model.clockHz
+    this.#restedAtMs = Math.max(this.#restedAtMs, this.#clock.now() - blockMs) + durationMs
+    await this.#clock.sleep(Math.max(this.#restedAtMs - this.#clock.now(), 0), { signal })
     this.#channel ??= new PhotonChannel({ channel: model, protocol })
-    const { prepared, detected } = this.#channel.transmit(pulses, model)
-    keep(this.#waiting.alice, prepared)
-    keep(this.#waiting.bob, detected)
+    return { block: this.#channel.transmit(pulses, model), keyBits: (keyBits * pulses) / wholePulses }
   }
 
   /** The path as it is once light comes through. */
@@ -131,6 +170,7 @@ export class PhotonLine {
       }
       if (dark === undefined) return path as ChannelModel
       await this.#clock.sleep(DARK_POLL_MS, { signal })
+      this.#restedAtMs = this.#clock.now()
     }
   }
 

@@ -35,6 +35,28 @@ export interface RecordSource {
   onLight?(listener: (dark: string | undefined) => void): Unsubscribe
 }
 
+/**
+ * Records of pulses that were sent one after the other as those of one block. Of a single piece the arrays are taken over;
+ * of several the caller overwrites the states.
+ */
+export function joinRecords(pieces: readonly PulseRecords[], block: bigint): PulseRecords {
+  const [only] = pieces
+  if (pieces.length === 1) return { ...only!, block }
+  const clicks = pieces.reduce((sum, { gaps }) => sum + gaps.length, 0)
+  const [gaps, states] = [new Uint32Array(clicks), new Uint8Array(clicks)]
+  let [at, pulses, silence] = [0, 0, 0]
+  for (const piece of pieces) {
+    gaps.set(piece.gaps, at)
+    states.set(piece.states, at)
+    if (piece.gaps.length > 0) gaps[at]! += silence
+    // Pulses behind the last click of the piece count towards the first gap of the next.
+    silence = (piece.gaps.length > 0 ? 0 : silence) + piece.pulses - piece.gaps.reduce((sum, gap) => sum + gap, 0)
+    at += piece.gaps.length
+    pulses += piece.pulses
+  }
+  return { block, pulses, gaps, states }
+}
+
 /** Records as bytes, for devices that run in a process of their own. */
 export function encodeRecords({ block, pulses, gaps, states }: PulseRecords): Buffer {
   const header = new ByteWriter().u64(block).u64(BigInt(pulses)).u32(gaps.length).bytes()

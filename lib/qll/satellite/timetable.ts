@@ -1,0 +1,71 @@
+import { InvalidArgumentError } from '../../errors.ts'
+import type { ReceiverParameters } from '../bb84/model/channel-model.ts'
+import type { PhotonPath } from '../bb84/photons/photon-path.ts'
+import { passDurationS, sightingAt } from './orbit.ts'
+import { type SatelliteParameters, satelliteChannel } from './satellite-channel.ts'
+
+/** One pass of a satellite over its station. */
+export interface Pass {
+  /** When it stands highest, in milliseconds of the clock that the path is asked with. */
+  readonly culminationMs: number
+  readonly maximumElevationDeg: number
+}
+
+/** A pass with the time in which it can be used. */
+export interface UsablePass extends Pass {
+  readonly fromMs: number
+  readonly untilMs: number
+}
+
+/** The passes in order of time, each with the time above the smallest elevation; those that never get there left out. */
+export function usablePasses(satellite: SatelliteParameters, passes: readonly Pass[]): UsablePass[] {
+  const usable = passes
+    .map(pass => {
+      const halfMs = 500 * passDurationS({ ...satellite, ...pass }, satellite.minimumElevationDeg)
+      return { ...pass, fromMs: pass.culminationMs - halfMs, untilMs: pass.culminationMs + halfMs }
+    })
+    .filter(({ fromMs, untilMs }) => untilMs > fromMs)
+    .sort((a, b) => a.fromMs - b.fromMs)
+  const overlapping = usable.find((pass, at) => at > 0 && pass.fromMs < usable[at - 1]!.untilMs)
+  if (overlapping === undefined) return usable
+  throw new InvalidArgumentError(
+    `The pass that culminates at ${overlapping.culminationMs} ms begins before the one before it ends`,
+  )
+}
+
+/**
+ * The path of a satellite link: a channel that follows the satellite over the sky, dark between passes. A block whose
+ * pulses began within a pass is counted to it.
+ * @param now milliseconds of the timetable's clock
+ */
+export function satellitePath(
+  receiver: ReceiverParameters,
+  satellite: SatelliteParameters,
+  { passes, now }: { passes: readonly Pass[]; now: () => number },
+): PhotonPath {
+  const usable = usablePasses(satellite, passes)
+  return () => {
+    const atMs = now()
+    const pass = usable.find(({ untilMs }) => untilMs > atMs)
+    if (pass === undefined) return { dark: 'No pass is left in the timetable' }
+    // Words that stay the same until the pass begins: a state that changes all the time is none.
+    if (pass.fromMs > atMs) return { dark: `No satellite in view until ${new Date(pass.fromMs).toISOString()}` }
+    const sighting = sightingAt({ ...satellite, ...pass }, (atMs - pass.culminationMs) / 1e3)
+    return satelliteChannel(receiver, satellite, sighting)
+  }
+}
+
+/** Passes that come again at the same times each day, from the day of `fromMs` on. */
+export function dailyPasses(
+  passes: readonly { readonly timeOfDayMs: number; readonly maximumElevationDeg: number }[],
+  { fromMs, days }: { fromMs: number; days: number },
+): Pass[] {
+  const DAY_MS = 86_400_000
+  const midnightMs = Math.floor(fromMs / DAY_MS) * DAY_MS
+  return Array.from({ length: days }, (_, day) =>
+    passes.map(({ timeOfDayMs, maximumElevationDeg }) => ({
+      culminationMs: midnightMs + day * DAY_MS + timeOfDayMs,
+      maximumElevationDeg,
+    })),
+  ).flat()
+}
