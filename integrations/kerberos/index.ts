@@ -54,4 +54,13 @@ export {
   type TicketGrant,
 } from './messages/tgs-req.ts'
 export { decodeTicket, encodeTicket, openTicket, type Ticket, type TicketContent } from './messages/ticket.ts'
+export {
+  createOtpVerifier,
+  drawOneTimePassword,
+  type OneTimePasswordOptions,
+  type OtpRefusal,
+  type OtpVerifier,
+  type OtpVerifierOptions,
+} from './otp/one-time-password.ts'
+export { createOtpServer, type OtpServer, type OtpServerCounters, type OtpServerOptions } from './otp/otp-server.ts'
 export { formatPrincipal, type PrincipalName, parsePrincipal, trustPrincipal } from './principal.ts'
