@@ -46,6 +46,8 @@ export interface GetKeyOptions extends AbortOptions {
   additionalSlaveSaeIds?: readonly string[]
   /** The level asked for; refused where the policy does not allow it. Default the policy's. */
   level?: SecurityLevel
+  /** What the key is for, where policies tell hosts' uses apart: `tls`, `strongswan`, `kerberos` or a name of its own. */
+  integration?: string
   /** ETSI's extension_mandatory: every entry must be understood, or the request is refused and consumes nothing. */
   extensionMandatory?: readonly Record<string, unknown>[]
   /** ETSI's extension_optional: entries that are not understood are passed over. */

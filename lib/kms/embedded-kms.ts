@@ -1,30 +1,13 @@
-import {
-  ClosedError,
-  InvalidArgumentError,
-  KeyNotFoundError,
-  PolicyError,
-  PoolExhaustedError,
-  QkdError,
-} from '../errors.ts'
-import type { GetKeyOptions, Key, Kms, KmsCallOptions, KmsStatus, SecurityLevel } from '../interface/kms.ts'
+import { ClosedError, InvalidArgumentError, KeyNotFoundError, PoolExhaustedError, QkdError } from '../errors.ts'
+import type { GetKeyOptions, Key, Kms, KmsCallOptions, KmsStatus } from '../interface/kms.ts'
 import type { Telemetry, TelemetryEvent } from '../interface/telemetry.ts'
 import { cellsFor } from '../key/cells.ts'
-import { maxKeyBytes } from '../key/construct.ts'
-import { type Suite, suiteOf } from '../key/selection.ts'
+import type { SaePair } from '../key/key-id.ts'
 import { requireInteger } from '../util/deadline.ts'
 import { checkGetKey, checkGetKeyWithIds, requireOtherSae, requireTimeout } from '../util/kms-arguments.ts'
+import type { Admission, Admitted } from './policy/admission.ts'
 import type { KeyPool } from './pool/key-pool.ts'
 import type { RegisteredSite, SaeRegistry } from './sae-registry.ts'
-
-const DEFAULT_LEVEL: SecurityLevel = 'quantum'
-
-/** Sizes and numbers of keys that a KMS serves. */
-export interface KeyLimits {
-  readonly keySizeBits: number
-  readonly minKeySizeBits: number
-  readonly maxKeySizeBits: number
-  readonly maxKeyPerRequest: number
-}
 
 /** What one host's face of a site's KMS is made from. */
 export interface EmbeddedKmsOptions {
@@ -32,7 +15,8 @@ export interface EmbeddedKmsOptions {
   readonly local: RegisteredSite
   readonly registry: SaeRegistry
   readonly poolFor: (siteId: string) => KeyPool | undefined
-  readonly limits: KeyLimits
+  readonly admission: Admission
+  readonly maxKeyPerRequest: number
   readonly capacityCells: number
   readonly maxWaitMs: number
   readonly telemetry: Telemetry
@@ -53,8 +37,9 @@ export class EmbeddedKms implements Kms {
     this.#requireOpen(options)
     requireTimeout(options)
     requireOtherSae('slave_SAE_ID', this.saeId, slaveSaeId)
-    const { registry, local, limits, capacityCells } = this.#options
+    const { registry, local, admission, capacityCells } = this.#options
     const remote = registry.requireSite('slave_SAE_ID', slaveSaeId)
+    const limits = admission.limitsFor({ masterSaeId: this.saeId, slaveSaeId }, remote.siteId)
     const cellsPerKey = cellsFor(limits.keySizeBits / 8)
     const maxKeyCount = Math.floor(capacityCells / cellsPerKey)
     const stored = Math.floor((this.#options.poolFor(remote.siteId)?.status().issuableCells ?? 0) / cellsPerKey)
@@ -75,11 +60,11 @@ export class EmbeddedKms implements Kms {
     return this.#refusing('getKey', slaveSaeId, async () => {
       this.#requireOpen(options)
       checkGetKey(this.saeId, slaveSaeId, options)
-      const { number, sizeBytes, suite } = this.#checkRequest(options)
+      refuseUnserved(options)
       const { pool, waitMs, signal } = this.#route('slave_SAE_ID', slaveSaeId, options)
-      this.#requireCapacity(number, sizeBytes)
       const pair = { masterSaeId: this.saeId, slaveSaeId }
-      const keys = await pool.issue({ pair, number, sizeBytes, suite, waitMs, signal })
+      const admitted = this.#options.admission.admit({ ...options, pair, peerSiteId: pool.remoteSiteId })
+      const keys = await this.#issue(pool, pair, admitted, { waitMs, signal })
       this.#tell('key-issued', pair, pool.remoteSiteId, keys)
       return keys
     })
@@ -89,10 +74,11 @@ export class EmbeddedKms implements Kms {
     return this.#refusing('getKeyWithIds', masterSaeId, async () => {
       this.#requireOpen(options)
       checkGetKeyWithIds(masterSaeId, keyIds, options)
-      requireInteger('number of key_IDs', keyIds.length, { min: 1, max: this.#options.limits.maxKeyPerRequest })
+      requireInteger('number of key_IDs', keyIds.length, { min: 1, max: this.#options.maxKeyPerRequest })
       const { pool, waitMs, signal } = this.#route('master_SAE_ID', masterSaeId, options)
       const pair = { masterSaeId, slaveSaeId: this.saeId }
-      const keys = await pool.retrieve(pair, keyIds, { waitMs, signal })
+      const terms = this.#options.admission.admitRetrieval(pair, pool.remoteSiteId)
+      const keys = await pool.retrieve(pair, keyIds, { waitMs, signal, terms })
       this.#tell('key-retrieved', pair, pool.remoteSiteId, keys)
       return keys
     })
@@ -106,30 +92,33 @@ export class EmbeddedKms implements Kms {
     return this.close()
   }
 
-  #checkRequest(options: GetKeyOptions): { number: number; sizeBytes: number; suite: Suite } {
-    const { limits } = this.#options
-    const { number = 1, sizeBits = limits.keySizeBits, level = DEFAULT_LEVEL } = options
-    requireInteger('number', number, { min: 1, max: limits.maxKeyPerRequest })
-    requireInteger('size', sizeBits, { min: limits.minKeySizeBits, max: limits.maxKeySizeBits })
-    if ((options.additionalSlaveSaeIds ?? []).length > 0) {
-      throw new InvalidArgumentError('additional_slave_SAE_IDs are not served: max_SAE_ID_count is 0')
-    }
-    const unknown = (options.extensionMandatory ?? []).flatMap(entry => Object.keys(entry))
-    if (unknown.length > 0) {
-      throw new InvalidArgumentError('not all extension_mandatory parameters are supported', {
-        details: unknown.map(name => ({ extension_mandatory_unsupported: `${name} is not supported` })),
+  async #issue(
+    pool: KeyPool,
+    pair: SaePair,
+    admitted: Admitted,
+    { waitMs, signal }: { waitMs: number; signal: AbortSignal | undefined },
+  ): Promise<Key[]> {
+    const { number, sizeBytes, suite, priority, trustClasses } = admitted
+    try {
+      this.#requireCapacity(number, sizeBytes)
+      const keys = await pool.issue({
+        pair,
+        number,
+        sizeBytes,
+        suite,
+        priority,
+        trustClasses,
+        // Each side issues from its own half of the pool.
+        reservedCells: Math.floor((admitted.reservedShare * this.#options.capacityCells) / 2),
+        waitMs: Math.min(waitMs, admitted.waitMs ?? waitMs),
+        signal,
       })
+      admitted.issued()
+      return keys
+    } catch (error) {
+      admitted.refused()
+      throw error
     }
-    const suite = suiteOf(level)
-    if (suite === undefined) {
-      throw new PolicyError(`Level ${level} is not offered by this KMS; it offers one-time-pad, quantum, hybrid`)
-    }
-    if (sizeBits / 8 > maxKeyBytes(suite)) {
-      throw new InvalidArgumentError(`A key of level ${level} has at most ${maxKeyBytes(suite) * 8} bits`, {
-        details: [{ parameter_name: 'size', parameter_value: sizeBits }],
-      })
-    }
-    return { number, sizeBytes: sizeBits / 8, suite }
   }
 
   /** What the pool is not made to hold would drain every block that comes, and starve everybody else meanwhile. */
@@ -199,4 +188,16 @@ export class EmbeddedKms implements Kms {
     if (this.#closed) throw new ClosedError('This Kms is closed')
     signal?.throwIfAborted()
   }
+}
+
+/** What no policy could allow: this KMS has no multicast, and knows no extension beside those that became options. */
+function refuseUnserved(options: GetKeyOptions): void {
+  if ((options.additionalSlaveSaeIds ?? []).length > 0) {
+    throw new InvalidArgumentError('additional_slave_SAE_IDs are not served: max_SAE_ID_count is 0')
+  }
+  const unknown = (options.extensionMandatory ?? []).flatMap(entry => Object.keys(entry))
+  if (unknown.length === 0) return
+  throw new InvalidArgumentError('not all extension_mandatory parameters are supported', {
+    details: unknown.map(name => ({ extension_mandatory_unsupported: `${name} is not supported` })),
+  })
 }

@@ -3,14 +3,17 @@ import type { Kms, KmsDirectory } from '../interface/kms.ts'
 import type { Closable } from '../interface/lifecycle.ts'
 import type { Logger } from '../interface/logger.ts'
 import type { MessageChannel } from '../interface/message-channel.ts'
+import type { PolicyFile } from '../interface/policy.ts'
 import type { PoolStore, SlotStore } from '../interface/pool-store.ts'
 import type { Qnl } from '../interface/qnl.ts'
 import type { Telemetry } from '../interface/telemetry.ts'
 import { PAYLOAD_CELLS } from '../key/cells.ts'
 import { debugLogger } from '../util/debug-logger.ts'
-import { EmbeddedKms, type KeyLimits } from './embedded-kms.ts'
+import { EmbeddedKms } from './embedded-kms.ts'
 import { PeerDialer } from './peer-dialer.ts'
-import { KeyPool, type KeyPoolStatus, type PoolLimits } from './pool/key-pool.ts'
+import { Admission, type KeyLimits, SHIPPED_POLICY } from './policy/admission.ts'
+import { KeyPool, type KeyPoolStatus, type PoolLimits, steadyWallClock } from './pool/key-pool.ts'
+import { LEASE_LIFE_MS } from './pool/lessee.ts'
 import { type RegisteredSite, SaeRegistry } from './sae-registry.ts'
 
 /** Another site, and the way to its KMS where this side dials. */
@@ -28,6 +31,8 @@ export interface SiteKmsOptions {
   readonly slots: SlotStore
   readonly pool: PoolLimits
   readonly keys: KeyLimits
+  /** Who may have which keys. Default what `keys` allows, to every host. */
+  readonly policy?: PolicyFile
   readonly telemetry: Telemetry
   readonly logger?: Logger
   readonly now?: () => number
@@ -38,6 +43,7 @@ export interface SiteKmsOptions {
 export class SiteKms implements KmsDirectory, Closable {
   readonly #options: SiteKmsOptions
   readonly #registry: SaeRegistry
+  readonly #admission: Admission
   /** By site ID. */
   readonly #pools: ReadonlyMap<string, KeyPool>
   readonly #dialers: readonly PeerDialer[]
@@ -47,6 +53,10 @@ export class SiteKms implements KmsDirectory, Closable {
     this.#options = options
     this.#pools = pools
     this.#registry = new SaeRegistry([options.local, ...options.peers])
+    const { policy = SHIPPED_POLICY, keys: limits, pool } = options
+    const { now = steadyWallClock, monotonicMs = () => performance.now() } = options
+    const keyLifeMs = LEASE_LIFE_MS + pool.lifetimeMs
+    this.#admission = new Admission({ policy, limits, keyLifeMs, now, monotonicMs })
     const logger = options.logger ?? debugLogger('kms')
     this.#dialers = options.peers.flatMap(({ siteId, dial }) =>
       dial === undefined
@@ -102,7 +112,8 @@ export class SiteKms implements KmsDirectory, Closable {
       local,
       registry: this.#registry,
       poolFor: siteId => this.#pools.get(siteId),
-      limits: keys,
+      admission: this.#admission,
+      maxKeyPerRequest: keys.maxKeyPerRequest,
       capacityCells: pool.targetBlocks * PAYLOAD_CELLS,
       maxWaitMs: pool.maxWaitMs,
       telemetry,
@@ -115,6 +126,11 @@ export class SiteKms implements KmsDirectory, Closable {
     const used =
       peer === undefined || this.#closing !== undefined ? undefined : this.#pools.get(peer.siteId)?.attach(channel)
     ;(used ?? channel.close()).catch(() => {})
+  }
+
+  /** Decides by another policy from now on; no request is dropped for it. */
+  setPolicy(policy: PolicyFile): void {
+    this.#admission.setPolicy(policy)
   }
 
   /** The state of every pool. */

@@ -1,4 +1,4 @@
-import type { PolicyFile, PolicyMatch, PolicyRule, PolicyTerms } from '../../interface/policy.ts'
+import type { PolicyFile, PolicyMatch, PolicyRate, PolicyRule, PolicyTerms } from '../../interface/policy.ts'
 import { NamePatterns } from './name-patterns.ts'
 import { RuleBits } from './rule-bits.ts'
 import { WeekWindow } from './week-window.ts'
@@ -41,6 +41,8 @@ export class Policy {
   readonly #slaves: NamePatterns
   readonly #sites: NamePatterns
   readonly #integrations: NamePatterns
+  readonly #ratedGroups: readonly { readonly name: string; readonly rate: PolicyRate }[]
+  readonly #groupMembers: NamePatterns
 
   /** `file` must have passed its checks. */
   constructor(file: PolicyFile) {
@@ -59,6 +61,9 @@ export class Policy {
       ruleName: rule.name,
       terms: { ...defaults, ...termsOf(rule) },
     }))
+    const rated = Object.entries(file.groups ?? {}).filter(([, { rate }]) => rate !== undefined)
+    this.#ratedGroups = rated.map(([name, { rate }]) => ({ name: `group "${name}"`, rate: rate! }))
+    this.#groupMembers = new NamePatterns(rated.map(([, { saes }]) => saes))
     this.#otherwise = {
       allowed: file.otherwise === 'allow',
       ruleNumber: undefined,
@@ -92,10 +97,17 @@ export class Policy {
     }
   }
 
+  /** The limits of the groups that a master belongs to. */
+  groupRatesOf(saeId: string): readonly { readonly name: string; readonly rate: PolicyRate }[] {
+    if (this.#ratedGroups.length === 0) return []
+    const bits = this.#groupMembers.rulesFor(saeId)
+    return this.#ratedGroups.filter((_, at) => bits.has(at))
+  }
+
   /** Which conditions of a rule do not hold for `question`; empty where it matches. */
   missedConditions(ruleNumber: number, question: PolicyQuestion): (keyof PolicyMatch)[] {
     const [master, slave, peerSite, integration] = this.#setsFor(question)
-    const holds = (bits: RuleBits) => (bits.words[ruleNumber >>> 5]! & (1 << (ruleNumber & 31))) !== 0
+    const holds = (bits: RuleBits) => bits.has(ruleNumber)
     const byField = { master, slave, peerSite, integration }
     const missed = (Object.keys(byField) as (keyof typeof byField)[]).filter(name => !holds(byField[name]))
     const inTime = this.#windows[ruleNumber]?.includes(question.atMs) !== false

@@ -11,15 +11,12 @@ export class RuleBits {
     return new RuleBits(new Uint32Array((size + 31) >>> 5))
   }
 
-  /** The set of all `size` rules. */
-  static all(size: number): RuleBits {
-    const bits = RuleBits.none(size)
-    for (let rule = 0; rule < size; rule += 1) bits.add(rule)
-    return bits
-  }
-
   add(rule: number): void {
     this.words[rule >>> 5]! |= 1 << (rule & 31)
+  }
+
+  has(rule: number): boolean {
+    return (this.words[rule >>> 5]! & (1 << (rule & 31))) !== 0
   }
 
   addAll(other: RuleBits): void {

@@ -1,5 +1,5 @@
 import { PoolExhaustedError } from '../../errors.ts'
-import type { Key } from '../../interface/kms.ts'
+import type { Key, TrustClass } from '../../interface/kms.ts'
 import type { AbortOptions } from '../../interface/lifecycle.ts'
 import type { Logger } from '../../interface/logger.ts'
 import { cellsFor } from '../../key/cells.ts'
@@ -25,6 +25,12 @@ export interface IssueRequest extends AbortOptions {
   readonly suite: Suite
   /** How long it may wait for key, in milliseconds. */
   readonly waitMs: number
+  /** 0 to 9; higher goes first. Default 0. */
+  readonly priority?: number
+  /** Cells of the stock that it must leave to requests of higher priority. Default none. */
+  readonly reservedCells?: number
+  /** Classes that its key may have come by. Default any. */
+  readonly trustClasses?: readonly TrustClass[] | undefined
 }
 
 /** What the issuer works on and with. */
@@ -78,7 +84,8 @@ export class Issuer {
     this.#demand.add(cells * request.number)
     this.#lastCells = cells
     const attempt = () => this.#attempt(request, cells)
-    const keys = (this.#line.length === 0 ? attempt() : undefined) ?? (await this.#wait(attempt, request, cells))
+    const isFirst = !this.#line.isBefore(request.priority ?? 0)
+    const keys = (isFirst ? attempt() : undefined) ?? (await this.#wait(attempt, request, cells))
     this.leaseAhead()
     return keys
   }
@@ -118,9 +125,10 @@ export class Issuer {
 
   async #wait(attempt: () => Key[] | undefined, request: IssueRequest, cells: number): Promise<Key[]> {
     const { ledger, monotonicMs } = this.#options
-    const { number, waitMs, signal } = request
+    const { number, waitMs, signal, priority = 0, pair } = request
     const sinceMs = monotonicMs()
-    const waiting = this.#line.wait(attempt, { need: { cells: cells * number, contiguous: cells }, waitMs, signal })
+    const need = { cells: cells * number, contiguous: cells }
+    const waiting = this.#line.wait(attempt, { need, priority, saeId: pair.masterSaeId, waitMs, signal })
     this.leaseAhead()
     const keys = await waiting
     const waitedMs = monotonicMs() - sinceMs
@@ -131,11 +139,15 @@ export class Issuer {
 
   /** The keys at once, or nothing: bytes leave the book in the same turn in which their places are taken. */
   #attempt(request: IssueRequest, cells: number): Key[] | undefined {
-    const { book, monotonicMs } = this.#options
+    const { book, ledger, monotonicMs } = this.#options
+    const { number, reservedCells = 0, trustClasses } = request
+    if (reservedCells > 0 && this.issuableCells - cells * number < reservedCells) return undefined
     const nowMs = monotonicMs()
+    const serves = (block: bigint) =>
+      trustClasses === undefined || trustClasses.includes(ledger.block(block)?.trustClass as TrustClass)
     const places: CellRange[] = []
-    while (places.length < request.number) {
-      const place = book.take(cells, nowMs)
+    while (places.length < number) {
+      const place = book.take(cells, nowMs, serves)
       if (place === undefined) {
         for (const back of places.reverse()) book.giveBack(back)
         return undefined

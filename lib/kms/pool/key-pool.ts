@@ -20,7 +20,7 @@ import { Lessee } from './lessee.ts'
 import { pairIdentity } from './pair-secret.ts'
 import { PeerSession } from './peer-session.ts'
 import { type MessageFields, NONCE_BYTES, type PeerMessage } from './peer-wire.ts'
-import { Retriever } from './retriever.ts'
+import { type RetrievalTerms, Retriever } from './retriever.ts'
 import { Shredder } from './shredder.ts'
 
 const SWEEP_MS = 250
@@ -214,13 +214,13 @@ export class KeyPool implements Closable {
   async retrieve(
     pair: SaePair,
     keyIds: readonly string[],
-    { waitMs, signal }: AbortOptions & { waitMs: number },
+    { waitMs, signal, terms }: AbortOptions & { waitMs: number; terms?: RetrievalTerms },
   ): Promise<Key[]> {
     this.#requireOpen()
     // Until the peer has said how far it knows our store, a restored one could deliver twice.
     if (!this.#hasMetPeer) await this.#awaitPeer(waitMs, signal)
     signal?.throwIfAborted()
-    return this.#retriever.retrieve(pair, keyIds)
+    return this.#retriever.retrieve(pair, keyIds, terms)
   }
 
   status(): KeyPoolStatus {
@@ -370,6 +370,6 @@ export class KeyPool implements Closable {
 }
 
 /** The wall clock as it was when the process began, and what has passed since: a clock that is set doesn't expire keys. */
-function steadyWallClock(): number {
+export function steadyWallClock(): number {
   return performance.timeOrigin + performance.now()
 }

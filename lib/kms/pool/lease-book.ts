@@ -71,9 +71,10 @@ export class LeaseBook {
     else open.ranges.push({ next: from, to, deadlineMs })
   }
 
-  /** Takes `cells` contiguous cells, or undefined. */
-  take(cells: number, nowMs: number): CellRange | undefined {
+  /** Takes `cells` contiguous cells of a block that `serves`, or undefined. */
+  take(cells: number, nowMs: number, serves: (block: bigint) => boolean = () => true): CellRange | undefined {
     for (const [block, { ranges }] of this.#blocks) {
+      if (!serves(block)) continue
       for (const range of ranges) {
         if (range.to - range.next < cells || range.deadlineMs <= nowMs) continue
         const offset = range.next

@@ -1,5 +1,5 @@
 import { KeyNotFoundError, StoreError, UnauthorizedError } from '../../errors.ts'
-import type { Key } from '../../interface/kms.ts'
+import type { Key, SecurityLevel, TrustClass } from '../../interface/kms.ts'
 import type { BlockRecord, Change } from '../../interface/pool-store.ts'
 import { cellsFor, PAYLOAD_CELLS } from '../../key/cells.ts'
 import { keyOf } from '../../key/construct.ts'
@@ -21,6 +21,14 @@ export interface RetrieverOptions {
   readonly now: () => number
   /** The lifetime that both sides agreed on. */
   readonly lifetimeMs: () => number
+}
+
+/** What the policy of this site holds for the keys of one pair. */
+export interface RetrievalTerms {
+  /** How long a key may have waited, in milliseconds; undefined is the pool's lifetime. */
+  readonly lifetimeMs: number | undefined
+  /** @throws {PolicyError} a key of this level or class is not taken; nothing was consumed */
+  check(level: SecurityLevel, trustClass: TrustClass): void
 }
 
 /** A selection that was proven to be the caller's, with the block that it names. */
@@ -52,8 +60,9 @@ export class Retriever {
    * @throws {UnauthorizedError} an ID was issued to another pair of SAEs
    * @throws {KeyNotFoundError} an ID is unknown, expired or was used
    */
-  async retrieve(pair: SaePair, keyIds: readonly string[]): Promise<Key[]> {
-    const located = this.#locateAll(pair, keyIds)
+  async retrieve(pair: SaePair, keyIds: readonly string[], terms?: RetrievalTerms): Promise<Key[]> {
+    const located = this.#locateAll(pair, keyIds, terms?.lifetimeMs)
+    for (const { selection, block } of located) terms?.check(levelOf(selection.suite), block.trustClass)
     const secrets = await this.#readAll(pair, located)
     return located.map(({ selection, block }, i) => ({
       keyId: canonicalKeyId(keyIds[i]!)!,
@@ -86,17 +95,24 @@ export class Retriever {
   }
 
   /** Unauthorised goes before unknown: a caller learns nothing of others' keys, and nothing is consumed in either case. */
-  #locateAll(pair: SaePair, keyIds: readonly string[]): Located[] {
+  #locateAll(pair: SaePair, keyIds: readonly string[], lifetimeMs: number | undefined): Located[] {
     const { ledger } = this.#options
     const keys = ledger.secret?.sealKeys(ledger.remoteSiteId)
-    const found = keyIds.map(keyId => (keys === undefined ? 'unknown' : this.#locate(keys, pair, keyId)))
+    const found = keyIds.map(keyId => (keys === undefined ? 'unknown' : this.#locate(keys, pair, keyId, lifetimeMs)))
     if (found.includes('foreign')) throw new UnauthorizedError('A key_ID was not issued for this pair of SAEs')
     if (found.includes('unknown')) throw new KeyNotFoundError()
     return found as Located[]
   }
 
-  #locate(keys: SealKeys, pair: SaePair, keyId: string): Located | 'foreign' | 'unknown' {
+  #locate(
+    keys: SealKeys,
+    pair: SaePair,
+    keyId: string,
+    lifetimeMs: number | undefined,
+  ): Located | 'foreign' | 'unknown' {
     const { ledger, now } = this.#options
+    // A shorter lifetime ends the key as much earlier (R17).
+    const earlierMs = lifetimeMs === undefined ? 0 : Math.max(0, this.#options.lifetimeMs() - lifetimeMs)
     const canonical = canonicalKeyId(keyId)
     const opened = canonical === undefined ? undefined : openKeyId(keys, canonical)
     if (opened === undefined) return 'unknown'
@@ -107,7 +123,7 @@ export class Retriever {
       plausible = true
       if (!verifyKeyId(keys, pair, opened, block.number)) continue
       const { suite, offset, sizeBytes } = opened
-      const servable = isServed(suite) && !isExpired(block, endOf(opened), now())
+      const servable = isServed(suite) && !isExpired(block, endOf(opened), now() + earlierMs)
       if (!servable || !isClear(block.consumed, offset, endOf(opened))) return 'unknown'
       return { selection: { suite, block: block.number, offset, sizeBytes }, block }
     }

@@ -1,4 +1,10 @@
+import { PoolExhaustedError } from '../../errors.ts'
 import type { AbortOptions } from '../../interface/lifecycle.ts'
+
+/** How often a request may be served after one that came later before it goes first of all. */
+const MAX_PASSED = 16
+/** Requests that may wait at a time; the next one is refused. */
+const MAX_WAITING = 10_000
 
 /** What a request needs: cells in all, in keys of `contiguous` cells each. */
 export interface Need {
@@ -6,18 +12,46 @@ export interface Need {
   readonly contiguous: number
 }
 
+/** How a request waits. */
+export interface WaitOptions extends AbortOptions {
+  readonly need: Need
+  /** 0 to 9; higher goes first. */
+  readonly priority: number
+  /** Who asks: a host's second request waits behind the first of every other. */
+  readonly saeId: string
+  readonly waitMs: number
+}
+
 interface Waiter {
   readonly need: Need
+  readonly priority: number
+  readonly saeId: string
+  /** How many requests of the same host waited before it in its priority. */
+  readonly turn: number
+  /** When it gives up, on the clock of `performance.now`. */
+  readonly deadlineMs: number
+  /** Order of arrival. */
+  readonly number: number
+  /** How many that came later were served before it. */
+  passed: number
   attempt(): boolean
   fail(reason: unknown): void
 }
 
-/** Requests that wait for key, first come first served. A wait that is given up leaves nothing behind. */
+/**
+ * Requests that wait for key. Higher priority first, then one request a host in turn, then the nearest deadline. A smaller
+ * request may pass a larger one of its priority, and a higher one anybody, but each waiter only so often: then it goes first of
+ * all. A wait that is given up leaves nothing behind.
+ */
 export class WaitingLine {
-  readonly #waiters = new Set<Waiter>()
+  /** In the order in which they are served. */
+  #waiters: Waiter[] = []
+  #arrived = 0
+  /** How many requests of each host wait in each priority. */
+  readonly #counts = new Map<string, number>()
 
   get length(): number {
-    return this.#waiters.size
+    return this.#waiters.length
   }
 
   /** What all that wait need together, in pieces that serve the first; undefined where nobody waits. */
@@ -29,22 +63,38 @@ export class WaitingLine {
     return { cells, contiguous: first.need.contiguous }
   }
 
+  /** True where somebody waits who goes before a new request of that priority. */
+  isBefore(priority: number): boolean {
+    const [first] = this.#waiters
+    return first !== undefined && (first.priority >= priority || first.passed >= MAX_PASSED)
+  }
+
   /**
    * What `attempt` gives as soon as it gives something, tried in turn; undefined once `waitMs` is over.
+   * @throws {PoolExhaustedError} too many wait already
    * @throws the signal's reason, or what the line was failed with
    */
-  wait<T>(
-    attempt: () => T | undefined,
-    { need, waitMs, signal }: AbortOptions & { need: Need; waitMs: number },
-  ): Promise<T | undefined> {
+  wait<T>(attempt: () => T | undefined, options: WaitOptions): Promise<T | undefined> {
+    const { need, priority, saeId, waitMs, signal } = options
+    if (this.#waiters.length >= MAX_WAITING) {
+      return Promise.reject(
+        new PoolExhaustedError(`${MAX_WAITING} requests wait for key already`, { retryAfterMs: 1000 }),
+      )
+    }
     return new Promise((resolve, reject) => {
       const leave = () => {
-        this.#waiters.delete(waiter)
+        this.#remove(waiter)
         clearTimeout(timer)
         signal?.removeEventListener('abort', onAbort)
       }
       const waiter: Waiter = {
         need,
+        priority,
+        saeId,
+        turn: this.#waitingOf(saeId, priority),
+        deadlineMs: performance.now() + waitMs,
+        number: this.#arrived++,
+        passed: 0,
         attempt: () => {
           try {
             const result = attempt()
@@ -68,17 +118,72 @@ export class WaitingLine {
         resolve(undefined)
       }, waitMs)
       signal?.addEventListener('abort', onAbort, { once: true })
-      this.#waiters.add(waiter)
+      this.#insert(waiter)
     })
   }
 
-  /** Lets the waiters try, from the first on, until one can't be served: nobody is overtaken. */
+  /** Lets the waiters try in their order, until one can't be served and nobody may pass it. */
   serve(): void {
-    for (const waiter of [...this.#waiters]) if (!waiter.attempt()) return
+    // A smaller request may pass a larger one of its own priority; a lower priority never passes a higher one.
+    let blockedBy: Waiter | undefined
+    for (const waiter of [...this.#waiters]) {
+      if (blockedBy !== undefined && (blockedBy.passed >= MAX_PASSED || waiter.priority < blockedBy.priority)) return
+      if (blockedBy !== undefined && waiter.need.cells >= blockedBy.need.cells) continue
+      if (waiter.attempt()) this.#countPassed(waiter)
+      else blockedBy ??= waiter
+    }
   }
 
   /** Ends every wait. */
   fail(reason: unknown): void {
     for (const waiter of [...this.#waiters]) waiter.fail(reason)
   }
+
+  /** Everybody who came before `served` and still waits was passed once more. */
+  #countPassed(served: Waiter): void {
+    let isOverdue = false
+    for (const waiter of this.#waiters) {
+      if (waiter.number > served.number) continue
+      waiter.passed += 1
+      isOverdue ||= waiter.passed === MAX_PASSED
+    }
+    if (isOverdue) this.#waiters.sort(compare)
+  }
+
+  #insert(waiter: Waiter): void {
+    let low = 0
+    let high = this.#waiters.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (compare(this.#waiters[middle]!, waiter) <= 0) low = middle + 1
+      else high = middle
+    }
+    this.#waiters.splice(low, 0, waiter)
+    this.#counts.set(countName(waiter), this.#waitingOf(waiter.saeId, waiter.priority) + 1)
+  }
+
+  #remove(waiter: Waiter): void {
+    const at = this.#waiters.indexOf(waiter)
+    if (at < 0) return
+    this.#waiters.splice(at, 1)
+    const count = this.#waitingOf(waiter.saeId, waiter.priority) - 1
+    if (count > 0) this.#counts.set(countName(waiter), count)
+    else this.#counts.delete(countName(waiter))
+  }
+
+  #waitingOf(saeId: string, priority: number): number {
+    return this.#counts.get(countName({ saeId, priority })) ?? 0
+  }
+}
+
+function countName({ saeId, priority }: Pick<Waiter, 'saeId' | 'priority'>): string {
+  return `${priority} ${saeId}`
+}
+
+/** Negative where `a` is served before `b`. */
+function compare(a: Waiter, b: Waiter): number {
+  const overdue = Number(b.passed >= MAX_PASSED) - Number(a.passed >= MAX_PASSED)
+  if (overdue !== 0) return overdue
+  if (a.passed >= MAX_PASSED) return a.number - b.number
+  return b.priority - a.priority || a.turn - b.turn || a.deadlineMs - b.deadlineMs || a.number - b.number
 }

@@ -1,0 +1,214 @@
+import { InvalidArgumentError, PolicyError, PoolExhaustedError } from '../../errors.ts'
+import type { SecurityLevel, TrustClass } from '../../interface/kms.ts'
+import type { PolicyFile, PolicyTerms } from '../../interface/policy.ts'
+import { cellsFor } from '../../key/cells.ts'
+import { maxKeyBytes } from '../../key/construct.ts'
+import type { SaePair } from '../../key/key-id.ts'
+import { type Suite, suiteOf } from '../../key/selection.ts'
+import { requireInteger } from '../../util/deadline.ts'
+import type { RetrievalTerms } from '../pool/retriever.ts'
+import { Policy, type PolicyVerdict } from './policy.ts'
+import { type RateLimit, RateLimits } from './rate-limits.ts'
+import { UnfetchedKeys } from './unfetched-keys.ts'
+
+/** Levels of a KMS without a policy, the default one first. */
+const SHIPPED_LEVELS: readonly SecurityLevel[] = ['quantum', 'hybrid', 'one-time-pad']
+
+/** A site without a policy file gives every host what the configuration's limits allow. */
+export const SHIPPED_POLICY: PolicyFile = { rules: [], otherwise: 'allow' }
+
+/** Sizes and numbers of keys that a KMS serves, whatever its policy says. */
+export interface KeyLimits {
+  readonly keySizeBits: number
+  readonly minKeySizeBits: number
+  readonly maxKeySizeBits: number
+  readonly maxKeyPerRequest: number
+}
+
+/** What an admission is decided with. */
+export interface AdmissionOptions {
+  readonly policy: PolicyFile
+  readonly limits: KeyLimits
+  /** How long an issued key can be fetched at most, in milliseconds. */
+  readonly keyLifeMs: number
+  readonly now: () => number
+  readonly monotonicMs: () => number
+}
+
+/** A request for fresh keys, as far as policy is concerned. */
+export interface IssueQuestion {
+  readonly pair: SaePair
+  readonly peerSiteId: string
+  readonly integration?: string | undefined
+  readonly level?: SecurityLevel | undefined
+  readonly number?: number | undefined
+  readonly sizeBits?: number | undefined
+}
+
+/** A request that the policy lets in, with what it decided. */
+export interface Admitted {
+  readonly ruleName: string
+  readonly suite: Suite
+  readonly number: number
+  readonly sizeBytes: number
+  readonly priority: number
+  /** How long it may wait for key, in milliseconds; undefined where the policy says nothing. */
+  readonly waitMs: number | undefined
+  /** Classes that its key may have come by; undefined is any. */
+  readonly trustClasses: readonly TrustClass[] | undefined
+  /** Share of the full pool that it must leave. */
+  readonly reservedShare: number
+  /** To be called once the keys are out. */
+  issued(): void
+  /** To be called where none was given: what it was charged goes back. */
+  refused(): void
+}
+
+/** Applies the policy of a site to requests: who may have what, how much, how soon. */
+export class Admission {
+  readonly #options: AdmissionOptions
+  readonly #rates: RateLimits
+  readonly #unfetched: UnfetchedKeys
+  #policy: Policy
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options
+    this.#policy = new Policy(options.policy)
+    this.#rates = new RateLimits(options)
+    this.#unfetched = new UnfetchedKeys({ lifeMs: options.keyLifeMs })
+  }
+
+  /** Decides by another policy from now on; what was admitted stays so, and buckets keep what is in them. */
+  setPolicy(file: PolicyFile): void {
+    this.#policy = new Policy(file)
+  }
+
+  /**
+   * The sizes and numbers that a pair may ask for.
+   * @throws {PolicyError} the policy refuses the pair
+   */
+  limitsFor(pair: SaePair, peerSiteId: string): KeyLimits {
+    const { terms } = this.#decide(pair, peerSiteId, undefined)
+    return limitsUnder(terms, this.#options.limits)
+  }
+
+  /**
+   * Lets a request for fresh keys in, charged for what it will burn.
+   * @throws {PolicyError} the policy refuses the pair or the level
+   * @throws {InvalidArgumentError} size or number are out of range
+   * @throws {PoolExhaustedError} a rate or the cap on unfetched keys is reached
+   */
+  admit({ pair, peerSiteId, integration, level, number = 1, sizeBits }: IssueQuestion): Admitted {
+    const verdict = this.#decide(pair, peerSiteId, integration)
+    const { terms, ruleName } = verdict
+    const limits = limitsUnder(terms, this.#options.limits)
+    const size = sizeBits ?? limits.keySizeBits
+    requireInteger('number', number, { min: 1, max: limits.maxKeyPerRequest })
+    requireInteger('size', size, { min: limits.minKeySizeBits, max: limits.maxKeySizeBits })
+    const suite = suiteUnder(verdict, level)
+    const sizeBytes = size / 8
+    requireFit(suite, sizeBytes)
+    const pairName = JSON.stringify([pair.masterSaeId, pair.slaveSaeId])
+    this.#requireUnfetched(pairName, number, terms.maxUnfetchedKeys, ruleName)
+    const cells = cellsFor(sizeBytes) * number
+    const rates = this.#ratesOf(pair.masterSaeId, verdict)
+    this.#rates.charge(rates, cells)
+    return {
+      ruleName,
+      suite,
+      number,
+      sizeBytes,
+      priority: terms.priority ?? 0,
+      waitMs: terms.whenLow?.response === 'refuse' ? (terms.whenLow.waitMs ?? 0) : terms.whenLow?.waitMs,
+      trustClasses: terms.trustClasses,
+      reservedShare: this.#reservedAbove(terms.priority ?? 0),
+      issued: () => this.#unfetched.add(pairName, number, this.#options.monotonicMs()),
+      refused: () => this.#rates.refund(rates, cells),
+    }
+  }
+
+  /**
+   * The retriever's own word on keys that the peer's KMS issued, before anything is consumed.
+   * @throws {PolicyError} the policy refuses the pair, or a level or class of its keys
+   */
+  admitRetrieval(pair: SaePair, peerSiteId: string): RetrievalTerms {
+    const { terms, ruleName } = this.#decide(pair, peerSiteId, undefined)
+    return {
+      lifetimeMs: terms.lifetimeMs,
+      check: (level, trustClass) => {
+        const levels = terms.levels ?? SHIPPED_LEVELS
+        if (!levels.includes(level)) throw new PolicyError(`Rule "${ruleName}" takes no keys of level ${level}`)
+        if (terms.trustClasses?.includes(trustClass) === false)
+          throw new PolicyError(`Rule "${ruleName}" takes no keys of class ${trustClass}`)
+      },
+    }
+  }
+
+  #decide({ masterSaeId, slaveSaeId }: SaePair, peerSiteId: string, integration: string | undefined): PolicyVerdict {
+    const atMs = this.#options.now()
+    const verdict = this.#policy.decide({ masterSaeId, slaveSaeId, peerSiteId, integration, atMs })
+    if (verdict.allowed) return verdict
+    throw new PolicyError(`The policy refuses keys for ${masterSaeId} and ${slaveSaeId} (rule "${verdict.ruleName}")`, {
+      details: [{ policy_rule: verdict.ruleName }],
+    })
+  }
+
+  #ratesOf(masterSaeId: string, { ruleName, terms }: PolicyVerdict): RateLimit[] {
+    const own =
+      terms.rate === undefined ? [] : [{ name: `SAE ${masterSaeId} under rule "${ruleName}"`, rate: terms.rate }]
+    return [...own, ...this.#policy.groupRatesOf(masterSaeId)]
+  }
+
+  #requireUnfetched(pairName: string, number: number, max: number | undefined, ruleName: string): void {
+    if (max === undefined) return
+    const unfetched = this.#unfetched.count(pairName, this.#options.monotonicMs())
+    if (unfetched + number <= max) return
+    throw new PoolExhaustedError(
+      `${unfetched} keys of this pair may still be fetched; rule "${ruleName}" allows ${max}`,
+      {
+        details: [{ limit: 'unfetched', policy_rule: ruleName, unfetched, allowed: max }],
+        retryAfterMs: 1000,
+      },
+    )
+  }
+
+  #reservedAbove(priority: number): number {
+    let share = 0
+    for (const reserve of this.#policy.file.reserves ?? []) if (reserve.priority > priority) share += reserve.share
+    return share
+  }
+}
+
+/** The limits of a rule within those of the KMS. */
+function limitsUnder(terms: PolicyTerms, limits: KeyLimits): KeyLimits {
+  const minKeySizeBits = Math.max(limits.minKeySizeBits, terms.minKeySizeBits ?? 0)
+  const maxKeySizeBits = Math.max(minKeySizeBits, Math.min(limits.maxKeySizeBits, terms.maxKeySizeBits ?? Infinity))
+  return {
+    minKeySizeBits,
+    maxKeySizeBits,
+    keySizeBits: Math.min(Math.max(limits.keySizeBits, minKeySizeBits), maxKeySizeBits),
+    maxKeyPerRequest: Math.min(limits.maxKeyPerRequest, terms.maxKeysPerRequest ?? Infinity),
+  }
+}
+
+function suiteUnder({ terms, ruleName }: PolicyVerdict, asked: SecurityLevel | undefined): Suite {
+  const levels = terms.levels ?? SHIPPED_LEVELS
+  const level = asked ?? terms.level ?? (levels.includes('quantum') ? 'quantum' : levels[0]!)
+  const suite = levels.includes(level) ? suiteOf(level) : undefined
+  if (suite !== undefined) return suite
+  const offered = levels.filter(name => suiteOf(name) !== undefined)
+  throw new PolicyError(
+    `Level ${level} is not offered; it offers ${offered.join(', ') || 'none'} (rule "${ruleName}")`,
+    {
+      details: [{ policy_rule: ruleName, level_asked: level }],
+    },
+  )
+}
+
+function requireFit(suite: Suite, sizeBytes: number): void {
+  const max = maxKeyBytes(suite)
+  if (sizeBytes <= max) return
+  throw new InvalidArgumentError(`A key of this level has at most ${max * 8} bits`, {
+    details: [{ parameter_name: 'size', parameter_value: sizeBytes * 8 }],
+  })
+}
