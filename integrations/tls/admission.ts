@@ -26,8 +26,6 @@ export interface Applicant {
   /** The ClientHello message, header included. */
   readonly hello: Buffer
   readonly address: string | undefined
-  /** Aborted when it has gone or its time is over. */
-  readonly signal: AbortSignal
 }
 
 /** Decides on a ClientHello: fetches the key that it names and checks that the client holds it too. */
@@ -57,31 +55,31 @@ export class Admission {
    * Lets one applicant in. A refusal consumes nothing but what the KMS has already handed out, and that is kept.
    * @throws {HandshakeRefusal} it may not come in
    */
-  async admit({ hello: message, address, signal }: Applicant): Promise<AdmittedConnection> {
+  async admit({ hello: message, address }: Applicant): Promise<AdmittedConnection> {
     const hello = parseClientHello(message)
     const { minVersion, tls12Suites, deadlineMs, requireGroup: group } = this.#settings
     if (minVersion === 'TLSv1.2' && !hello.supportedVersions.includes(TLS_1_3)) {
       requireSuite(hello, suiteNumbers(tls12Suites))
-      const find = (identity: Buffer, options: AbortOptions) => this.#find(identity, { address, ...options })
+      const find = (identity: Buffer, options: AbortOptions) => abortable(this.#find(identity, address), options)
       return new KeyExchangeConnection({ find, suites: tls12Suites, group, deadlineMs })
     }
     const ours = (hello.psk?.identities ?? []).flatMap((identity, index) => (isOurs(identity) ? [index] : []))
     // Only a client that asks for no key at all may come without one: with an identity of ours it is the key or nothing.
     if (this.#settings.certificate === 'allow' && ours.length === 0) return new CertificateConnection()
     const { identity, truncatedHello, binder } = requireOffer(hello, ours)
-    const named = await this.#find(identity, { address, signal })
+    const named = await this.#find(identity, address)
     if (!binderMatches(named.key.psk, truncatedHello, binder)) throw refused('binder', 'The client has another key')
     if (!named.key.claim()) throw refused('in-use', 'Another handshake has the key')
     return new PskConnection({ ...named, identity: identity.toString('latin1'), group })
   }
 
   /** The key that an identity names, if it is of a peer of ours and the KMS has it. */
-  async #find(identity: Buffer, { address, signal }: Pick<Applicant, 'address'> & AbortOptions): Promise<NamedKey> {
+  async #find(identity: Buffer, address: string | undefined): Promise<NamedKey> {
     const names = parseIdentity(identity)
     const binding = names && this.#settings.peers.get(names.masterSaeId)
     if (names === undefined || binding === undefined)
       throw refused('identity', 'The identity names no peer of this port')
-    const key = await abortable(this.#quarantine.get(names, address), { signal })
+    const key = await this.#quarantine.get(names, address)
     return { ...names, slaveSaeId: this.#kms.saeId, binding, key }
   }
 

@@ -43,19 +43,31 @@ export class Gate {
       return
     }
     this.#waiting += 1
-    const peeked = new PeekedSocket(raw, this.#settings.deadlineMs)
-    this.#admit(peeked)
-      .then(
-        // In a turn of its own: what the server's listeners throw is no business of a promise.
-        connection => {
-          process.nextTick(() => this.#letThrough(peeked, connection, outcome))
-          return connection.decided
-        },
-        (error: unknown) => this.#refuse(peeked, toRefusal(error), outcome),
-      )
-      .finally(() => {
-        this.#waiting -= 1
-      })
+    let isSettled = false
+    /** The first of whatever decides on the connection; in a turn of its own, so that what listeners throw is theirs. */
+    const settle = (end: () => void): boolean => {
+      if (isSettled) return false
+      isSettled = true
+      process.nextTick(end)
+      return true
+    }
+    const refuse = (error: unknown): void => {
+      if (settle(() => this.#refuse(peeked, toRefusal(error), outcome))) this.#waiting -= 1
+    }
+    const admit = (connection: AdmittedConnection): void => {
+      // Its client left while the key was looked up.
+      if (!settle(() => this.#letThrough(peeked, connection, outcome))) connection.end()
+      else if (connection.decided === undefined) this.#waiting -= 1
+      else void connection.decided.then(() => (this.#waiting -= 1))
+    }
+    const peeked = new PeekedSocket(raw, {
+      deadlineMs: this.#settings.deadlineMs,
+      onHello: hello => {
+        const address = raw instanceof Socket ? raw.remoteAddress : undefined
+        this.#admission.admit({ hello, address }).then(admit, refuse)
+      },
+      onFailure: refuse,
+    })
   }
 
   /**
@@ -97,21 +109,8 @@ export class Gate {
     this.#settings.telemetry?.emit({ type: 'tls-refused', saeId: this.#saeId, reason })
   }
 
-  async #admit(peeked: PeekedSocket): Promise<AdmittedConnection> {
-    const { signal, raw } = peeked
-    const hello = await peeked.hello()
-    const address = raw instanceof Socket ? raw.remoteAddress : undefined
-    return this.#admission.admit({ hello, address, signal })
-  }
-
   #letThrough(peeked: PeekedSocket, connection: AdmittedConnection, outcome: GateOutcome): void {
-    const { signal, raw } = peeked
-    if (signal.aborted) {
-      connection.end()
-      this.#refuse(peeked, toRefusal(signal.reason), outcome)
-      return
-    }
-    raw.once('close', () => connection.end())
+    peeked.raw.once('close', () => connection.end())
     outcome.onAdmitted(connection, connection.begin(peeked))
   }
 

@@ -7,27 +7,40 @@ const RECORD_HEADER_BYTES = 5
 const HANDSHAKE_HEADER_BYTES = 4
 const MAX_RECORD_BYTES = 16 * 1024
 const HANDSHAKE_RECORD = 22
+/** Room for the pieces of most hellos. */
+const MIN_ROOM_BYTES = 2048
 const CLIENT_HELLO = 1
 /** Of TLS 1.2. */
 export const CLIENT_KEY_EXCHANGE = 16
 
-/** Bytes one after the other in one buffer that doubles: a peer that sends single bytes costs no object for each. */
+/**
+ * Bytes one after the other in one buffer that doubles: a peer that sends single bytes costs no object for each. What comes
+ * first is taken as it is, because mostly nothing follows.
+ */
 class Accumulator {
-  #bytes = Buffer.allocUnsafeSlow(2048)
+  #bytes: Uint8Array = new Uint8Array(0)
   #sizeBytes = 0
 
+  get sizeBytes(): number {
+    return this.#sizeBytes
+  }
+
   get bytes(): Buffer {
-    return this.#bytes.subarray(0, this.#sizeBytes)
+    return Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset, this.#sizeBytes)
   }
 
   append(chunk: Uint8Array): void {
     const needed = this.#sizeBytes + chunk.byteLength
-    if (needed > this.#bytes.byteLength) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.byteLength * 2))
-      larger.set(this.bytes)
-      this.#bytes = larger
+    if (this.#sizeBytes === 0) this.#bytes = chunk
+    else {
+      // A chunk that was taken as it is has no room behind it: the first append copies it.
+      if (needed > this.#bytes.byteLength) {
+        const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#sizeBytes * 2, MIN_ROOM_BYTES))
+        larger.set(this.#bytes.subarray(0, this.#sizeBytes))
+        this.#bytes = larger
+      }
+      this.#bytes.set(chunk, this.#sizeBytes)
     }
-    this.#bytes.set(chunk, this.#sizeBytes)
     this.#sizeBytes = needed
   }
 }
@@ -59,7 +72,7 @@ export class HelloReader {
    * @throws {HandshakeRefusal} not TLS, not a ClientHello, or too long
    */
   push(chunk: Uint8Array): Buffer | undefined {
-    const room = MAX_HELLO_BYTES - this.received.byteLength
+    const room = MAX_HELLO_BYTES - this.#received.sizeBytes
     this.#received.append(chunk.subarray(0, room))
     while (this.#hello === undefined && this.#takeRecord()) this.#hello = this.#completeMessage()
     if (chunk.byteLength > room) throw tooLong()

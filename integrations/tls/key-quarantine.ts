@@ -1,4 +1,4 @@
-import { abortable, type SecretKey, type SecurityLevel } from '../../lib/index.ts'
+import type { SecretKey, SecurityLevel } from '../../lib/index.ts'
 import type { PskIdentity } from './identity.ts'
 import type { DerivedPsks, PskContext } from './psk.ts'
 import { HandshakeRefusal } from './refusal.ts'
@@ -15,7 +15,7 @@ export interface FetchedPsk extends DerivedPsks {
 
 /** Options of `KeyQuarantine`. */
 export interface KeyQuarantineOptions {
-  /** Asks the KMS; called once for each identity. */
+  /** Asks the KMS, for `fetchTimeoutMs` at most; called once for each identity. The signal tells of `clear()`. */
   readonly fetch: (identity: PskIdentity, options: { signal: AbortSignal }) => Promise<FetchedPsk>
   /** A place for a fetch on behalf of an address, given back by calling the result; throws where none is free. */
   readonly acquire: (address: string | undefined) => () => void
@@ -36,7 +36,10 @@ export class KeyQuarantine {
   readonly #options: KeyQuarantineOptions
   readonly #held = new Map<string, Promise<QuarantinedKey>>()
   readonly #spent = new Set<string>()
-  readonly #fetches = new Set<AbortController>()
+  /** What gives up each fetch that is under way. */
+  readonly #fetches = new Set<(refusal: HandshakeRefusal) => void>()
+  /** One signal for all: the time of each bounds the KMS as well, and a controller for each costs more than its look-up. */
+  #closing = new AbortController()
 
   constructor(options: KeyQuarantineOptions) {
     this.#options = options
@@ -63,7 +66,10 @@ export class KeyQuarantine {
 
   /** Wipes what is held and gives up what is under way; used when the server closes. */
   clear(): void {
-    for (const fetch of this.#fetches) fetch.abort(new HandshakeRefusal('closed', 'The server was closed'))
+    const closed = new HandshakeRefusal('closed', 'The server was closed')
+    for (const giveUp of this.#fetches) giveUp(closed)
+    this.#closing.abort(closed)
+    this.#closing = new AbortController()
     for (const held of this.#held.values()) {
       held.then(
         key => key.spend(),
@@ -72,29 +78,32 @@ export class KeyQuarantine {
     }
   }
 
-  async #fetch(id: string, identity: PskIdentity, address: string | undefined): Promise<QuarantinedKey> {
+  #fetch(id: string, identity: PskIdentity, address: string | undefined): Promise<QuarantinedKey> {
     const { acquire, fetch, fetchTimeoutMs, ttlMs } = this.#options
-    const release = acquire(address)
-    const controller = new AbortController()
-    const { signal } = controller
-    const tooLate = () => new HandshakeRefusal('kms', `The KMS gave no key within ${fetchTimeoutMs} ms`)
-    const timer = setTimeout(() => controller.abort(tooLate()), fetchTimeoutMs).unref()
-    this.#fetches.add(controller)
-    const fetching = fetch(identity, { signal })
-    try {
-      return new QuarantinedKey(await abortable(fetching, { signal }), ttlMs, () => this.#retire(id))
-    } catch (error) {
-      // A KMS that does not heed the signal may still deliver: nobody waits for that key any more.
-      fetching.then(
-        late => wipe(late),
-        () => {},
-      )
-      throw error
-    } finally {
-      clearTimeout(timer)
-      this.#fetches.delete(controller)
-      release()
-    }
+    return new Promise<QuarantinedKey>((resolve, reject) => {
+      const release = acquire(address)
+      let isOver = false
+      /** True for the first who ends the fetch. */
+      const end = (): boolean => {
+        if (isOver) return false
+        isOver = true
+        clearTimeout(timer)
+        this.#fetches.delete(giveUp)
+        release()
+        return true
+      }
+      const giveUp = (refusal: unknown): void => {
+        if (end()) reject(refusal)
+      }
+      const tooLate = () => giveUp(new HandshakeRefusal('kms', `The KMS gave no key within ${fetchTimeoutMs} ms`))
+      const timer = setTimeout(tooLate, fetchTimeoutMs).unref()
+      this.#fetches.add(giveUp)
+      fetch(identity, { signal: this.#closing.signal }).then(fetched => {
+        if (end()) resolve(new QuarantinedKey(fetched, ttlMs, () => this.#retire(id)))
+        // A KMS that does not heed its time may still deliver: nobody waits for that key any more.
+        else wipe(fetched)
+      }, giveUp)
+    })
   }
 
   #retire(id: string): void {

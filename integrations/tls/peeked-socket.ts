@@ -1,47 +1,42 @@
 import type { Duplex } from 'node:stream'
 import { HelloReader } from './hello-reader.ts'
-import { HandshakeRefusal, sendRefusal } from './refusal.ts'
+import { HandshakeRefusal, sendRefusal, toRefusal } from './refusal.ts'
 
 const GONE = ['end', 'error', 'close'] as const
 const ignore = (): void => {}
 
+/** Who waits for the ClientHello of a peeked socket. */
+export interface PeekedSocketOptions {
+  /** Bounds the whole time until the socket is given back, taken over or refused, in milliseconds. */
+  readonly deadlineMs: number
+  /** Called once with the ClientHello message, header included. */
+  readonly onHello: (hello: Buffer) => void
+  /** Called once, before the hello or after it: the peer has gone or sent too much, or the deadline is over. */
+  readonly onFailure: (refusal: HandshakeRefusal) => void
+}
+
 /**
  * A raw socket whose first bytes are read ahead. Either it is given back as if nothing had been read, so that node:tls
- * takes its native handle over, or it is refused with a plaintext alert.
+ * takes its native handle over, or it is refused with a plaintext alert. It calls back and promises nothing: it stands on
+ * the path of every connection, and garbage there costs more than the work.
  */
 export class PeekedSocket {
   readonly raw: Duplex
+  readonly #options: PeekedSocketOptions
   readonly #reader = new HelloReader()
-  readonly #controller = new AbortController()
   readonly #timer: NodeJS.Timeout
   readonly #onReadable = () => this.#read()
   readonly #onGone = () => this.#fail(new HandshakeRefusal('closed', 'The peer closed the connection'))
-  #hello: Buffer | undefined
-  #onHello: ((hello: Buffer) => void) | undefined
+  #hasHello = false
+  #over = false
 
-  /** `deadlineMs` bounds the whole time until it is given back or refused. */
-  constructor(raw: Duplex, deadlineMs: number) {
+  constructor(raw: Duplex, options: PeekedSocketOptions) {
     this.raw = raw
-    this.#timer = setTimeout(() => this.#onDeadline(deadlineMs), deadlineMs).unref()
+    this.#options = options
+    this.#timer = setTimeout(() => this.#onDeadline(), options.deadlineMs).unref()
     raw.on('readable', this.#onReadable)
     for (const event of GONE) raw.on(event, this.#onGone)
-    if (raw.destroyed) this.#onGone()
-  }
-
-  /** Aborted with a `HandshakeRefusal` when the peer has gone, sent too much, or the deadline is over. */
-  get signal(): AbortSignal {
-    return this.#controller.signal
-  }
-
-  /** The ClientHello message, header included. Called once. */
-  hello(): Promise<Buffer> {
-    return new Promise((resolve, reject) => {
-      const { signal } = this
-      if (signal.aborted) return reject(signal.reason)
-      if (this.#hello !== undefined) return resolve(this.#hello)
-      this.#onHello = resolve
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    })
+    if (raw.destroyed) process.nextTick(this.#onGone)
   }
 
   /** Puts everything read back into the socket; the caller hands it on in the same turn. */
@@ -64,29 +59,33 @@ export class PeekedSocket {
   #read(): void {
     // Read on after the hello as well: only a socket that is read tells that its peer has gone.
     try {
-      for (let chunk = this.raw.read(); chunk !== null && !this.signal.aborted; chunk = this.raw.read()) {
-        this.#hello = this.#reader.push(chunk)
-        if (this.#hello !== undefined) this.#onHello?.(this.#hello)
+      for (let chunk = this.raw.read(); chunk !== null && !this.#over; chunk = this.raw.read()) {
+        const hello = this.#reader.push(chunk)
+        if (hello === undefined || this.#hasHello) continue
+        this.#hasHello = true
+        this.#options.onHello(hello)
       }
     } catch (error) {
-      this.#fail(error)
+      this.#fail(toRefusal(error))
     }
   }
 
-  #onDeadline(deadlineMs: number): void {
-    const why = `within ${deadlineMs} ms`
-    const late =
-      this.#hello === undefined
-        ? new HandshakeRefusal('silent', `No ClientHello came ${why}`)
-        : new HandshakeRefusal('kms', `The KMS gave no key ${why}`)
+  #onDeadline(): void {
+    const why = `within ${this.#options.deadlineMs} ms`
+    const late = this.#hasHello
+      ? new HandshakeRefusal('kms', `The KMS gave no key ${why}`)
+      : new HandshakeRefusal('silent', `No ClientHello came ${why}`)
     this.#fail(late)
   }
 
-  #fail(reason: unknown): void {
-    this.#controller.abort(reason)
+  #fail(refusal: HandshakeRefusal): void {
+    if (this.#over) return
+    this.#over = true
+    this.#options.onFailure(refusal)
   }
 
   #detach(): void {
+    this.#over = true
     clearTimeout(this.#timer)
     this.raw.off('readable', this.#onReadable)
     for (const event of GONE) this.raw.off(event, this.#onGone)
