@@ -2,6 +2,7 @@ import { type AbortOptions, abortable, type Kms, QkdError } from '../../lib/inde
 import { type AdmittedConnection, CertificateConnection, PskConnection } from './admitted-connection.ts'
 import { binderMatches } from './binder.ts'
 import { type ClientHello, parseClientHello } from './client-hello.ts'
+import { offersGroup } from './groups.ts'
 import { canonicalKeyId, isOurs, type PskIdentity, parseIdentity } from './identity.ts'
 import { KeyExchangeConnection } from './key-exchange.ts'
 import { type FetchedPsk, KeyQuarantine, type NamedKey, QUARANTINE_MS } from './key-quarantine.ts'
@@ -60,6 +61,7 @@ export class Admission {
     const { minVersion, tls12Suites, deadlineMs, requireGroup: group } = this.#settings
     if (minVersion === 'TLSv1.2' && !hello.supportedVersions.includes(TLS_1_3)) {
       requireSuite(hello, suiteNumbers(tls12Suites))
+      requireOffered(hello, group)
       const find = (identity: Buffer, options: AbortOptions) => abortable(this.#find(identity, address), options)
       return new KeyExchangeConnection({ find, suites: tls12Suites, group, deadlineMs })
     }
@@ -67,6 +69,7 @@ export class Admission {
     // Only a client that asks for no key at all may come without one: with an identity of ours it is the key or nothing.
     if (this.#settings.certificate === 'allow' && ours.length === 0) return new CertificateConnection()
     const { identity, truncatedHello, binder } = requireOffer(hello, ours)
+    requireOffered(hello, group)
     const named = await this.#find(identity, address)
     if (!binderMatches(named.key.psk, truncatedHello, binder)) throw refused('binder', 'The client has another key')
     if (!named.key.claim()) throw refused('in-use', 'Another handshake has the key')
@@ -126,6 +129,12 @@ function requireOffer(hello: ClientHello, ours: readonly number[]) {
 function requireSuite({ cipherSuites }: ClientHello, numbers: readonly number[]): void {
   if (cipherSuites.some(suite => numbers.includes(suite))) return
   throw refused('unsuitable', 'The client offers no suite in which the key would be used')
+}
+
+/** Found here, it costs no key. */
+function requireOffered({ groups }: ClientHello, group: string | undefined): void {
+  if (group !== undefined && !offersGroup(groups, group))
+    throw refused('unsuitable', `The client does not offer ${group}`)
 }
 
 function asRefusal(error: unknown): HandshakeRefusal {

@@ -1,17 +1,11 @@
 import type { Duplex } from 'node:stream'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import { negotiatedGroup, PskHandshakeError, tlsGroups } from '../../lib/index.ts'
+import { isNameOf } from './groups.ts'
 import { type DerivedPsks, LentPsk } from './psk.ts'
 import { HandshakeRefusal } from './refusal.ts'
 import { type QkdInfo, requirePskSession, requireTls12PskSession, setQkdInfo } from './session.ts'
 import type { TlsVersions } from './suites.ts'
-
-/** What OpenSSL calls the groups that have two names. */
-const OPENSSL_NAMES: Readonly<Record<string, string>> = {
-  'P-256': 'prime256v1',
-  'P-384': 'secp384r1',
-  'P-521': 'secp521r1',
-}
 
 /** Options of `clientHandshake`. */
 export interface ClientHandshakeOptions extends Pick<ConnectionOptions, 'servername' | 'ALPNProtocols'> {
@@ -68,7 +62,7 @@ export async function clientHandshake(raw: Duplex, options: ClientHandshakeOptio
   } catch (error) {
     socket.destroy()
     if (signal.aborted || error instanceof PskHandshakeError) throw error
-    throw failure(session.slaveSaeId, error)
+    throw failure(session.slaveSaeId, { requireGroup, cause: error })
   } finally {
     over = true
     lent.wipe()
@@ -104,16 +98,18 @@ function groupOf(socket: TLSSocket, requireGroup: string | undefined): string | 
   if (requireGroup === undefined) return negotiatedGroup(socket)
   // Only this group was offered, so OpenSSL has seen to it; where Node can name it, it is looked at as well.
   const { name = undefined } = (socket.getEphemeralKeyInfo() ?? {}) as { name?: string }
-  if (name === undefined || name === requireGroup || name === OPENSSL_NAMES[requireGroup]) return requireGroup
+  if (name === undefined || isNameOf(name, requireGroup)) return requireGroup
   throw new PskHandshakeError(`The handshake used the group ${name}, not ${requireGroup}`)
 }
 
 /** Codes of OpenSSL's errors differ between versions of Node; the number of the alert does not. */
-function failure(peerSaeId: string, cause: unknown): PskHandshakeError {
+function failure(peerSaeId: string, { requireGroup, cause }: { requireGroup: string | undefined; cause: unknown }) {
   const text = cause instanceof Error ? cause.message : String(cause)
   const number = /SSL alert number (\d+)/.exec(text)?.[1]
   const why = number === undefined ? 'no session came about' : `it answered with TLS alert ${number}`
-  return new PskHandshakeError(`The TLS handshake with ${peerSaeId} failed: ${why}`, {
+  // handshake_failure says only that the two have nothing in common.
+  const hint = number === '40' && requireGroup !== undefined ? `; it may not have the group ${requireGroup}` : ''
+  return new PskHandshakeError(`The TLS handshake with ${peerSaeId} failed: ${why}${hint}`, {
     cause,
     details: number === undefined ? [] : [{ alert: Number(number) }],
   })

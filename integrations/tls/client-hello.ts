@@ -2,6 +2,7 @@ import { HandshakeRefusal } from './refusal.ts'
 
 /** More identities than any client of ours, or any ticket cache, offers. */
 const MAX_IDENTITIES = 16
+const SUPPORTED_GROUPS = 10
 const PRE_SHARED_KEY = 41
 const SUPPORTED_VERSIONS = 43
 const PSK_KEY_EXCHANGE_MODES = 45
@@ -21,6 +22,8 @@ export interface ClientHello {
   /** Empty for a client that knows TLS 1.2 at most. */
   readonly supportedVersions: readonly number[]
   readonly pskModes: readonly number[]
+  /** Empty for a client that names none. */
+  readonly groups: readonly number[]
   readonly psk: OfferedPsks | undefined
 }
 
@@ -100,7 +103,7 @@ export function parseClientHello(message: Buffer): ClientHello {
   fields.within(1, { min: 0, max: 32 }) // legacy_session_id
   const cipherSuites = fields.within(2, { min: 2 }).numbers(2)
   fields.within(1, { min: 1 }) // legacy_compression_methods
-  const hello = { cipherSuites, supportedVersions: [] as number[], pskModes: [] as number[] }
+  const hello = { cipherSuites, supportedVersions: [] as number[], pskModes: [] as number[], groups: [] as number[] }
   if (fields.done) return { ...hello, psk: undefined }
 
   const extensions = fields.within(2, { min: 0 })
@@ -115,6 +118,7 @@ export function parseClientHello(message: Buffer): ClientHello {
     const body = extensions.within(2, { min: 0 })
     if (extension === SUPPORTED_VERSIONS) hello.supportedVersions = whole(body, 1, 2).numbers(2)
     else if (extension === PSK_KEY_EXCHANGE_MODES) hello.pskModes = whole(body, 1, 1).numbers(1)
+    else if (extension === SUPPORTED_GROUPS) hello.groups = whole(body, 2, 2).numbers(2)
     else if (extension === PRE_SHARED_KEY) psk = parseOfferedPsks(message, body)
   }
   return { ...hello, psk }

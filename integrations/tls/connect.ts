@@ -11,8 +11,9 @@ import {
   startDeadline,
 } from '../../lib/index.ts'
 import { clientHandshake } from './client-handshake.ts'
+import { requireKnownGroup } from './groups.ts'
 import { canonicalKeyId, formatIdentity, requireSaeId } from './identity.ts'
-import { forbidOptions, requireBinding, requireKnownGroup } from './options.ts'
+import { forbidOptions, requireBinding } from './options.ts'
 import { derivePsks, MIN_PSK_BYTES, type PskBinding } from './psk.ts'
 import { HandshakeRefusal } from './refusal.ts'
 import type { QkdInfo } from './session.ts'

@@ -1,7 +1,8 @@
 import { constants } from 'node:crypto'
-import { createSecureContext, type TlsOptions } from 'node:tls'
+import type { TlsOptions } from 'node:tls'
 import { InvalidArgumentError, type Kms, type Logger, requireInteger, type Telemetry } from '../../lib/index.ts'
 import { pskCallback } from './admitted-connection.ts'
+import { requireKnownGroup } from './groups.ts'
 import { requireSaeId } from './identity.ts'
 import type { PskBinding } from './psk.ts'
 import { type TlsVersionOptions, type TlsVersions, tlsVersions } from './suites.ts'
@@ -91,20 +92,6 @@ export function requireBinding(name: string, binding: unknown): PskBinding {
 
 function requireDeadline(deadlineMs: number = DEFAULT_DEADLINE_MS): number {
   return requireInteger('deadlineMs', deadlineMs, { min: 1, max: 600_000 })
-}
-
-/** Throws if this Node does not know the group. */
-export function requireKnownGroup(group: string): string {
-  if (!/^[A-Za-z0-9_-]+$/.test(group)) throw new InvalidArgumentError('requireGroup must be the name of one group')
-  try {
-    createSecureContext({ ecdhCurve: group })
-    return group
-  } catch (cause) {
-    throw new InvalidArgumentError(
-      `requireGroup ${group} is not known to OpenSSL ${process.versions.openssl}; X25519MLKEM768 needs 3.5 (Node 24)`,
-      { cause },
-    )
-  }
 }
 
 /** What `serverOptions` takes. */

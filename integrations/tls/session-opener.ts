@@ -10,8 +10,9 @@ import {
   withDeadline,
 } from '../../lib/index.ts'
 import { connect } from './connect.ts'
+import { requireKnownGroup } from './groups.ts'
 import { requireSaeId } from './identity.ts'
-import { requireBinding, requireKnownGroup } from './options.ts'
+import { requireBinding } from './options.ts'
 import { createPrefetchingKms, type PrefetchingKms, type PrefetchOptions } from './prefetching-kms.ts'
 import type { PskBinding } from './psk.ts'
 import { HandshakeRefusal } from './refusal.ts'

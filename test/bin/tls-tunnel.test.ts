@@ -178,8 +178,6 @@ describe('qkd tls tunnel', function () {
       ['--peer', 'bob', '--connect', '127.0.0.1:1', '--accept', '127.0.0.1:0', '--level', 'quantum'],
       ['--peer', 'bob', '--connect', '127.0.0.1:1', '--listen', '127.0.0.1:0', '--max-connections', '0'],
       ['--peer', 'bob', '--connect', '127.0.0.1:1', '--listen', '127.0.0.1:0', '--tls12-suites', 'PSK-AES256-CCM'],
-      ['--peer', 'bob', '--connect', '127.0.0.1:1', '--listen', '127.0.0.1:0', '--min-version', 'TLSv1.1'],
-      ['--peer', 'bob', '--connect', '127.0.0.1:1', '--listen', '127.0.0.1:0', '--require-group', 'no-such-group'],
       ['--peer', 'bob', '--connect', 'nowhere', '--listen', '127.0.0.1:0'],
       ['--connect', '127.0.0.1:1', '--listen', '127.0.0.1:0'],
     ]) {
