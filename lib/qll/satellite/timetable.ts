@@ -4,6 +4,11 @@ import type { PhotonPath } from '../bb84/photons/photon-path.ts'
 import { passDurationS, sightingAt } from './orbit.ts'
 import { type SatelliteParameters, satelliteChannel } from './satellite-channel.ts'
 
+/** A satellite counts as standing still for so long, in milliseconds. */
+const STEP_MS = 1000
+/** Clocks may be set: after this time the timetable is looked at again, in milliseconds. */
+const LONGEST_WAIT_MS = 60_000
+
 /** One pass of a satellite over its station. */
 export interface Pass {
   /** When it stands highest, in milliseconds of the clock that the path is asked with. */
@@ -34,8 +39,8 @@ export function usablePasses(satellite: SatelliteParameters, passes: readonly Pa
 }
 
 /**
- * The path of a satellite link: a channel that follows the satellite over the sky, dark between passes. A block whose
- * pulses began within a pass is counted to it.
+ * The path of a satellite link: a channel that follows the satellite over the sky in steps of a second, dark between
+ * passes. A block that a pass leaves unfinished goes on in the next one.
  * @param now milliseconds of the timetable's clock
  */
 export function satellitePath(
@@ -49,9 +54,16 @@ export function satellitePath(
     const pass = usable.find(({ untilMs }) => untilMs > atMs)
     if (pass === undefined) return { dark: 'No pass is left in the timetable' }
     // Words that stay the same until the pass begins: a state that changes all the time is none.
-    if (pass.fromMs > atMs) return { dark: `No satellite in view until ${new Date(pass.fromMs).toISOString()}` }
-    const sighting = sightingAt({ ...satellite, ...pass }, (atMs - pass.culminationMs) / 1e3)
-    return satelliteChannel(receiver, satellite, sighting)
+    if (pass.fromMs > atMs) {
+      return {
+        dark: `No satellite in view until ${new Date(pass.fromMs).toISOString()}`,
+        forMs: Math.min(pass.fromMs - atMs, LONGEST_WAIT_MS),
+      }
+    }
+    const forMs = Math.min(pass.untilMs - atMs, STEP_MS)
+    // As it is in the middle of the step.
+    const sighting = sightingAt({ ...satellite, ...pass }, (atMs + forMs / 2 - pass.culminationMs) / 1e3)
+    return { channel: satelliteChannel(receiver, satellite, sighting), forMs }
   }
 }
 

@@ -68,11 +68,14 @@ describe('satellitePath', () => {
     const [pass, ...others] = usablePasses(satellite, passes)
     // The one that never rises above the smallest elevation is of no use.
     expect(others).to.deep.equal([])
-    expect(path()).to.deep.equal({ dark: `No satellite in view until ${new Date(pass!.fromMs).toISOString()}` })
-    const gains = [pass!.fromMs + 1, pass!.culminationMs, pass!.untilMs - 1].map(atMs => {
+    const dark = `No satellite in view until ${new Date(pass!.fromMs).toISOString()}`
+    expect(path()).to.deep.equal({ dark, forMs: 60_000 })
+    const gains = [pass!.fromMs, pass!.culminationMs, pass!.untilMs - 1000].map(atMs => {
       nowMs = atMs
-      const channel = path()
-      return 'dark' in channel ? 0 : channel.gain(0.5)
+      const lit = path()
+      if (!('channel' in lit)) return 0
+      expect(lit.forMs).to.be.at.most(1000).and.above(0)
+      return lit.channel.gain(0.5)
     })
     expect(gains[1]).to.be.above(5 * gains[0]!)
     expect(gains[2]).to.be.closeTo(gains[0]!, gains[0]! * 0.01)

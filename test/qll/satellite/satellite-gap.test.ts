@@ -33,14 +33,13 @@ describe('satellite link', function () {
     })
     expect(promised).to.be.within(40, 400)
 
-    const clock = new VirtualClock({ leastMs: 1000 })
+    const clock = new VirtualClock()
     const links = createBb84LinkPair({
       linkId: 'sky',
       kind: 'satellite',
       siteIds: ['site-a', 'site-b'],
       channel: satelliteChannel(receiver, satellite, sightingAt({ ...satellite, ...first! }, 0)),
       path: satellitePath(receiver, satellite, { passes, now: () => clock.now() }),
-      sliceMs: 1000,
       clock,
       protocol,
       keyBits,

@@ -18,8 +18,6 @@ export interface Bb84LinkPairOptions extends Omit<Bb84LinkOptions, 'localSiteId'
   siteIds: readonly [string, string]
   /** What the photons really meet, asked before each block. Default: always `channel`. */
   path?: PhotonPath
-  /** How long the path stays as it said, in milliseconds; see `PhotonLineOptions`. Default: for a whole block. */
-  sliceMs?: number
   /** The time that photons take. Default: the wall clock. */
   clock?: LineClock
   /** Wall clock that block numbers start from, in milliseconds. Default `Date.now`. */
@@ -32,7 +30,7 @@ export interface Bb84LinkPairOptions extends Omit<Bb84LinkOptions, 'localSiteId'
  * @throws {InvalidArgumentError} an option is out of its range, or the light can bring no key
  */
 export function createBb84LinkPair(options: Bb84LinkPairOptions): [Bb84Link, Bb84Link] {
-  const { siteIds, path = () => options.channel, sliceMs, clock, now, ...common } = options
+  const { siteIds, path = () => options.channel, clock, now, ...common } = options
   const [first, second] = siteIds
   const [atAlice, atBob] = [
     checkBb84Options({ ...common, localSiteId: first, remoteSiteId: second }),
@@ -43,7 +41,6 @@ export function createBb84LinkPair(options: Bb84LinkPairOptions): [Bb84Link, Bb8
     path,
     protocol: parameters.protocol,
     keyBits,
-    ...(sliceMs === undefined ? {} : { sliceMs }),
     ...(clock === undefined ? {} : { clock }),
   })
   const secret = SecretKey.random(32)

@@ -40,8 +40,6 @@ export interface Bb84LinkListenerOptions extends Bb84EndOptions {
   host?: string
   /** What the photons really meet, where the photon channel is at this end. Default: always `channel`. */
   path?: PhotonPath
-  /** How long the path stays as it said, in milliseconds; see `PhotonLineOptions`. Default: for a whole block. */
-  sliceMs?: number
   /** Wall clock that block numbers start from, in milliseconds. Default `Date.now`. */
   now?: () => number
 }
@@ -65,13 +63,11 @@ const CONNECT_MS = 5000
 export async function createBb84LinkListener(
   options: Bb84LinkListenerOptions,
 ): Promise<{ link: Bb84Link; port: number }> {
-  const { bootstrap, photons, backOff, port, host = '127.0.0.1', path = () => options.channel, sliceMs, now } = options
+  const { bootstrap, photons, backOff, port, host = '127.0.0.1', path = () => options.channel, now } = options
   const checked = checkBb84Options(options)
   requireInteger('port', port, { min: 0, max: 65_535 })
   const { linkId, heartbeatMs, parameters, keyBits } = checked
-  const slices = sliceMs === undefined ? {} : { sliceMs }
-  const line =
-    photons === undefined ? new PhotonLine({ path, protocol: parameters.protocol, keyBits, ...slices }) : undefined
+  const line = photons === undefined ? new PhotonLine({ path, protocol: parameters.protocol, keyBits }) : undefined
   const reception = new Reception(checked, line?.bob)
   const door = await Door.open({ linkId, host, port, heartbeatMs, onVisitor: visitor => reception.receive(visitor) })
   const state = new EndState(checked, checked.kind)

@@ -6,13 +6,15 @@ import { Listeners } from '../../../util/listeners.ts'
 import type { ChannelModel } from '../model/channel-model.ts'
 import { type ProtocolParameters, pulsesFor } from '../model/expected-block.ts'
 import { type PhotonBlock, PhotonChannel } from './photon-channel.ts'
-import type { PhotonPath } from './photon-path.ts'
+import type { LitPath, PhotonPath } from './photon-path.ts'
 import { joinRecords, type PulseRecords, type RecordSource } from './records.ts'
 
 /** Blocks that one side's device keeps for a side that is slow to ask; older ones are overwritten. */
 const KEPT_BLOCKS = 2
 /** How often a path that is dark is asked again, in milliseconds. */
 const DARK_POLL_MS = 100
+/** Longest that a path is believed to stay dark, in milliseconds: as long as a timer can run. */
+const LONGEST_SLEEP_MS = 2 ** 31 - 1
 /** A path so lossy that a block takes longer than this is as good as dark, in seconds: a day. */
 const LONGEST_BLOCK_S = 86_400
 
@@ -39,11 +41,6 @@ export interface PhotonLineOptions {
   readonly protocol: ProtocolParameters
   /** Sifted bits that a block is expected to hold: it lasts until so many are there. */
   readonly keyBits: number
-  /**
-   * How long the path stays as it said, in milliseconds; then it is asked again within the block. For paths that move, or
-   * that are open for a while only: a block may begin in one window and end in a later one. Default: for a whole block.
-   */
-  readonly sliceMs?: number
   /** Default: the wall clock. */
   readonly clock?: LineClock
 }
@@ -146,10 +143,10 @@ export class PhotonLine {
   /** Pulses for at most `keyBits` sifted bits, for as long as the path stays as it is. */
   async #slice(keyBits: number): Promise<{ block: PhotonBlock; keyBits: number }> {
     const { signal } = this.#closing
-    const model = await this.#light(signal)
-    const { protocol, keyBits: blockBits, sliceMs = Number.POSITIVE_INFINITY } = this.#options
+    const { channel: model, forMs } = await this.#light(signal)
+    const { protocol, keyBits: blockBits } = this.#options
     const wholePulses = pulsesFor(model, protocol, keyBits)
-    const pulses = Math.ceil(Math.min(wholePulses, (sliceMs * model.clockHz) / 1e3))
+    const pulses = Math.ceil(Math.min(wholePulses, (forMs * model.clockHz) / 1e3))
     const durationMs = (1e3 * pulses) / model.clockHz
     // The devices run on while the ends work, and have the block that they began meanwhile.
     const blockMs = (1e3 * pulsesFor(model, protocol, blockBits)) / model.clockHz
@@ -160,18 +157,23 @@ export class PhotonLine {
   }
 
   /** The path as it is once light comes through. */
-  async #light(signal: AbortSignal): Promise<ChannelModel> {
+  async #light(signal: AbortSignal): Promise<LitPath> {
     for (;;) {
       const path = this.#options.path()
-      const dark = 'dark' in path ? path.dark : this.#tooFaint(path)
-      if (dark !== this.#dark) {
-        this.#dark = dark
-        this.#listeners.emit(dark)
-      }
-      if (dark === undefined) return path as ChannelModel
-      await this.#clock.sleep(DARK_POLL_MS, { signal })
+      const lit = 'dark' in path || 'channel' in path ? path : { channel: path, forMs: Number.POSITIVE_INFINITY }
+      const dark = 'dark' in lit ? lit.dark : this.#tooFaint(lit.channel)
+      this.#tell('dark' in lit && lit.planned === true ? undefined : dark)
+      if (dark === undefined) return lit as LitPath
+      const forMs = 'dark' in lit ? (lit.forMs ?? DARK_POLL_MS) : DARK_POLL_MS
+      await this.#clock.sleep(Math.min(forMs, LONGEST_SLEEP_MS), { signal })
       this.#restedAtMs = this.#clock.now()
     }
+  }
+
+  #tell(dark: string | undefined): void {
+    if (dark === this.#dark) return
+    this.#dark = dark
+    this.#listeners.emit(dark)
   }
 
   #tooFaint(model: ChannelModel): string | undefined {

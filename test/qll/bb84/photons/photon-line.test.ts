@@ -38,8 +38,8 @@ describe('joinRecords', () => {
 })
 
 describe('PhotonLine', () => {
-  const line = async (path: PhotonPath, { clock, sliceMs }: { clock: VirtualClock; sliceMs?: number }) => {
-    const photons = new PhotonLine({ path, protocol, keyBits, clock, ...(sliceMs === undefined ? {} : { sliceMs }) })
+  const line = async (path: PhotonPath, clock: VirtualClock) => {
+    const photons = new PhotonLine({ path, protocol, keyBits, clock })
     const both = Promise.all([photons.alice.next(), photons.bob.next()])
     clock.raise(86_400_000)
     const [prepared, detected] = await both
@@ -49,8 +49,8 @@ describe('PhotonLine', () => {
 
   it('sends a block in slices as it does at once: as long, and as many clicks', async () => {
     const [whole, sliced] = [new VirtualClock(), new VirtualClock()]
-    const one = await line(() => near, { clock: whole })
-    const many = await line(() => near, { clock: sliced, sliceMs: 0.1 })
+    const one = await line(() => near, whole)
+    const many = await line(() => ({ channel: near, forMs: 0.1 }), sliced)
     expect(sliced.now()).to.be.closeTo(whole.now(), 0.01)
     expect(many.prepared.gaps.length / one.prepared.gaps.length).to.be.within(0.95, 1.05)
     expect(times(many.detected)).to.deep.equal(times(many.prepared))
@@ -59,10 +59,12 @@ describe('PhotonLine', () => {
 
   it('follows a path that changes within a block', async () => {
     const clock = new VirtualClock()
-    const sliceMs = 0.1
     // Dark at first, so that no time before counts; then near by for 0.2 milliseconds, and far away.
-    const path: PhotonPath = () => (clock.now() < 100 ? { dark: 'Not yet' } : clock.now() < 100.1999 ? near : far)
-    const { detected } = await line(path, { clock, sliceMs })
+    const path: PhotonPath = () => {
+      if (clock.now() < 100) return { dark: 'Not yet' }
+      return clock.now() < 100.1999 ? { channel: near, forMs: 0.2 } : far
+    }
+    const { detected } = await line(path, clock)
     const changePulse = 2e-4 * near.clockHz
     const early = times(detected).filter(at => at <= changePulse).length
     expect(early / (changePulse * clicksPerPulse(near, protocol))).to.be.within(0.95, 1.05)
@@ -73,16 +75,32 @@ describe('PhotonLine', () => {
   it('ends a block that began before the dark when light is back, and counts no time in the dark', async () => {
     const clock = new VirtualClock()
     const dark: (string | undefined)[] = []
-    const open = (nowMs: number) => (nowMs >= 100 && nowMs < 100.25) || nowMs >= 5000
-    const path: PhotonPath = () => (open(clock.now()) ? near : { dark: 'Turned away' })
-    const photons = new PhotonLine({ path, protocol, keyBits, clock, sliceMs: 0.1 })
+    const path: PhotonPath = () => {
+      if (clock.now() < 100) return { dark: 'Not yet' }
+      if (clock.now() < 100.2499) return { channel: near, forMs: 0.25 }
+      return clock.now() < 5000 ? { dark: 'Turned away', forMs: 5000 - clock.now() } : near
+    }
+    const photons = new PhotonLine({ path, protocol, keyBits, clock })
     photons.bob.onLight!(reason => dark.push(reason))
     const next = photons.bob.next()
     clock.raise(10_000)
     const { pulses, gaps } = await next
     photons.close()
-    expect(dark).to.deep.equal(['Turned away', undefined, 'Turned away', undefined])
+    expect(dark).to.deep.equal(['Not yet', undefined, 'Turned away', undefined])
     expect(clock.now()).to.be.above(5000)
     expect(gaps.length / (pulses * clicksPerPulse(near, protocol))).to.be.within(0.95, 1.05)
+  })
+
+  it('says nothing of gaps that are planned', async () => {
+    const clock = new VirtualClock()
+    const dark: (string | undefined)[] = []
+    const path: PhotonPath = () => (clock.now() < 100 ? { dark: 'Not our turn', planned: true } : near)
+    const photons = new PhotonLine({ path, protocol, keyBits, clock })
+    photons.alice.onLight!(reason => dark.push(reason))
+    const next = photons.alice.next()
+    clock.raise(10_000)
+    await next
+    photons.close()
+    expect(dark).to.deep.equal([])
   })
 })
