@@ -1,3 +1,4 @@
+import { ipsecAgentConfigSchema } from '../../integrations/strongswan/agent-config-schema.ts'
 import { saeProfileSchema } from '../../lib/config/sae-profile.ts'
 import { siteConfigSchema } from '../../lib/config/site-config.ts'
 import { BLOCK_TABLE } from '../../lib/kms/pool/block-table.ts'
@@ -10,7 +11,8 @@ import { readSource } from './tree.ts'
 export const generatedDocs: Readonly<Record<string, (page: string) => string | Promise<string>>> = {
   'docs/configuration.md': page => {
     const withSite = replaceBlock(page, 'site configuration', configurationTable(siteConfigSchema))
-    return replaceBlock(withSite, 'SAE profile', configurationTable(saeProfileSchema))
+    const withHost = replaceBlock(withSite, 'SAE profile', configurationTable(saeProfileSchema))
+    return replaceBlock(withHost, 'IPsec agent', configurationTable(ipsecAgentConfigSchema))
   },
   'docs/operator.md': page => {
     const sites = ['examples/site-a.json', 'examples/site-b.json']
