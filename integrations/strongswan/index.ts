@@ -4,7 +4,7 @@
  *
  * @packageDocumentation
  */
-export type { IpsecAgent, IpsecAgentOptions, ReconcileReport } from './agent.ts'
+export { createIpsecAgent, type IpsecAgent, type IpsecAgentOptions, type ReconcileReport } from './agent.ts'
 export type {
   IpsecAgentAddress,
   IpsecAgentConfig,

@@ -1,0 +1,139 @@
+import { type AbortOptions, type SecretKey, type ViciError, withDeadline } from '../../../lib/index.ts'
+import type { IpsecConnectionConfig } from '../agent-config.ts'
+import {
+  charonVersion,
+  connectionNames,
+  initiate,
+  type ListedSa,
+  listSas,
+  loadConnection,
+  rekeyIke,
+  sharedIds,
+  terminateIke,
+  unloadConnection,
+  unloadShared,
+} from '../vici/commands.ts'
+import { loadShared } from '../vici/load-shared.ts'
+import { ViciSession } from '../vici/session.ts'
+import { type ConnectionVariant, connectionBody } from './connection-body.ts'
+import { parseSharedId, sharedId } from './names.ts'
+import { SaWatch, WATCHED_EVENTS } from './sa-watch.ts'
+
+/** How long charon may wait for the other gateway to bring up one child, in milliseconds. */
+const INITIATE_TIMEOUT_MS = 5_000
+/** How long the other gateway may take to rekey an IKE_SA, in milliseconds. */
+const REKEY_TIMEOUT_MS = 5_000
+/** How long the other gateway may take to agree that an IKE_SA is over, in milliseconds. */
+const TERMINATE_TIMEOUT_MS = 1_000
+
+/** Options of `Charon`. */
+export interface CharonOptions {
+  /** Path of the VICI socket. */
+  readonly path: string
+  /** Called on each new contact, with charon as it was found; must give it what it should have. */
+  readonly onConnect: (options: Required<AbortOptions>) => Promise<void>
+  readonly onDisconnect: (error: ViciError) => void
+}
+
+/** A key as charon is given it. */
+export interface CharonKey {
+  readonly connection: string
+  readonly keyId: string
+  readonly type: 'ppk' | 'ike'
+  readonly owners: readonly string[]
+  readonly secret: SecretKey
+}
+
+/** The charon of this gateway, in the words of the agent. */
+export class Charon {
+  readonly path: string
+  /** What it has told of its IKE_SAs. */
+  readonly watch = new SaWatch()
+  readonly #session: ViciSession
+  #version: string | undefined
+
+  constructor({ path, onConnect, onDisconnect }: CharonOptions) {
+    this.path = path
+    this.#session = new ViciSession({
+      path,
+      events: WATCHED_EVENTS,
+      onConnect: async options => {
+        this.#version = await charonVersion(this.#session, options)
+        await onConnect(options)
+      },
+      onDisconnect: error => {
+        this.watch.clear()
+        onDisconnect(error)
+      },
+    })
+    this.#session.onEvent(event => this.watch.take(event))
+  }
+
+  get connected(): boolean {
+    return this.#session.connected
+  }
+
+  get version(): string | undefined {
+    return this.#version
+  }
+
+  /** Begins to connect; resolves with what went wrong at the first try, or undefined. */
+  start(options?: AbortOptions): Promise<unknown> {
+    return this.#session.start(options)
+  }
+
+  close(): Promise<void> {
+    return this.#session.close()
+  }
+
+  async loadKey({ connection, keyId, ...key }: CharonKey, options?: AbortOptions): Promise<void> {
+    await loadShared(this.#session, { ...key, id: sharedId(connection, keyId) }, options)
+  }
+
+  async unloadKey(connection: string, keyId: string, options?: AbortOptions): Promise<void> {
+    await unloadShared(this.#session, sharedId(connection, keyId), options)
+  }
+
+  /** Every key of ours that charon has. */
+  async keys(options?: AbortOptions): Promise<{ connection: string; keyId: string }[]> {
+    return (await sharedIds(this.#session, options)).map(parseSharedId).filter(key => key !== undefined)
+  }
+
+  async loadConnection(
+    config: IpsecConnectionConfig,
+    variant: ConnectionVariant,
+    options?: AbortOptions,
+  ): Promise<void> {
+    await loadConnection(this.#session, config.name, connectionBody(config, variant), options)
+  }
+
+  async unloadConnection(name: string, options?: AbortOptions): Promise<void> {
+    await unloadConnection(this.#session, name, options)
+  }
+
+  connectionNames(options?: AbortOptions): Promise<string[]> {
+    return connectionNames(this.#session, options)
+  }
+
+  /** IKE_SAs, of one connection or of all. */
+  sas(connection?: string, options?: AbortOptions): Promise<ListedSa[]> {
+    return listSas(this.#session, connection, options)
+  }
+
+  async initiate(connection: string, child: string, { signal }: AbortOptions = {}): Promise<void> {
+    await initiate(this.#session, { ike: connection, child }, { signal, timeoutMs: INITIATE_TIMEOUT_MS })
+  }
+
+  /** Rekeys an IKE_SA and gives its new number. */
+  async rekeyIke(uniqueId: string, { signal }: AbortOptions = {}): Promise<string> {
+    const waiting = withDeadline(signal, REKEY_TIMEOUT_MS)
+    const rekeyed = this.watch.rekeyed(uniqueId, { signal: waiting })
+    rekeyed.catch(() => {})
+    await rekeyIke(this.#session, uniqueId, { signal: waiting })
+    return await rekeyed
+  }
+
+  async terminate(uniqueId: string, { signal }: AbortOptions = {}): Promise<void> {
+    await terminateIke(this.#session, uniqueId, { signal, timeoutMs: TERMINATE_TIMEOUT_MS })
+  }
+}

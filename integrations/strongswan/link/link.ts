@@ -1,0 +1,350 @@
+import type { AbortOptions, Kms, Logger, Telemetry } from '../../../lib/index.ts'
+import type { IpsecConnectionConfig } from '../agent-config.ts'
+import type { IpsecAgentEvent, RotationTimes } from '../agent-event.ts'
+import type { IpsecAlarm, IpsecConnectionStatus, IpsecLinkState } from '../agent-status.ts'
+import type { Alarms } from '../alarms.ts'
+import type { Charon, CharonKey } from '../charon/charon.ts'
+import { ppkId } from '../charon/names.ts'
+import type { SaNews } from '../charon/sa-watch.ts'
+import { readStaticSecret } from '../charon/static-secret.ts'
+import { TrafficMeter } from '../charon/traffic-meter.ts'
+import type { ListedSa } from '../vici/commands.ts'
+import type { LinkStore } from './link-record.ts'
+import { reasonOf } from './rotation-fault.ts'
+
+/** What all connections of an agent have in common. */
+export interface LinkContext {
+  readonly kms: Kms
+  readonly charon: Charon
+  readonly alarms: Alarms
+  readonly emit: (event: IpsecAgentEvent) => void
+  readonly telemetry: Telemetry | undefined
+  readonly logger: Logger
+  readonly now: () => number
+}
+
+/** What charon was found to have. */
+export interface CharonInventory {
+  readonly connections: ReadonlySet<string>
+  readonly keys: readonly { readonly connection: string; readonly keyId: string }[]
+  readonly sas: readonly ListedSa[]
+}
+
+/** What a connection had to be given again, and what was taken away. */
+export interface LinkRepair {
+  readonly provisioned: boolean
+  readonly unloaded: readonly string[]
+}
+
+/** The key in use, and the IKE_SA that stands on it. */
+interface CurrentKey {
+  readonly keyId: string | undefined
+  readonly uniqueId: string | undefined
+  readonly sinceMs: number
+}
+
+const STATIC_SECRET = 'auth'
+
+/** One IKE connection: what charon must have for it, what it stands on, and what became of its rotations. */
+export abstract class Link {
+  readonly config: IpsecConnectionConfig
+  readonly context: LinkContext
+  readonly store: LinkStore
+  readonly meter = new TrafficMeter()
+  /** Keys that charon has for this connection, in the order in which they were loaded. */
+  readonly held = new Map<string, CharonKey>()
+  state: IpsecLinkState = 'idle'
+  #current: CurrentKey | undefined
+  #rotations = 0
+  #failures = 0
+  #lastFailure: string | undefined
+
+  constructor(config: IpsecConnectionConfig, store: LinkStore, context: LinkContext) {
+    this.config = config
+    this.store = store
+    this.context = context
+  }
+
+  abstract get peerConnected(): boolean
+  /** When the next rotation is due by schedule, wall clock; undefined where it is not for this end to say. */
+  abstract get nextRotationMs(): number | undefined
+  /** Meets the peer for the first time, as far as there is one to meet. */
+  abstract start(options: Required<AbortOptions>): Promise<void>
+  abstract close(options: AbortOptions): Promise<void>
+  /** Brings a new key into use, or has the other end do so. */
+  abstract rotate(options: AbortOptions): Promise<void>
+  /** The connection as it is loaded while no rotation is under way. */
+  abstract restingVariant(): { ppkId?: string; generation?: number }
+  /** Nothing is up: a rotation is due. */
+  abstract onDown(reason: string): void
+
+  /** Reads what an agent before this one has left. */
+  async open(): Promise<void> {
+    await this.store.open()
+  }
+
+  /** The key in use, as far as this agent knows. */
+  get current(): CurrentKey | undefined {
+    return this.#current
+  }
+
+  get name(): string {
+    return this.config.name
+  }
+
+  /** Gives a charon that was just met what it must have. */
+  async provision({ signal }: Required<AbortOptions>): Promise<void> {
+    const { charon } = this.context
+    await charon.loadConnection(this.config, this.restingVariant(), { signal })
+    await this.#loadStaticSecret({ signal })
+    for (const key of this.held.values()) await charon.loadKey(key, { signal })
+    const sas = await charon.sas(this.name, { signal })
+    for (const sa of sas) if (sa.state === 'ESTABLISHED') charon.watch.seed(sa)
+    this.#adopt(sas)
+    if (this.#current?.uniqueId === undefined) this.onDown('charon has no IKE_SA of it')
+    else if (sas.length > 1) this.onDown('nobody knows which of several IKE_SAs counts')
+  }
+
+  /** Compares with what charon has, gives what is missing and takes what nobody uses. */
+  async repair(found: CharonInventory, options: AbortOptions): Promise<LinkRepair> {
+    const { charon } = this.context
+    const missing = !found.connections.has(this.name)
+    if (missing && this.state === 'idle') await charon.loadConnection(this.config, this.restingVariant(), options)
+    const ours = new Set(found.keys.filter(({ connection }) => connection === this.name).map(({ keyId }) => keyId))
+    const lost = [...this.held.values()].filter(({ keyId }) => !ours.has(keyId))
+    const secretLost = this.config.secretFile !== undefined && !ours.has(STATIC_SECRET)
+    if (secretLost) await this.#loadStaticSecret(options)
+    if (this.state === 'idle') for (const key of lost) await charon.loadKey(key, options)
+    const unloaded: string[] = []
+    for (const keyId of ours) {
+      if (!this.isStray(keyId)) continue
+      await charon.unloadKey(this.name, keyId, options)
+      unloaded.push(keyId)
+    }
+    await this.inspect(
+      found.sas.filter(({ name }) => name === this.name),
+      options,
+    )
+    return { provisioned: missing || secretLost || (this.state === 'idle' && lost.length > 0), unloaded }
+  }
+
+  /** Hears what charon says of any connection. */
+  hear(news: SaNews): void {
+    if (news.type === 'up' && news.sa.name === this.name) void this.#guard(news.sa)
+    if (news.type === 'down' && news.sa.name === this.name) this.#hearDown(news.sa)
+    if (news.type === 'rekeyed' && news.connection === this.name && news.from === this.#current?.uniqueId) {
+      this.#current = { ...this.#current, uniqueId: news.to }
+    }
+  }
+
+  status(sas: readonly ListedSa[]): IpsecConnectionStatus {
+    const { name, peer, mode, role } = this.config
+    const { epoch, burned } = this.store.record
+    return {
+      name,
+      peer,
+      mode,
+      role,
+      state: this.state,
+      peerConnected: this.peerConnected,
+      epoch,
+      keyId: this.#current?.keyId,
+      ppkId: this.ppkIdOf(this.#current?.keyId),
+      inUseSinceMs: this.#current?.sinceMs,
+      nextRotationMs: this.nextRotationMs,
+      rotations: this.#rotations,
+      failures: this.#failures,
+      lastFailure: this.#lastFailure,
+      burnedKeyIds: burned,
+      sas: sas
+        .filter(sa => sa.name === name)
+        .map(({ uniqueId, state, ppk, children }) => ({
+          uniqueId,
+          state,
+          ppk,
+          keyId: this.keyIdOf(this.context.charon.watch.seen(uniqueId)?.ppkId),
+          children: children.map(({ reqId: _, uniqueId: __, ...child }) => child),
+        })),
+    }
+  }
+
+  /** The key that a PPK_ID of this connection names; undefined for one that never was. */
+  keyIdOf(id: string | undefined): string | undefined {
+    if (id === undefined) return undefined
+    return this.store.record.used.find(keyId => this.ppkIdOf(keyId)?.toLowerCase() === id.toLowerCase())
+  }
+
+  /** What charon calls a key; undefined where it is no PPK. */
+  ppkIdOf(keyId: string | undefined): string | undefined {
+    return keyId === undefined || this.config.mode === 'psk' ? undefined : ppkId(this.name, keyId)
+  }
+
+  /** True for a key in charon that serves nothing. Those of an agent before this one still serve in mode `psk`. */
+  isStray(keyId: string): boolean {
+    return keyId !== STATIC_SECRET && !this.held.has(keyId) && this.config.mode !== 'psk'
+  }
+
+  /** Gives charon a key, and remembers it until `drop`. The link owns the secret from here on. */
+  async hold(key: CharonKey, options: AbortOptions): Promise<void> {
+    this.held.delete(key.keyId)
+    this.held.set(key.keyId, key)
+    await this.context.charon.loadKey(key, options)
+  }
+
+  /** Takes a key from charon and wipes it. That charon is gone is no matter: then so is the key. */
+  async drop(keyId: string): Promise<void> {
+    const key = this.held.get(keyId)
+    this.held.delete(keyId)
+    key?.secret.wipe()
+    await this.context.charon.unloadKey(this.name, keyId).catch(error => {
+      this.context.logger.debug({ connection: this.name, keyId, reason: reasonOf(error) }, 'a key was not unloaded')
+    })
+  }
+
+  /** What charon must know of a key besides its bytes. */
+  keyKind(keyId: string): Pick<CharonKey, 'type' | 'owners'> {
+    const { mode, local, remote } = this.config
+    const id = this.ppkIdOf(keyId)
+    return mode === 'psk' || id === undefined
+      ? { type: 'ike', owners: [local.id, remote.id] }
+      : { type: 'ppk', owners: [id] }
+  }
+
+  /** Takes every other key of the connection from charon, those of an agent before this one too. */
+  async dropAllBut(keyId: string): Promise<void> {
+    const loaded = (await this.context.charon.keys()).filter(key => key.connection === this.name)
+    for (const key of new Set([...this.held.keys(), ...loaded.map(each => each.keyId)])) {
+      if (key !== keyId && key !== STATIC_SECRET) await this.drop(key)
+    }
+  }
+
+  /** Wipes what is held here; charon keeps what it has. */
+  wipeAll(): void {
+    for (const { secret } of this.held.values()) secret.wipe()
+    this.held.clear()
+  }
+
+  /** A key is in use from now on. */
+  inUse(keyId: string, uniqueId: string | undefined, { epoch, times }: { epoch: number; times?: RotationTimes }): void {
+    this.#current = { keyId, uniqueId: this.#latest(uniqueId), sinceMs: this.context.now() }
+    this.#rotations += 1
+    this.meter.reset()
+    const { name, config } = this
+    for (const id of ['rotation-failed', 'no-key-in-use', 'hard-expiry']) this.clear(id)
+    this.context.telemetry?.emit({
+      type: 'rotation',
+      integration: 'strongswan',
+      peer: config.peer,
+      keyId,
+      outcome: 'in-use',
+    })
+    this.context.emit({ type: 'rotated', connection: name, epoch, keyId, ppkId: this.ppkIdOf(keyId), uniqueId, times })
+  }
+
+  /** A rotation came to nothing. */
+  failed(
+    error: unknown,
+    { epoch, burnedKeyId, retryInMs }: { epoch?: number; burnedKeyId?: string; retryInMs?: number },
+  ): void {
+    const reason = reasonOf(error)
+    this.#failures += 1
+    this.#lastFailure = reason
+    const { name, config } = this
+    this.raise('rotation-failed', 'major', `No new key came into use: ${reason}`)
+    this.context.telemetry?.emit({
+      type: 'rotation',
+      integration: 'strongswan',
+      peer: config.peer,
+      keyId: burnedKeyId ?? '',
+      outcome: 'failed',
+      reason,
+    })
+    this.context.emit({ type: 'rotation-failed', connection: name, epoch, burnedKeyId, reason, retryInMs })
+  }
+
+  raise(id: string, severity: IpsecAlarm['severity'], text: string): void {
+    this.context.alarms.raise({ id, connection: this.name, severity, text })
+  }
+
+  clear(id: string): void {
+    this.context.alarms.clear({ id, connection: this.name })
+  }
+
+  /** Looks at the IKE_SAs from time to time. */
+  async inspect(sas: readonly ListedSa[], { signal }: AbortOptions): Promise<void> {
+    for (const sa of sas) if (sa.state === 'ESTABLISHED') await this.#guard(sa)
+    this.meter.read(sas)
+    const { hardExpirySeconds } = this.config
+    const sinceMs = this.#current?.sinceMs ?? this.store.record.committed?.sinceMs
+    if (hardExpirySeconds === undefined || sas.length === 0 || this.state !== 'idle' || sinceMs === undefined) return
+    if (this.context.now() - sinceMs < hardExpirySeconds * 1000) return
+    this.raise('hard-expiry', 'critical', `Taken down: its key is older than ${hardExpirySeconds} s`)
+    for (const { uniqueId } of sas) await this.#terminate(uniqueId, { signal })
+  }
+
+  /** Numbers of its IKE_SAs: those that charon lists, and those that it was busy with but has told of. */
+  async uniqueIds(options: AbortOptions): Promise<string[]> {
+    const listed = await this.context.charon.sas(this.name, options)
+    return [...new Set([...this.context.charon.watch.live(this.name), ...listed.map(({ uniqueId }) => uniqueId)])]
+  }
+
+  /** Takes IKE_SAs down; that one is gone already is no error. */
+  async terminateAll(uniqueIds: readonly string[], options: AbortOptions): Promise<void> {
+    await Promise.all(uniqueIds.map(uniqueId => this.#terminate(uniqueId, options)))
+  }
+
+  /** An IKE_SA that was up before this agent, or that a rotation cut short has left up. */
+  #adopt(sas: readonly ListedSa[]): void {
+    const up = sas.filter(sa => sa.state === 'ESTABLISHED' && (sa.ppk || this.config.mode === 'psk'))
+    const { committed } = this.store.record
+    const sa = up.find(({ uniqueId }) => uniqueId === this.#current?.uniqueId) ?? up.at(-1)
+    if (sa === undefined) {
+      this.#current = undefined
+      return
+    }
+    this.#current = {
+      keyId: this.#current?.keyId ?? committed?.keyId,
+      uniqueId: sa.uniqueId,
+      sinceMs: this.#current?.sinceMs ?? committed?.sinceMs ?? this.context.now() - sa.establishedSeconds * 1000,
+    }
+  }
+
+  /** No IKE_SA without a PPK is left up where there must be one. */
+  async #guard(sa: ListedSa): Promise<void> {
+    if (this.config.mode === 'psk' || sa.ppk) return
+    this.raise('no-ppk', 'critical', `An IKE_SA came up without a PPK and was taken down: is ppk_required set?`)
+    await this.#terminate(sa.uniqueId, {})
+  }
+
+  #hearDown({ uniqueId }: ListedSa): void {
+    const current = this.#current
+    if (current?.uniqueId === undefined) return
+    const { watch } = this.context.charon
+    if (watch.rootOf(uniqueId) !== watch.rootOf(current.uniqueId)) return
+    this.#current = { ...current, uniqueId: undefined }
+    if (this.state !== 'idle') return
+    this.raise('no-key-in-use', 'major', 'The connection is down')
+    this.onDown('the IKE_SA is down')
+  }
+
+  #latest(uniqueId: string | undefined): string | undefined {
+    return uniqueId === undefined ? undefined : (this.context.charon.watch.seen(uniqueId)?.uniqueId ?? uniqueId)
+  }
+
+  async #terminate(uniqueId: string, options: AbortOptions): Promise<void> {
+    try {
+      await this.context.charon.terminate(uniqueId, options)
+    } catch (error) {
+      options.signal?.throwIfAborted()
+      this.context.logger.debug({ connection: this.name, uniqueId, reason: reasonOf(error) }, 'an IKE_SA is not gone')
+    }
+  }
+
+  async #loadStaticSecret(options: AbortOptions): Promise<void> {
+    const { secretFile, local, remote, name } = this.config
+    if (secretFile === undefined) return
+    using secret = await readStaticSecret(secretFile)
+    const key = { connection: name, keyId: STATIC_SECRET, type: 'ike' as const, owners: [local.id, remote.id], secret }
+    await this.context.charon.loadKey(key, options)
+  }
+}
