@@ -5,6 +5,7 @@ import { keyCommands } from './commands/key.ts'
 import { linkCommands } from './commands/link.ts'
 import { networkCommands } from './commands/network.ts'
 import { pkiCommands } from './commands/pki.ts'
+import { policyCommands } from './commands/policy.ts'
 import { siteCommands } from './commands/site.ts'
 import { statusCommand } from './commands/status.ts'
 import { tlsCommands } from './commands/tls.ts'
@@ -52,6 +53,7 @@ function commandLine(argv: readonly string[]): Argv<GlobalArguments> {
     .command(tlsCommands)
     .command(linkCommands)
     .command(networkCommands)
+    .command(policyCommands)
     .command(pkiCommands)
     .demandCommand(1, 'Name a command; qkd --help lists them')
     .strict()

@@ -8,6 +8,10 @@ export function describeEvent(event: TelemetryEvent): string | undefined {
       return `peer ${event.peerSiteId} ${event.state}${because}`
     case 'link':
       return `link ${event.linkId} ${event.state}${because}`
+    case 'policy':
+      return event.outcome === 'in-force'
+        ? `policy in force: ${event.rules} rules`
+        : `policy refused, the one before stays in force: ${event.reason}`
     case 'alarm':
       return `alarm ${event.id} ${event.state} (${event.severity}): ${event.text}`
     default:

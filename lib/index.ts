@@ -10,10 +10,13 @@ export type {
 } from './client/agreement/outcome.ts'
 export type { AcceptAgreementOptions, InitiateAgreementOptions } from './client/agreement/terms.ts'
 export { createRemoteKms, type RemoteKmsOptions } from './client/remote-kms.ts'
+export { type LoadedPolicy, loadPolicyFile, parsePolicy } from './config/policy-file.ts'
+export { policySchema } from './config/policy-schema.ts'
 export type { SaeProfile } from './config/sae-profile.ts'
 export { saeProfileSchema } from './config/sae-profile.ts'
 export type { SiteConfig, TlsIdentity } from './config/site-config.ts'
 export { siteConfigSchema } from './config/site-config.ts'
+export { type PolicyWatcher, watchPolicyFile } from './config/watch-policy.ts'
 export {
   type LoadConfigFileOptions,
   type LoadedSaeProfile,
@@ -58,10 +61,30 @@ export type {
 export type { AbortOptions, Closable, Unsubscribe } from './interface/lifecycle.ts'
 export type { Logger } from './interface/logger.ts'
 export type { MessageChannel } from './interface/message-channel.ts'
+export type {
+  LowPoolResponse,
+  PolicyFile,
+  PolicyGroup,
+  PolicyMatch,
+  PolicyRate,
+  PolicyReserve,
+  PolicyRule,
+  PolicyTerms,
+  TimeWindow,
+  WeekDay,
+} from './interface/policy.ts'
 export type { Telemetry, TelemetryEvent, TelemetrySource } from './interface/telemetry.ts'
 export { exportKey } from './key/export-key.ts'
 export { type HkdfOptions, hkdf, hmacKey, hmacTag } from './key/hkdf.ts'
+export {
+  createMlDsaAuthority,
+  issueMlDsaCertificate,
+  type MlDsaAuthorityOptions,
+  type MlDsaPair,
+} from './key/ml-dsa-issue.ts'
 export { SecretKey } from './key/secret-key.ts'
+export { explainPolicy, type PolicyExplanation, unreachableRules } from './kms/policy/explain.ts'
+export type { PolicyQuestion } from './kms/policy/policy.ts'
 export {
   type CertificateAuthorityOptions,
   type CertificatePair,

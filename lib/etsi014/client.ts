@@ -5,7 +5,7 @@ import type { AbortOptions } from '../interface/lifecycle.ts'
 import type { Logger } from '../interface/logger.ts'
 import { debugLogger } from '../util/debug-logger.ts'
 import { decodeKeyContainer } from './key-container.ts'
-import { type EtsiKeyIds, type EtsiKeyRequest, LEVEL_EXTENSION } from './models.ts'
+import { type EtsiKeyIds, type EtsiKeyRequest, INTEGRATION_EXTENSION, LEVEL_EXTENSION } from './models.ts'
 import { responseError } from './response-error.ts'
 import { decodeStatus } from './status.ts'
 import { type EtsiMethod, formatTarget } from './target.ts'
@@ -76,7 +76,11 @@ export class Etsi014Client {
   }
 
   #keyRequest(slaveSaeId: string, options: GetKeyOptions): HttpClientRequest {
-    const { number, sizeBits, level, additionalSlaveSaeIds = [], extensionMandatory = [], extensionOptional } = options
+    const { number, sizeBits, level, integration, additionalSlaveSaeIds = [], extensionMandatory = [] } = options
+    const optional = [
+      ...(integration === undefined ? [] : [{ [INTEGRATION_EXTENSION]: integration }]),
+      ...(options.extensionOptional ?? []),
+    ]
     const mandatory = level === undefined ? extensionMandatory : [{ [LEVEL_EXTENSION]: level }, ...extensionMandatory]
     const model: EtsiKeyRequest = {}
     if (number !== undefined) model.number = number
@@ -84,8 +88,7 @@ export class Etsi014Client {
     const query = Object.fromEntries(Object.entries(model).map(([name, value]) => [name, String(value)]))
     if (additionalSlaveSaeIds.length > 0) model.additional_slave_SAE_IDs = [...additionalSlaveSaeIds]
     if (mandatory.length > 0) model.extension_mandatory = [...mandatory]
-    if (extensionOptional !== undefined && extensionOptional.length > 0)
-      model.extension_optional = [...extensionOptional]
+    if (optional.length > 0) model.extension_optional = optional
     const fitsQuery = Object.keys(model).length === Object.keys(query).length
     if (this.#isGet({ fitsQuery, single: (number ?? 1) === 1 })) {
       return { method: 'GET', target: formatTarget('enc_keys', slaveSaeId, query) }

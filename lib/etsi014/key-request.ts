@@ -2,7 +2,14 @@ import { InvalidArgumentError } from '../errors.ts'
 import type { HttpRequest } from '../interface/http.ts'
 import type { GetKeyOptions, SecurityLevel } from '../interface/kms.ts'
 import { isSecurityLevel } from '../util/kms-arguments.ts'
-import { checkKeyIds, checkKeyRequest, type EtsiKeyRequest, LEVEL_EXTENSION, MESSAGES } from './models.ts'
+import {
+  checkKeyIds,
+  checkKeyRequest,
+  type EtsiKeyRequest,
+  INTEGRATION_EXTENSION,
+  LEVEL_EXTENSION,
+  MESSAGES,
+} from './models.ts'
 import { readJsonBody } from './request-body.ts'
 
 /** Items that a GET may have in its query; a POST has them in its body. */
@@ -22,6 +29,7 @@ export function readKeyRequest(request: HttpRequest, query: string): GetKeyOptio
     sizeBits: checkSize(model.size ?? undefined),
     additionalSlaveSaeIds: model.additional_slave_SAE_IDs ?? undefined,
     level: readMandatory(model.extension_mandatory ?? []),
+    integration: readIntegration(model.extension_optional ?? []),
     extensionOptional: model.extension_optional ?? undefined,
   }
 }
@@ -76,6 +84,12 @@ function checkSize(sizeBits: number | undefined): number | undefined {
   throw new InvalidArgumentError(MESSAGES.sizeNotMultipleOf8, {
     details: [{ parameter_name: 'size', parameter_value: sizeBits, allowed_values: 'multiples of 8' }],
   })
+}
+
+/** What the host says that the key is for. An optional extension that makes no sense is passed over, as the standard has it. */
+function readIntegration(entries: readonly Record<string, unknown>[]): string | undefined {
+  const named = entries.find(entry => Object.hasOwn(entry, INTEGRATION_EXTENSION))?.[INTEGRATION_EXTENSION]
+  return typeof named === 'string' && /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(named) ? named : undefined
 }
 
 /** The level that is asked for; every other mandatory extension is one that we don't know. */

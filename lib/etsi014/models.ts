@@ -148,3 +148,6 @@ export const CODE_DETAIL = 'qkd_code'
 
 /** Extension by which a request asks for a security level; the vendor prefix ends in `_`, as the standard wants it. */
 export const LEVEL_EXTENSION = 'qkd_level'
+
+/** Optional extension that says what the key is for, where policies tell uses apart. */
+export const INTEGRATION_EXTENSION = 'qkd_integration'

@@ -47,6 +47,8 @@ export type TelemetryEvent =
   | { type: 'link'; linkId: string; state: LinkState; reason?: string }
   | { type: 'demand'; peerSiteId: string; askedBps: number; grantedBps: number }
   | { type: 'plan'; epoch: number; gap: number }
+  | { type: 'policy'; outcome: 'in-force'; rules: number }
+  | { type: 'policy'; outcome: 'refused'; reason: string }
   | {
       type: 'rotation'
       integration: string

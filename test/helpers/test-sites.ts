@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { SiteConfig, StoreConfig } from '../../lib/config/site-config.ts'
 import type { Kms } from '../../lib/interface/kms.ts'
+import type { PolicyFile } from '../../lib/interface/policy.ts'
 import type { PoolLimits } from '../../lib/kms/pool/key-pool.ts'
 import { createSimulatedLinkPair } from '../../lib/qll/simulated-link-pair.ts'
 import { createLocalPair, createSite, DEFAULT_KEYS, DEFAULT_POOL, type ServedSite, type Site } from '../../lib/site.ts'
@@ -23,6 +24,7 @@ export interface TestSitesOptions {
   readonly rateBps?: number
   readonly pool?: Partial<PoolLimits>
   readonly keys?: Partial<SiteConfig['keys']>
+  readonly policy?: PolicyFile
 }
 
 const SAES = { 'site-a': ['alice'], 'site-b': ['bob', 'carol'] }
@@ -69,11 +71,11 @@ export interface ServedTestSitesOptions extends TestSitesOptions {
 }
 
 export async function createServedTestSites(options: ServedTestSitesOptions = {}): Promise<ServedTestSites> {
-  const { rateBps = 100_000_000, pool, keys, store = 'memory' } = options
+  const { rateBps = 100_000_000, pool, keys, policy, store = 'memory' } = options
   const dir = await createTempDir()
   const authority = createTestAuthority()
   const credentials = (commonName: string) => authority.issue(commonName)
-  const common = { pool: { ...DEFAULT_POOL, ...pool }, keys: { ...DEFAULT_KEYS, ...keys } }
+  const common = { pool: { ...DEFAULT_POOL, ...pool }, keys: { ...DEFAULT_KEYS, ...keys }, ...(policy && { policy }) }
   const saes = (siteId: keyof typeof SAES) => SAES[siteId].map(saeId => ({ saeId }))
   const listen = { host: '127.0.0.1', port: 0 }
   const link = { linkId: 'a-b', kind: 'simulated', rateBps, host: '127.0.0.1' } as const

@@ -11,6 +11,7 @@ const messages: Readonly<Record<MessageName, 'modelled' | 'part of hello()' | 't
   hello: 'part of hello()',
   contribute: 'part of hello()',
   confirm: 'part of hello()',
+  encapsulated: 'part of hello()',
   mark: 'any time',
   tag: 'modelled',
   ready: 'modelled',

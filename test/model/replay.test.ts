@@ -160,7 +160,7 @@ async function exchange(from: PoolSite, to: PoolSite, what: Exchange): Promise<v
 }
 
 function issue(pool: KeyPool, { number, sizeBytes }: Exchange): Promise<Key[]> {
-  return pool.issue({ pair, number, sizeBytes, level: 'quantum', waitMs: 5000 })
+  return pool.issue({ pair, number, sizeBytes, suite: 2, waitMs: 5000 })
 }
 
 /** The channel, with everything from the first message of that kind on held back until `release`; in order. */
