@@ -16,6 +16,14 @@ export {
 } from './crypto/encryption.ts'
 export { ENCTYPES, type Enctype, type EnctypeProfile, enctypeProfile, type KerberosKey } from './enctype.ts'
 export {
+  type AcceptedClient,
+  createGssAcceptor,
+  type GssAcceptor,
+  type GssAcceptorOptions,
+} from './gssapi/gss-acceptor.ts'
+export type { KerberosPackage, KerberosServer } from './gssapi/kerberos-package.ts'
+export { createNegotiate, type Negotiate, type NegotiateOptions } from './gssapi/negotiate.ts'
+export {
   type ChooseVersions,
   type DatabaseVersion,
   KdcDatabase,

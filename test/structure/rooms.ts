@@ -84,6 +84,7 @@ export const packageDoors: Readonly<Record<string, string>> = {
   highs: 'lib/qnl/',
   yaml: 'lib/config/policy-text.ts',
   '@noble/post-quantum': 'lib/key/post-quantum.ts',
+  kerberos: 'integrations/kerberos/gssapi/kerberos-package.ts',
   // Runs from source alone, where threads must read TypeScript too; never packed.
   tsx: 'lib/util/source-thread.mjs',
 }

@@ -1,0 +1,68 @@
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import type { KerberosPackage } from '../../integrations/kerberos/gssapi/kerberos-package.ts'
+
+const VERSION = '7.0.0'
+const dir = fileURLToPath(new URL(`../../.cache/kerberos-${VERSION}/`, import.meta.url))
+
+/** A client's end of a GSS-API context, of which the product needs none. */
+export interface KerberosClient {
+  readonly contextComplete: boolean
+  step(token: string): Promise<string>
+}
+
+/** The npm package as tests use it. */
+export interface TestKerberosPackage extends KerberosPackage {
+  initializeClient(service: string, options: { mechOID: number }): Promise<KerberosClient>
+  readonly GSS_MECH_OID_KRB5: number
+  readonly GSS_MECH_OID_SPNEGO: number
+}
+
+/** The folder to which a program's `import('kerberos')` must lead. */
+export const kerberosModules = join(dir, 'node_modules')
+
+let installing: Promise<void> | undefined
+
+/**
+ * The npm package `kerberos`, in a folder of its own: `npm ci` does without it. Where it can't be built the test is skipped
+ * with the reason printed; with `CI` set it fails.
+ */
+export async function requireKerberosPackage(test: { skip(): never }): Promise<TestKerberosPackage> {
+  try {
+    installing ??= install()
+    await installing
+  } catch (error) {
+    const reason = `the npm package kerberos can't be built: ${(error as Error).message.slice(0, 500)}`
+    if (process.env.CI !== undefined && process.env.CI !== '' && process.env.CI !== 'false') throw new Error(reason)
+    console.log(`      skipped: ${reason}`)
+    return test.skip()
+  }
+  return createRequire(join(dir, 'package.json'))('kerberos') as TestKerberosPackage
+}
+
+async function install(): Promise<void> {
+  if (existsSync(join(kerberosModules, 'kerberos/build/Release/kerberos.node'))) return
+  await mkdir(dir, { recursive: true })
+  // The headers of the Node that runs, where they are beside it: otherwise node-gyp fetches them.
+  const prefix = dirname(dirname(process.execPath))
+  const hasHeaders = existsSync(join(prefix, 'include/node/node.h'))
+  await promisify(execFile)(
+    'npm',
+    [
+      'install',
+      '--prefix',
+      dir,
+      '--ignore-scripts=false',
+      '--no-audit',
+      '--no-fund',
+      '--no-save',
+      `kerberos@${VERSION}`,
+    ],
+    { cwd: dir, timeout: 150_000, env: { ...process.env, ...(hasHeaders && { npm_config_nodedir: prefix }) } },
+  )
+}
