@@ -5,8 +5,11 @@ import { once } from 'node:events'
 export class BenchProcess implements AsyncDisposable {
   readonly #child: ChildProcess
 
-  constructor(module: URL) {
-    this.#child = fork(module, { execArgv: ['--import', 'tsx'] })
+  /** @param name of the module, without ending */
+  constructor(name: string) {
+    const isSource = import.meta.url.endsWith('.ts')
+    const module = new URL(`./${name}.${isSource ? 'ts' : 'js'}`, import.meta.url)
+    this.#child = fork(module, { execArgv: ['--expose-gc', ...(isSource ? ['--import', 'tsx'] : [])] })
   }
 
   /** Sends `message` and gives the answer; fails when the process ends instead. */
@@ -18,6 +21,7 @@ export class BenchProcess implements AsyncDisposable {
       const ended = once(this.#child, 'exit', { signal }).then(([code]) => {
         throw new Error(`${this.#child.spawnargs.at(-1)} ended with ${code}`)
       })
+      ended.catch(() => {})
       this.#child.send(message)
       const [value] = await Promise.race([answer, ended])
       return value as T
@@ -34,11 +38,29 @@ export class BenchProcess implements AsyncDisposable {
   }
 }
 
+/** What this process has used so far: the answer to `{ usage: true }`. */
+export interface Usage {
+  /** Processor time of all its threads, in microseconds. */
+  readonly cpuUs: number
+  /** Memory resident after a collection, in bytes. */
+  readonly rssBytes: number
+}
+
 /** The child's side: answers each message until the parent lets go, then cleans up and ends. */
 export function answer(handle: (message: never) => Promise<unknown> | unknown, close: () => Promise<void>): void {
-  process.on('message', async message => process.send!((await handle(message as never)) as object))
+  process.on('message', async message => {
+    const asked = message as { usage?: 'cpu' | 'memory' }
+    process.send!((asked.usage === undefined ? await handle(message as never) : usage(asked.usage)) as object)
+  })
   process.on('disconnect', async () => {
     await close()
     process.exit()
   })
+}
+
+function usage(what: 'cpu' | 'memory'): Usage {
+  const { user, system } = process.cpuUsage()
+  // Twice: what the first pass finds dead may hold on to memory outside the heap.
+  if (what === 'memory') for (let pass = 0; pass < 2; pass += 1) globalThis.gc!()
+  return { cpuUs: user + system, rssBytes: process.memoryUsage.rss() }
 }

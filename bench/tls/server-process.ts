@@ -12,69 +12,76 @@ import {
   type SiteConfig,
 } from '../../lib/index.ts'
 import { answer } from './bench-process.ts'
+import type { ServerCertificate } from './certificates.ts'
 
 /** What a client does with a server: the names of the servers. */
-export type ServerName = 'plain' | 'embedded' | 'remote' | 'certificate'
+export type ServerName = 'plain' | 'embedded' | 'remote' | 'ecdsa' | 'rsa'
 
 /** Told once, at the start. */
 export interface ServerSetup {
   readonly site: SiteConfig
-  readonly remote: RemoteKmsOptions
-  readonly certificate: { readonly key: string; readonly cert: string }
+  /** Left out where no KMS in another process is compared. */
+  readonly remote: RemoteKmsOptions | undefined
+  readonly certificates: { readonly ecdsa: ServerCertificate; readonly rsa: ServerCertificate | undefined }
   /** Key of the plain server, in hex: a fixed one, of no worth. */
   readonly psk: string
-  /** After so many bytes from a client the server says so with one byte. */
+  /** After so many bytes from a client the server says so with one byte, and sends as many when it gets one byte alone. */
   readonly sliceBytes: number
 }
 
 /** The answer to the setup. */
 export interface ServerAddresses {
   readonly site: ServedSite['address']
-  readonly ports: Readonly<Record<ServerName, number>>
+  readonly ports: Readonly<Partial<Record<ServerName, number>>>
 }
 
 let site: ServedSite | undefined
 let remote: Kms | undefined
 
-answer(async (message: ServerSetup | { cpu: true }): Promise<ServerAddresses | number> => {
-  if ('cpu' in message) {
-    const { user, system } = process.cpuUsage()
-    return user + system
-  }
-  return start(message)
-}, stop)
+answer(start, stop)
 
 async function start(setup: ServerSetup): Promise<ServerAddresses> {
+  const { certificates, sliceBytes } = setup
   site = await createSite(setup.site)
-  remote = createRemoteKms(setup.remote)
+  remote = setup.remote && createRemoteKms(setup.remote)
   const psk = Buffer.from(setup.psk, 'hex')
-  const serve = (socket: TLSSocket) => serveSlices(socket, setup.sliceBytes)
+  const serve = (socket: TLSSocket) => serveSlices(socket, sliceBytes)
   const { pskCallback: _, ...options } = serverOptions({})
-  const peers = [{ saeId: 'alice' }]
-  const servers: Record<ServerName, Server> = {
+  // 64 clients of one address connect at once, and the next begin before these have ended.
+  const gate = { peers: [{ saeId: 'alice' }], maxPendingPerAddress: 256 }
+  const servers: Partial<Record<ServerName, Server>> = {
     plain: createTlsServer({ ...options, pskCallback: () => psk }, serve),
-    embedded: createServer(site.kmsFor('bob'), { peers }, serve),
-    remote: createServer(remote, { peers }, serve),
-    certificate: createTlsServer({ ...options, ...setup.certificate }, serve),
+    embedded: createServer(site.kmsFor('bob'), gate, serve),
+    ...(remote && { remote: createServer(remote, gate, serve) }),
+    ecdsa: createTlsServer({ ...options, ...certificates.ecdsa }, serve),
+    ...(certificates.rsa && { rsa: createTlsServer({ ...options, ...certificates.rsa }, serve) }),
   }
-  const ports = {} as Record<ServerName, number>
+  const ports: Partial<Record<ServerName, number>> = {}
   for (const [name, server] of Object.entries(servers) as [ServerName, Server][]) {
-    server.listen(0, '127.0.0.1')
+    server.listen({ port: 0, host: '127.0.0.1', backlog: 2048 })
     await once(server, 'listening')
     ports[name] = (server.address() as AddressInfo).port
   }
   return { site: site.address, ports }
 }
 
-/** One byte when the session stands, and one after each slice that came. */
+/** One byte when the session stands, and one after each slice that came; a slice for a message of one byte. */
 function serveSlices(socket: TLSSocket, sliceBytes: number): void {
   let leftBytes = sliceBytes
   socket.on('error', () => {})
   socket.on('data', chunk => {
-    leftBytes -= chunk.byteLength
+    if (chunk.byteLength === 1) void sendSlice(socket, sliceBytes)
+    else leftBytes -= chunk.byteLength
     for (; leftBytes <= 0; leftBytes += sliceBytes) socket.write('.')
   })
   socket.write('.')
+}
+
+async function sendSlice(socket: TLSSocket, sliceBytes: number): Promise<void> {
+  const chunk = Buffer.alloc(64 * 1024)
+  for (let sent = 0; sent < sliceBytes; sent += chunk.byteLength) {
+    if (!socket.write(chunk)) await once(socket, 'drain')
+  }
 }
 
 async function stop(): Promise<void> {

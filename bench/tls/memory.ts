@@ -1,0 +1,49 @@
+import { once } from 'node:events'
+import type { TLSSocket } from 'node:tls'
+import { callsPerSecond, type Report } from '../report.ts'
+import { createEnds } from './ends.ts'
+
+const CONCURRENCY = 16
+/** Connections that come and go before anything is counted: code, pools and caches take their place with them. */
+const WARM_UP = 200
+
+/** Memory of the server for each open connection, next to node:tls; each in a process that served nothing else. */
+export async function measureMemory(report: Report, { connections }: { connections: number }): Promise<void> {
+  const [plain, wrapped] = [await perConnection('plain', connections), await perConnection('embedded', connections)]
+  report({
+    metric: `memory of each of ${connections} connections`,
+    value: wrapped,
+    unit: 'KiB',
+    baseline: plain,
+    ratio: wrapped / plain,
+    samples: 1,
+  })
+}
+
+async function perConnection(name: 'plain' | 'embedded', connections: number): Promise<number> {
+  await using ends = await createEnds({ sliceBytes: 1024 * 1024, all: false })
+  const open = ends.clients.get(name)!
+  const sockets: TLSSocket[] = []
+  const connect = async () => {
+    const socket = await open()
+    await once(socket, 'data')
+    sockets.push(socket)
+  }
+  const rssBytes = async () => (await ends.serverUsage('memory')).rssBytes
+  await callsPerSecond(Math.min(WARM_UP, connections), CONCURRENCY, connect)
+  await closeAll(sockets)
+  const before = await rssBytes()
+  await callsPerSecond(connections, CONCURRENCY, connect)
+  const after = await rssBytes()
+  await closeAll(sockets)
+  return (after - before) / connections / 1024
+}
+
+async function closeAll(sockets: TLSSocket[]): Promise<void> {
+  await Promise.all(
+    sockets.splice(0).map(async socket => {
+      socket.destroy()
+      await once(socket, 'close')
+    }),
+  )
+}
