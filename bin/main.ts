@@ -1,6 +1,7 @@
 import yargs, { type Argv } from 'yargs'
 import { type GlobalArguments, usageError } from './command.ts'
 import { demoCommand } from './commands/demo.ts'
+import { ipsecCommands } from './commands/ipsec.ts'
 import { keyCommands } from './commands/key.ts'
 import { linkCommands } from './commands/link.ts'
 import { networkCommands } from './commands/network.ts'
@@ -51,6 +52,7 @@ function commandLine(argv: readonly string[]): Argv<GlobalArguments> {
     .command(keyCommands)
     .command(statusCommand)
     .command(tlsCommands)
+    .command(ipsecCommands)
     .command(linkCommands)
     .command(networkCommands)
     .command(policyCommands)

@@ -25,6 +25,16 @@ export function warn(warnings: readonly string[], { json }: { json: boolean }): 
   }
 }
 
+/** Resolves as `work` does; says what is under way, to a person, where it takes more than a second. */
+export async function sayIfLong<T>(text: string, work: Promise<T>): Promise<T> {
+  const timer = setTimeout(() => process.stderr.write(`${text}\n`), 1_000)
+  try {
+    return await work
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /** A reader that goes away (`qkd … | head`) ends the program without a word, as it does other programs. */
 export function endWhenReaderGoes(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {

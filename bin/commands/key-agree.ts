@@ -63,7 +63,8 @@ export function agreeCommand(printKeys: PrintKeys): Command {
   })
 }
 
-interface AgreeArguments {
+/** How two hosts agree on a key. */
+export interface AgreeArguments {
   readonly listen?: string
   readonly connect?: string
   readonly peer: string
@@ -75,7 +76,8 @@ interface AgreeArguments {
   readonly signal: AbortSignal
 }
 
-function agree(kms: Kms, args: AgreeArguments): Promise<AgreedKey> {
+/** Agrees on a key with the host at the other end, which runs the same. */
+export function agree(kms: Kms, args: AgreeArguments): Promise<AgreedKey> {
   const { listen, connect, size, level } = args
   // Before the connection takes a key of its own.
   if (size !== undefined) requireInteger('--size', size, { min: 256, max: 512 })
@@ -113,7 +115,7 @@ async function waitForPeer(kms: Kms, args: AgreeArguments, address: HostPort): P
 }
 
 /** Runs `run` with a signal that Ctrl-C and SIGTERM abort. */
-async function untilStopped<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function untilStopped<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const [stop, over] = [new AbortController(), new AbortController()]
   stopSignal(over).then(
     () => stop.abort(),

@@ -19,6 +19,7 @@ export type {
 } from './agent-config.ts'
 export { ipsecAgentConfigSchema } from './agent-config-schema.ts'
 export type { IpsecAgentEvent, RotationTimes } from './agent-event.ts'
+export { AgentService, type AgentServiceOptions } from './agent-service.ts'
 export type {
   IpsecAgentStatus,
   IpsecAlarm,
@@ -27,5 +28,14 @@ export type {
   IpsecLinkState,
   IpsecSaStatus,
 } from './agent-status.ts'
+export { type CallAgentOptions, callAgent, watchAgent } from './control/control-client.ts'
+export type { ControlRequest, ControlResults } from './control/control-wire.ts'
+export { type ExamineOptions, examine } from './doctor/examine.ts'
+export type { Finding } from './doctor/finding.ts'
+export type { StrongswanFiles } from './doctor/strongswan-files.ts'
+export { type UpdownScriptOptions, updownScript } from './hook/updown-script.ts'
 export { loadIpsecAgentConfig } from './load-agent-config.ts'
+export { type LoadPskOptions, loadPsk } from './load-psk.ts'
+export { type ImportedConnection, type ImportOptions, importConnection } from './swanctl/import-connection.ts'
+export { type PairSnippet, pairSnippet } from './swanctl/pair-snippet.ts'
 export type { UpdownEvent } from './updown-event.ts'

@@ -121,5 +121,7 @@ export async function examineClock({ cert, nowMs }: { cert: string | undefined; 
       findings.push(find.warning(`the host's certificate ends on ${validTo}`, 'have a new one issued'))
     }
   }
-  return findings.length > 0 ? findings : [find.ok('it fits the certificate of the host')]
+  if (findings.length > 0) return findings
+  if (cert === undefined) return [find.unknown('there is no certificate to compare it with', 'see saeProfile')]
+  return [find.ok('it fits the certificate of the host')]
 }

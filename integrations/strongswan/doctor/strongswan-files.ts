@@ -32,7 +32,7 @@ export async function examineFiles(config: IpsecAgentConfig, files: StrongswanFi
   }
   const daemon = await read(strongswanConf)
   const admin = await read(swanctlConf)
-  const starter = await readFile(files.ipsecConf ?? '/etc/ipsec.conf', 'utf8').catch(() => '')
+  const starter = await readStarter(files)
   return [
     ...findings,
     ...examineLogLevels(daemon, starter),
@@ -40,6 +40,16 @@ export async function examineFiles(config: IpsecAgentConfig, files: StrongswanFi
     ...examineAdminConnections(config, admin, swanctlConf),
     ...examineAdminSecrets(config, admin, swanctlConf),
   ]
+}
+
+/** Looks for log levels at which charon writes keys into its log, and at nothing else. A file that can't be read says nothing. */
+export async function examineLogging(files: StrongswanFiles): Promise<Finding[]> {
+  const { strongswanConf = '/etc/strongswan.conf' } = files
+  return examineLogLevels(await readSettings(strongswanConf).catch(emptySection), await readStarter(files))
+}
+
+function readStarter({ ipsecConf = '/etc/ipsec.conf' }: StrongswanFiles): Promise<string> {
+  return readFile(ipsecConf, 'utf8').catch(() => '')
 }
 
 function examineLogLevels(daemon: SettingsSection, starter: string): Finding[] {
