@@ -24,8 +24,8 @@ export function createDatabaseSink(database: KdcDatabase, { propagate = [] }: Da
   const [program, ...args] = propagate
   return {
     present: async (principal, options) => (await database.state(principal, options))?.kvnos ?? [],
-    async apply({ principal, versions, keepForeign }: WantedVersions, options?: AbortOptions) {
-      await database.setVersions(principal, () => ({ put: versions, keep: keepForeign }), options)
+    async apply({ principal, versions, keepForeign, expiresMs }: WantedVersions, options?: AbortOptions) {
+      await database.setVersions(principal, () => ({ put: versions, keep: keepForeign, expiresMs }), options)
       if (program === undefined) return
       try {
         await run(program, args, { timeout: PROPAGATE_TIMEOUT_MS, signal: options?.signal })

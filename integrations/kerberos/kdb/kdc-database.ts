@@ -44,6 +44,8 @@ export type ChooseVersions = (present: readonly number[]) => {
   readonly put: readonly DatabaseVersion[]
   /** Of those present, the ones that stay. */
   readonly keep: readonly number[]
+  /** When the KDC is to issue no more tickets for it, in milliseconds since 1970. Default never. */
+  readonly expiresMs?: number
 }
 
 /**
@@ -114,13 +116,14 @@ export class KdcDatabase {
     return await this.#run(async session => {
       const record = requirePrincipal(await session.read(principal), principal)
       const masterKeyVersion = masterKeyVersionOf(record)
-      const { put, keep } = choose(kvnosOf(record.keys))
+      const { put, keep, expiresMs } = choose(kvnosOf(record.keys))
       const fresh = put.flatMap(({ kvno, keys }) => keys.map(key => masterKeys.seal(key, { kvno, masterKeyVersion })))
       const replaced = new Set(put.map(({ kvno }) => kvno))
       const kept = record.keys.filter(({ kvno }) => keep.includes(kvno) && !replaced.has(kvno))
       // MIT looks for the current key from the top, so the newest must stand there.
       const keys = [...fresh, ...kept].sort((a, b) => b.kvno - a.kvno)
-      const changed = { ...record, keys, tags: [...stamped(record, this.realm)] }
+      const expiration = expiresMs === undefined ? 0 : Math.ceil(expiresMs / 1000)
+      const changed = { ...record, expiration, keys, tags: [...stamped(record, this.realm)] }
       await session.load([changed])
       return stateOf(changed)
     }, options)

@@ -162,10 +162,13 @@ export class KeyLedger implements Disposable {
 
   /** An issuer's KDC must not see what is only announced: it would seal with it. */
   async #apply(principal: string, options?: AbortOptions): Promise<void> {
-    const { role } = this.#require(principal)
+    const { role, maxAgeSeconds } = this.#require(principal)
     const versions = this.table.versions(principal).filter(({ state }) => role === 'acceptor' || state !== 'announced')
     if (versions.length === 0) return
-    await this.#sink.apply({ principal, versions, keepForeign: this.foreignKvnos(principal) }, options)
+    const current = versions.find(({ state }) => state === 'current')
+    const ages = role === 'issuer' && maxAgeSeconds > 0 && current !== undefined
+    const expiresMs = ages ? current.sinceMs + maxAgeSeconds * 1000 : undefined
+    await this.#sink.apply({ principal, versions, keepForeign: this.foreignKvnos(principal), expiresMs }, options)
   }
 
   async #save(options?: AbortOptions): Promise<void> {

@@ -8,6 +8,8 @@ export interface WantedVersions {
   readonly versions: readonly KvnoEntry[]
   /** kvnos that stood there before the first agreement, such as a password's, and are still to be kept. */
   readonly keepForeign: readonly number[]
+  /** When the KDC is to issue no more under these, in milliseconds since 1970; undefined for never. */
+  readonly expiresMs: number | undefined
 }
 
 /** Where the keys of a principal are needed: a KDC's database, a keytab, or nothing but the table itself. */

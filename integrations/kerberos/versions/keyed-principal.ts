@@ -7,6 +7,7 @@ export const ALARM_KVNO = 60_000
 
 /** Versions held at a time, with room for retries below the table's own bound. */
 const MAX_HELD = 200
+const MAX_AGE_SECONDS = 2_592_000
 
 /** A principal whose key versions two agents agree on, as one of them sees it. */
 export interface KeyedPrincipalOptions {
@@ -23,6 +24,12 @@ export interface KeyedPrincipalOptions {
   readonly skewSeconds?: number
   /** Issuer: a new version this often, in seconds, 1 to 2,592,000. Default 600. */
   readonly rotateSeconds?: number
+  /**
+   * Issuer: how long the KDC may go on with one version when no newer one comes, in seconds, up to 2,592,000; then it
+   * issues no tickets for the principal. 0 for no end. Default ten rotations, at least 3,600. Mode setup alone: a KDC that
+   * asks the agent stops with it.
+   */
+  readonly maxAgeSeconds?: number
   /** Issuer: versions that the acceptor holds ahead of need, 1 to 64. Default 1: agreed on and used at once. */
   readonly window?: number
   /** Set where the KDC can't hold versions over the wrap from 65535 to 1: mode setup. Default false. */
@@ -42,6 +49,7 @@ export interface KeyedPrincipal extends Required<KeyedPrincipalOptions> {
 export function keyedPrincipal(options: KeyedPrincipalOptions): KeyedPrincipal {
   const { principal, role, peerSaeId, enctypes = [20], wraps = false } = options
   const { ticketLifeSeconds = 36_000, skewSeconds = 300, rotateSeconds = 600, window = 1 } = options
+  const { maxAgeSeconds = Math.min(MAX_AGE_SECONDS, Math.max(3_600, 10 * rotateSeconds)) } = options
   parsePrincipal(principal)
   if (role !== 'issuer' && role !== 'acceptor') throw new InvalidArgumentError(`role must be issuer or acceptor`)
   if (enctypes.length === 0 || new Set(enctypes).size !== enctypes.length) {
@@ -50,6 +58,7 @@ export function keyedPrincipal(options: KeyedPrincipalOptions): KeyedPrincipal {
   requireInteger('ticketLifeSeconds', ticketLifeSeconds, { min: 1, max: 604_800 })
   requireInteger('skewSeconds', skewSeconds, { min: 0, max: 3_600 })
   requireInteger('rotateSeconds', rotateSeconds, { min: 1, max: 2_592_000 })
+  requireInteger('maxAgeSeconds', maxAgeSeconds, { min: 0, max: MAX_AGE_SECONDS })
   requireInteger('window', window, { min: 1, max: 64 })
   const retained = Math.ceil((ticketLifeSeconds + skewSeconds) / rotateSeconds)
   if (role === 'issuer' && retained + window > MAX_HELD) {
@@ -65,6 +74,7 @@ export function keyedPrincipal(options: KeyedPrincipalOptions): KeyedPrincipal {
     ticketLifeSeconds,
     skewSeconds,
     rotateSeconds,
+    maxAgeSeconds,
     window,
     wraps,
     retainMs: (ticketLifeSeconds + skewSeconds) * 1000,
