@@ -4,8 +4,10 @@ import {
   type CertificatePair,
   ConfigError,
   createCertificateAuthority,
+  createMlDsaAuthority,
   type IssueOptions,
   issueCertificate,
+  issueMlDsaCertificate,
 } from '../lib/index.ts'
 import { placeFile } from './file-once.ts'
 
@@ -37,8 +39,9 @@ const SECRET = 0o600
 
 /**
  * A development PKI on disk: `ca.crt` for all sites, and in a directory for each site `kme.crt`, and `sae-<id>.crt` with
- * the profile `sae-<id>.json` for each host; the private key lies beside each certificate as `*.key`. What is there is
- * kept unless forced, so a second call adds to the first.
+ * the profile `sae-<id>.json` for each host; and of ML-DSA-65 `ca-ml-dsa.crt` and each site's `ml-dsa.crt`, for the first
+ * round of its links. The private key lies beside each certificate as `*.key`. What is there is kept unless forced, so a
+ * second call adds to the first.
  * @throws {ConfigError} half of a pair is missing, or another process makes the same files
  */
 export async function initPki(request: PkiRequest): Promise<PlacedFile[]> {
@@ -61,6 +64,16 @@ export async function initPki(request: PkiRequest): Promise<PlacedFile[]> {
     // A server to its hosts and to the KMSs that dial it, a client where it dials.
     usage: 'both',
   })
+  const mlDsaAuthority = await keepOrMakePair(join(dir, 'ca-ml-dsa'), { replace: false }, files, () =>
+    createMlDsaAuthority({ commonName: 'qkdkit development CA', days: AUTHORITY_DAYS }),
+  )
+  await keepOrMakePair(join(siteDir, 'ml-dsa'), { replace: request.force }, files, () =>
+    issueMlDsaCertificate(mlDsaAuthority, {
+      commonName: siteId,
+      uris: [`urn:qkdkit:site:${siteId}`],
+      days: request.days,
+    }),
+  )
   for (const saeId of saeIds) {
     const name = `sae-${saeId}`
     await issue(join(siteDir, name), { commonName: saeId, uriSans: [`urn:qkdkit:sae:${saeId}`], usage: 'client' })

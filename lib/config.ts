@@ -2,6 +2,8 @@ import { readFile, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { configError, withExpectation } from './config/config-fault.ts'
 import { parseJsonText } from './config/json-text.ts'
+import { withLinkDefaults } from './config/link-config.ts'
+import { readMlDsaFiles } from './config/ml-dsa-files.ts'
 import { type SaeProfile, saeProfileSchema } from './config/sae-profile.ts'
 import { type SiteConfig, type SiteConfigFile, siteConfigSchema } from './config/site-config.ts'
 import { checkSiteConfig, dials } from './config/site-config-checks.ts'
@@ -105,6 +107,7 @@ async function resolveSiteConfig(path: string, file: SiteConfigFile): Promise<Lo
   const baseDir = dirname(resolve(path))
   const findings: Findings = { faults: checkSiteConfig(file), warnings: [] }
   const tls = await readTlsFiles(baseDir, file.tls, findings)
+  const mlDsa = file.mlDsa === undefined ? {} : { mlDsa: await readMlDsaFiles(baseDir, file.mlDsa, findings) }
   const store = resolveStore(baseDir, file)
   if (store.kind === 'lmdb') await checkKek(store.kek.file, findings.faults)
   if (findings.faults.length > 0) throw configError(path, findings.faults)
@@ -113,14 +116,16 @@ async function resolveSiteConfig(path: string, file: SiteConfigFile): Promise<Lo
   const config = {
     ...(rest as Omit<SiteConfig, 'links'>),
     tls,
+    ...mlDsa,
     store,
-    links: file.links.map(link => withRole(file, link)),
+    links: file.links.map(link =>
+      withLinkDefaults(link, {
+        defaultRole: dials(file.siteId, link.peerSiteId) ? 'connect' : 'listen',
+        pathOf: path => resolve(baseDir, path),
+      }),
+    ),
   }
   return { config, warnings: findings.warnings.map(warning => `${path}: ${warning}`) }
-}
-
-function withRole({ siteId }: SiteConfigFile, link: SiteConfigFile['links'][number]): SiteConfig['links'][number] {
-  return { ...link, role: link.role ?? (dials(siteId, link.peerSiteId) ? 'connect' : 'listen') }
 }
 
 function resolveStore(baseDir: string, { store }: SiteConfigFile): SiteConfig['store'] {

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { createMemoryChannelPair } from './channel/memory-channel.ts'
 import { dialTlsChannel } from './channel/tls-dial.ts'
 import { createTlsChannelListener, type TlsChannelListener } from './channel/tls-listener.ts'
-import type { LinkConfig, PeerConfig, SiteConfig } from './config/site-config.ts'
+import type { PeerConfig, SiteConfig } from './config/site-config.ts'
 import { dials } from './config/site-config-checks.ts'
 import { createEtsi014Handler } from './etsi014/handler.ts'
 import { saeIdentifier } from './etsi014/sae-identity.ts'
@@ -23,8 +23,8 @@ import { MemorySlots } from './kms/store/memory-slots.ts'
 import { MemoryPoolStore } from './kms/store/memory-store.ts'
 import { SlotFile } from './kms/store/slot-file.ts'
 import { createSimulatedLinkPair } from './qll/simulated-link-pair.ts'
-import { createSimulatedLinkConnector, createSimulatedLinkListener } from './qll/simulated-link-tcp.ts'
 import { DirectQnl } from './qnl/direct-qnl.ts'
+import { openLink } from './site-links.ts'
 import { TelemetryHub } from './telemetry.ts'
 import type { ListenAddress } from './util/listen.ts'
 
@@ -152,7 +152,7 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
   const { store, slots } = await openStore(config, opened)
   const listening: Record<string, ListenAddress> = {}
   const links: Link[] = []
-  for (const link of config.links) links.push(opened.add(await openLink(siteId, link, { telemetry, listening })))
+  for (const link of config.links) links.push(opened.add(await openLink(config, link, { telemetry, listening })))
   const qnl = opened.add(new DirectQnl({ siteId, links, telemetry }))
   const kms = opened.add(
     await SiteKms.open({
@@ -206,18 +206,6 @@ async function openStore({ store }: SiteConfig, opened: Opened): Promise<{ store
   const create = (await pools.poolIds()).length === 0
   const kek = await loadKeyEncryptionKey(store.kek.file, { create })
   return { store: pools, slots: opened.add(await SlotFile.open(join(store.path, 'slots.bin'), { kek })) }
-}
-
-async function openLink(
-  localSiteId: string,
-  { linkId, peerSiteId, rateBps, role, host, port }: LinkConfig,
-  { telemetry, listening }: { telemetry: TelemetryHub; listening: Record<string, ListenAddress> },
-): Promise<Link> {
-  const common = { linkId, localSiteId, remoteSiteId: peerSiteId, rateBps, host, port, telemetry }
-  if (role === 'connect') return createSimulatedLinkConnector(common)
-  const { link, port: bound } = await createSimulatedLinkListener(common)
-  listening[linkId] = { host, port: bound }
-  return link
 }
 
 function peerSite(config: SiteConfig, peer: PeerConfig): PeerSite {

@@ -2,16 +2,19 @@ import {
   type AbortOptions,
   type CertificatePair,
   createCertificateAuthority,
+  createMlDsaAuthority,
   createRemoteKms,
   createSite,
   issueCertificate,
+  issueMlDsaCertificate,
   type Kms,
+  type MlDsaPair,
   type ServedSite,
   type SiteConfig,
 } from '../../lib/index.ts'
 
-/** Secret key rate of the demonstration's link: fast enough not to wait for, slow enough to see it come. */
-export const LINK_RATE_BPS = 2_000_000
+/** The demonstration's link: fast enough not to wait for, and not so short that its post-processing had nothing to do. */
+export const LINK = { preset: 'yuan-2018', distanceKm: 10, keyBits: 2 ** 18 } as const
 
 /** Blocks of 1,000 cells that the pool holds when it is full. */
 export const TARGET_BLOCKS = 8
@@ -46,16 +49,17 @@ export interface DemoSites {
 /** Starts both sites on free ports of the loopback interface. Certificates live in memory and end with the process. */
 export async function openDemoSites({ signal }: AbortOptions): Promise<DemoSites> {
   const ca = createCertificateAuthority({ commonName: 'qkd demo CA', days: 1 })
+  const mlDsaCa = createMlDsaAuthority({ commonName: 'qkd demo CA', days: 1 })
   const opened: { close(): Promise<void> }[] = []
   const close = async () => {
     for (const part of opened.splice(0).reverse()) await part.close()
   }
   try {
     // Site B waits for the connections of site A: the one that sorts first dials.
-    const b = await createSite(siteConfig(ca, { own: SITES.b, peer: SITES.a }))
+    const b = await createSite(siteConfig(ca, { own: SITES.b, peer: SITES.a, mlDsaCa }))
     opened.push(b)
     signal?.throwIfAborted()
-    const a = await createSite(siteConfig(ca, { own: SITES.a, peer: SITES.b, address: b.address }))
+    const a = await createSite(siteConfig(ca, { own: SITES.a, peer: SITES.b, mlDsaCa, address: b.address }))
     opened.push(a)
     const alice = hostKms(ca, SITES.a, a)
     opened.push(alice)
@@ -71,11 +75,13 @@ export async function openDemoSites({ signal }: AbortOptions): Promise<DemoSites
 interface Pairing {
   readonly own: DemoSite
   readonly peer: DemoSite
+  /** Signs what the link's ends prove their first round with. */
+  readonly mlDsaCa: MlDsaPair
   /** Where the peer is; left out at the site that waits for it. */
   readonly address?: ServedSite['address']
 }
 
-function siteConfig(ca: CertificatePair, { own, peer, address }: Pairing): SiteConfig {
+function siteConfig(ca: CertificatePair, { own, peer, mlDsaCa, address }: Pairing): SiteConfig {
   const certificate = issueCertificate(ca, {
     commonName: own.kmeId,
     uriSans: [`urn:qkdkit:kme:${own.kmeId}`],
@@ -89,14 +95,22 @@ function siteConfig(ca: CertificatePair, { own, peer, address }: Pairing): SiteC
     listen: LOOPBACK,
     peerListen: LOOPBACK,
     tls: tlsOf(ca, certificate),
+    mlDsa: tlsOf(
+      mlDsaCa,
+      issueMlDsaCertificate(mlDsaCa, {
+        commonName: own.siteId,
+        uris: [`urn:qkdkit:site:${own.siteId}`],
+        days: 1,
+      }),
+    ),
     saes: [{ saeId: own.saeId }],
     peers: [{ siteId: peer.siteId, kmeId: peer.kmeId, saes: [peer.saeId], ...address?.peer }],
     links: [
       {
         linkId: LINK_ID,
         peerSiteId: peer.siteId,
-        kind: 'simulated',
-        rateBps: LINK_RATE_BPS,
+        kind: 'bb84',
+        ...LINK,
         role: address === undefined ? 'listen' : 'connect',
         ...(address?.links[LINK_ID] ?? LOOPBACK),
       },
@@ -113,6 +127,6 @@ function hostKms(ca: CertificatePair, { saeId, kmeId }: DemoSite, site: ServedSi
   return createRemoteKms({ baseUrl: site.address.etsi014.url, saeId, ...tlsOf(ca, certificate), expectedKmeId: kmeId })
 }
 
-function tlsOf(ca: CertificatePair, { certificatePem: cert, privateKeyPem: key }: CertificatePair) {
+function tlsOf(ca: CertificatePair | MlDsaPair, { certificatePem: cert, privateKeyPem: key }: CertificatePair) {
   return { cert, key, ca: ca.certificatePem }
 }

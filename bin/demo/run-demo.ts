@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Kms, PoolExhaustedError, QkdError, type TelemetryEvent } from '../../lib/index.ts'
-import { type DemoSites, LINK_ID, LINK_RATE_BPS, openDemoSites, SITES, TARGET_BLOCKS } from './demo-sites.ts'
+import { type DemoSites, LINK, LINK_ID, openDemoSites, SITES, TARGET_BLOCKS } from './demo-sites.ts'
 import { type FileTransfer, transferFile } from './file-transfer.ts'
 import type { SourceFile } from './source-file.ts'
 
@@ -21,7 +21,17 @@ export interface Narrator {
 /** The whole of a demonstration, as `--json` prints it. */
 export interface DemoReport {
   readonly sites: readonly { siteId: string; kmeId: string; saeId: string; etsi014: string }[]
-  readonly link: { readonly linkId: string; readonly simulated: true; readonly rateBps: number }
+  readonly link: {
+    readonly linkId: string
+    readonly kind: string
+    readonly simulated: boolean
+    readonly preset: string
+    readonly distanceKm: number
+    /** Secret key that the link yields here, in bits a second; the work of both ends included. */
+    readonly rateBps: number
+    /** Quantum bit error rate of its last block. */
+    readonly qber: number | undefined
+  }
   readonly pool: { readonly cells: number; readonly filledMs: number }
   readonly file: { readonly path: string; readonly sizeBytes: number; readonly identical: boolean }
   readonly transfer: FileTransfer
@@ -34,7 +44,7 @@ export interface DemoReport {
 const CELLS_A_BLOCK = 998
 /** What to wait for before the first key is taken: a pool that is all but full. */
 const WANTED_CELLS = (TARGET_BLOCKS - 1) * CELLS_A_BLOCK
-const FILL_DEADLINE_MS = 10_000
+const FILL_DEADLINE_MS = 30_000
 const POLL_MS = 50
 
 /** Runs the whole story once and closes everything, whatever comes; `narrator.end` hears of it when all is closed. */
@@ -79,12 +89,18 @@ async function act({ file, sites, narrator, signal }: Scene): Promise<Omit<DemoR
       { ...SITES.a, etsi014: sites.a.address.etsi014.url },
       { ...SITES.b, etsi014: sites.b.address.etsi014.url },
     ],
-    link: { linkId: LINK_ID, simulated: true, rateBps: LINK_RATE_BPS },
+    link: linkOf(sites),
     pool,
     file: { ...file, identical },
     transfer,
     secondRetrieval: await retrieveAgain(sites.bob, transfer.session.keyId, signal),
   }
+}
+
+function linkOf({ a }: DemoSites): DemoReport['link'] {
+  const { kind, simulated, rateBps, qber } = a.status().links[0]!
+  const { preset, distanceKm } = LINK
+  return { linkId: LINK_ID, kind, simulated, preset, distanceKm, rateBps, qber }
 }
 
 async function fillPool({ a, b }: DemoSites, narrator: Narrator, signal: AbortSignal): Promise<DemoReport['pool']> {

@@ -1,4 +1,4 @@
-import { LINK_ID, LINK_RATE_BPS, SITES } from './demo-sites.ts'
+import { LINK, LINK_ID, SITES } from './demo-sites.ts'
 import { ProgressBar } from './progress-bar.ts'
 import type { DemoReport, Narrator } from './run-demo.ts'
 
@@ -31,7 +31,8 @@ export function terminalStory(stream: NodeJS.WriteStream): Narrator {
       step('Two sites, each with a KMS of its own')
       row(SITES.a.siteId, `KME ${SITES.a.kmeId}, ETSI 014 at ${a.address.etsi014.url}, host ${SITES.a.saeId}`)
       row(SITES.b.siteId, `KME ${SITES.b.kmeId}, ETSI 014 at ${b.address.etsi014.url}, host ${SITES.b.saeId}`)
-      row(`link ${LINK_ID}`, `${count(LINK_RATE_BPS)} bit/s; simulated: no photons, never for real secrets`)
+      row(`link ${LINK_ID}`, `BB84 over ${LINK.distanceKm} km of fibre (${LINK.preset}); its photons are simulated:`)
+      row('', 'never for real secrets')
       step('The link fills the pool, the same key at both sites')
     },
     poolFilling: (cells, wanted) => {

@@ -1,4 +1,5 @@
 import type { SchemaFault } from '../util/json-schema.ts'
+import { checkLinkKind } from './link-config.ts'
 import type { SiteConfigFile } from './site-config.ts'
 
 /** What no schema can say: IDs that meet twice, sites that nobody knows, fields that only go together. */
@@ -47,12 +48,13 @@ function checkSaes({ saes, peers }: SiteConfigFile): SchemaFault[] {
   return faults
 }
 
-function checkLinks({ siteId, peers, links }: SiteConfigFile): SchemaFault[] {
+function checkLinks({ siteId, peers, links, mlDsa }: SiteConfigFile): SchemaFault[] {
   const faults: SchemaFault[] = []
   const seen = new Map<string, string>()
   for (const [index, link] of links.entries()) {
     const path = `/links/${index}`
     pushIfTwice(faults, seen, link.linkId, `${path}/linkId`)
+    faults.push(...checkLinkKind(link, path, { certified: mlDsa !== undefined }))
     if (!peers.some(peer => peer.siteId === link.peerSiteId)) {
       const known = peers.map(peer => peer.siteId).join(', ') || 'none'
       faults.push({

@@ -1,4 +1,5 @@
 import type { JsonSchema } from '../util/json-schema.ts'
+import { type LinkConfig, type LinkConfigFile, linkKindSchemas, type MlDsaIdentity } from './link-config.ts'
 import { etsiId, integer, list, name, objectSchema, text } from './schema-parts.ts'
 
 /** Where a server listens. */
@@ -27,20 +28,6 @@ export interface PeerConfig {
   /** Address of the peer's `peerListen`; there where this site dials. */
   readonly host?: string
   readonly port?: number
-}
-
-/** One end of a simulated QKD link. */
-export interface LinkConfig {
-  readonly linkId: string
-  readonly peerSiteId: string
-  readonly kind: 'simulated'
-  /** Secret key that the link yields, in bits per second; both ends name the same. */
-  readonly rateBps: number
-  /** Which end this is. Default: the site with the smaller siteId connects. */
-  readonly role: 'listen' | 'connect'
-  /** For `listen` the local address of the simulated quantum channel, for `connect` the other end's. */
-  readonly host: string
-  readonly port: number
 }
 
 /** Where the site keeps its pools. */
@@ -94,6 +81,8 @@ export interface SiteConfig {
   /** Where the KMSs of other sites connect. */
   readonly peerListen: ListenConfig
   readonly tls: TlsIdentity
+  /** Certificate of the site with ML-DSA-65, for the first round of its links. Needed where a `bb84` link has no `psk`. */
+  readonly mlDsa?: MlDsaIdentity
   readonly saes: readonly SaeConfig[]
   readonly peers: readonly PeerConfig[]
   readonly links: readonly LinkConfig[]
@@ -108,7 +97,7 @@ export interface SiteConfigFile
   readonly $schema?: string
   readonly listen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
   readonly peerListen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
-  readonly links: readonly (Omit<LinkConfig, 'role'> & { readonly role?: LinkConfig['role'] })[]
+  readonly links: readonly LinkConfigFile[]
   readonly store?: StoreConfig
   readonly pool?: Partial<PoolConfig>
   readonly keys?: Partial<KeysConfig>
@@ -197,6 +186,11 @@ export const siteConfigSchema: JsonSchema = {
       listen: listen('The ETSI GS QKD 014 server'),
       peerListen: listen('Where the KMSs of other sites connect'),
       tls: tlsFilesSchema,
+      mlDsa: objectSchema('Certificate of the site with ML-DSA-65, as PEM files relative to this file', {
+        cert: text('Path of the certificate (PEM)'),
+        key: text('Path of its private key (PEM, mode 0600)'),
+        ca: text('Path of the certificate authority that signed both sites (PEM)'),
+      }),
       saes: list(
         'Hosts of this site',
         objectSchema(
@@ -235,13 +229,12 @@ export const siteConfigSchema: JsonSchema = {
           {
             linkId: name('Link ID, the same at both ends'),
             peerSiteId: name('Site at the other end'),
-            kind: { enum: ['simulated'], description: 'Kind of link' },
-            rateBps: integer('Secret key rate in bits per second', 1, 1_000_000_000),
+            ...linkKindSchemas,
             role: { enum: ['listen', 'connect'], description: 'Which end this is' },
             host: text('listen: local address; connect: address of the other end'),
             port: integer('TCP port, 0 for a free one where this end listens', 0, 65_535),
           },
-          ['role'],
+          ['role', ...Object.keys(linkKindSchemas)],
         ),
         256,
       ),
@@ -249,6 +242,6 @@ export const siteConfigSchema: JsonSchema = {
       pool,
       keys,
     },
-    ['$schema', 'store', 'pool', 'keys'],
+    ['$schema', 'mlDsa', 'store', 'pool', 'keys'],
   ),
 }

@@ -17,20 +17,32 @@ export async function readTlsFiles(
   files: Readonly<Record<keyof TlsIdentity, string>>,
   findings: Findings,
 ): Promise<TlsIdentity> {
+  const identity = await readIdentity(baseDir, files, { pointer: '/tls', findings })
+  if (identity === undefined) return { cert: '', key: '', ca: '' }
+  checkPems(identity, findings)
+  return identity
+}
+
+/** The texts of certificate, key and authority; undefined, with faults, where one of them can't be read. */
+export async function readIdentity(
+  baseDir: string,
+  files: Readonly<Record<keyof TlsIdentity, string>>,
+  { pointer, findings }: { pointer: string; findings: Findings },
+): Promise<TlsIdentity | undefined> {
   const read = async (field: keyof TlsIdentity) => {
     const path = resolve(baseDir, files[field])
     try {
       return await readFile(path, 'utf8')
     } catch (error) {
-      findings.faults.push({ path: `/tls/${field}`, message: `${unreadable(path, error)} (development: qkd pki init)` })
+      const message = `${unreadable(path, error)} (development: qkd pki init)`
+      findings.faults.push({ path: `${pointer}/${field}`, message })
       return undefined
     }
   }
   const [cert, key, ca] = await Promise.all([read('cert'), read('key'), read('ca')])
-  if (cert === undefined || key === undefined || ca === undefined) return { cert: '', key: '', ca: '' }
-  checkPems({ cert, key, ca }, findings)
+  if (cert === undefined || key === undefined || ca === undefined) return undefined
   const open = await openToOthers(resolve(baseDir, files.key))
-  if (open !== undefined) findings.warnings.push(`/tls/key: ${open}`)
+  if (open !== undefined) findings.warnings.push(`${pointer}/key: ${open}`)
   return { cert, key, ca }
 }
 

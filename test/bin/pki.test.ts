@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect } from 'chai'
 import { EXIT_CODES } from '../../bin/exit-codes.ts'
 import { loadSaeProfile } from '../../lib/config.ts'
+import { MlDsaCertificate } from '../../lib/key/ml-dsa-certificate.ts'
 import { certificateIdentity } from '../../lib/util/certificate-identity.ts'
 import { createTempDir } from '../helpers/temp-dir.ts'
 import { runQkd } from './run-qkd.ts'
@@ -27,7 +28,7 @@ describe('qkd pki init', function () {
     const pki = join(dir.path, 'pki')
     const { exitCode, stdout, stderr } = await init(pki, '--sae', 'alice', '--sae', 'anna', '--host', 'kme.example')
     expect({ exitCode, stderr }).to.deep.equal({ exitCode: 0, stderr: '' })
-    expect(stdout.split('\n').filter(line => line.startsWith('made '))).to.have.length(10)
+    expect(stdout.split('\n').filter(line => line.startsWith('made '))).to.have.length(14)
 
     const ca = await certificate(join(pki, 'ca.crt'))
     const kme = await certificate(join(pki, 'site-a/kme.crt'))
@@ -37,6 +38,12 @@ describe('qkd pki init', function () {
     expect(certificateIdentity(alice)).to.deep.include({ commonName: 'alice', uriSans: ['urn:qkdkit:sae:alice'] })
     for (const host of ['localhost', 'kme.example']) expect(kme.checkHost(host), host).to.equal(host)
     for (const address of ['127.0.0.1', '::1']) expect(kme.checkIP(address), address).to.equal(address)
+
+    const [authority, site] = await Promise.all(
+      ['ca-ml-dsa.crt', 'site-a/ml-dsa.crt'].map(async name => new MlDsaCertificate(await readFile(join(pki, name)))),
+    )
+    expect(site!.faultUnder(authority!, Date.now())).to.equal(undefined)
+    expect(site!.uris).to.deep.equal(['urn:qkdkit:site:site-a'])
 
     const { profile, warnings } = await loadSaeProfile(join(pki, 'site-a/sae-anna.json'))
     expect(warnings).to.deep.equal([])
@@ -69,7 +76,8 @@ describe('qkd pki init', function () {
     expect(Object.keys(forced)).to.deep.equal(Object.keys(after))
     const kept = Object.keys(forced).filter(path => forced[path] === after[path])
     const anna = ['crt', 'json', 'key'].map(ending => join(dir.path, `site-a/sae-anna.${ending}`))
-    expect(kept).to.deep.equal([join(dir.path, 'ca.crt'), join(dir.path, 'ca.key'), ...anna])
+    const authorities = ['ca-ml-dsa.crt', 'ca-ml-dsa.key', 'ca.crt', 'ca.key'].map(name => join(dir.path, name))
+    expect(kept).to.deep.equal([...authorities, ...anna])
   })
 
   it('refuses half a pair, naming the missing file', async () => {

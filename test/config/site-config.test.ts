@@ -6,7 +6,7 @@ import type { QkdError } from '../../lib/errors.ts'
 import { compileSchema, type JsonSchema } from '../../lib/util/json-schema.ts'
 import { rejectsWith } from '../helpers/rejects-with.ts'
 import { createTempDir } from '../helpers/temp-dir.ts'
-import { pems, siteFile, writeSite } from './site-fixture.ts'
+import { mlDsaPems, pems, siteFile, writeSite } from './site-fixture.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -21,6 +21,9 @@ async function refusal(content: unknown): Promise<QkdError> {
 }
 
 const link = { linkId: 'a-b', peerSiteId: 'site-b', kind: 'simulated', rateBps: 1, host: 'b', port: 1 }
+
+const bb84 = { linkId: 'a-b', peerSiteId: 'site-b', host: 'b', port: 1 }
+const mlDsa = (cert = 'pki/ml-dsa.pem') => ({ cert, key: 'pki/ml-dsa-key.pem', ca: 'pki/ml-dsa-ca.pem' })
 
 describe('loadSiteConfig', () => {
   it('reads a configuration, with TLS files as text and every default filled in', async () => {
@@ -48,6 +51,19 @@ describe('loadSiteConfig', () => {
     expect(other.config.links[0]).to.have.property('role', 'listen')
     const turned = await load({ '/links/0/role': 'listen' })
     expect(turned.config.links[0]).to.have.property('role', 'listen')
+  })
+
+  it('takes a link for a BB84 one by default, proved by the ML-DSA certificate of the site', async () => {
+    const { config } = await load({ '/mlDsa': mlDsa(), '/links/0': bb84 })
+    const defaults = { kind: 'bb84', role: 'connect', preset: 'yuan-2018', distanceKm: 10, keyBits: 262_144 }
+    expect(config.links).to.deep.equal([{ ...bb84, ...defaults }])
+    expect(config.mlDsa).to.deep.equal(mlDsaPems)
+  })
+
+  it('takes the path of a pre-shared key relative to the file, and needs no certificate then', async () => {
+    const { config, dir } = await load({ '/links/0': { ...bb84, psk: 'link.psk', distanceKm: 25.5, preset: 't12' } })
+    expect(config.links[0]).to.include({ psk: join(dir, 'link.psk'), distanceKm: 25.5, preset: 't12' })
+    expect(config).not.to.have.property('mlDsa')
   })
 
   it('takes store paths relative to the file, and a key that the first start will make', async () => {
@@ -80,7 +96,25 @@ describe('loadSiteConfig', () => {
     ['an SAE ID with a space', { '/saes/0/saeId': 'a b' }, '/saes/0/saeId', /without spaces/],
     ['an SAE ID that is too long', { '/saes/0/saeId': 'x'.repeat(292) }, '/saes/0/saeId', /1 to 291/],
     ['a fingerprint with colons', { '/saes/0/fingerprint256': 'AA:BB' }, '/saes/0/fingerprint256', /without colons/],
-    ['an unknown kind of link', { '/links/0/kind': 'rope' }, '/links/0/kind', /must be one of \["simulated"\]/],
+    ['an unknown kind of link', { '/links/0/kind': 'rope' }, '/links/0/kind', /must be one of \["bb84","simulated"\]/],
+    ['a simulated link without rate', { '/links/0/rateBps': undefined }, '/links/0', /"rateBps" is missing/],
+    ['a distance on a simulated link', { '/links/0/distanceKm': 5 }, '/links/0', /goes with kind "bb84"/],
+    [
+      'a rate on a BB84 link',
+      { '/links/0': { ...bb84, psk: 'p', rateBps: 1 } },
+      '/links/0',
+      /"rateBps" goes with kind "simulated"/,
+    ],
+    ['a BB84 link that nothing proves', { '/links/0': bb84 }, '/links/0', /qkd pki init.*or the link a "psk"/],
+    ['an unknown preset', { '/links/0': { ...bb84, preset: 'x' } }, '/links/0/preset', /gys, t12, yuan-2018/],
+    ['an ML-DSA certificate that is none', { '/mlDsa': mlDsa('pki/kme.pem') }, '/mlDsa/cert', /ML-DSA-65/],
+    ['an ML-DSA certificate that is not there', { '/mlDsa': mlDsa('pki/x.pem') }, '/mlDsa/cert', /no such file/],
+    [
+      "another ML-DSA certificate's key",
+      { '/mlDsa': mlDsa('pki/other-ml-dsa.pem') },
+      '/mlDsa/key',
+      /not the private key/,
+    ],
     ['a rate of nothing', { '/links/0/rateBps': 0 }, '/links/0/rateBps', />= 1/],
     ['an unknown kind of store', { '/store': { kind: 'sqlite' } }, '/store/kind', /memory/],
     ['a key size of no whole byte', { '/keys': { keySizeBits: 100 } }, '/keys/keySizeBits', /multiple of 8/],

@@ -1,10 +1,23 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createMlDsaAuthority, issueMlDsaCertificate, type MlDsaPair } from '../../lib/key/ml-dsa-issue.ts'
 import { createCertificateAuthority, issueCertificate } from '../../lib/pki.ts'
 
 const ca = createCertificateAuthority({ commonName: 'Test CA', days: 30 })
 const own = issueCertificate(ca, { commonName: 'kme-a', usage: 'both', days: 30 })
 const other = issueCertificate(ca, { commonName: 'kme-b', usage: 'both', days: 30 })
+
+const mlDsaCa = createMlDsaAuthority({ commonName: 'Test CA', days: 30 })
+const [ownMlDsa, otherMlDsa] = [1, 2].map(() =>
+  issueMlDsaCertificate(mlDsaCa, { commonName: 'site-a', uris: ['urn:qkdkit:site:site-a'], days: 30 }),
+) as [MlDsaPair, MlDsaPair]
+
+/** The same of its certificate with ML-DSA-65. */
+export const mlDsaPems = {
+  ca: mlDsaCa.certificatePem,
+  cert: ownMlDsa.certificatePem,
+  key: ownMlDsa.privateKeyPem,
+}
 
 /** PEM texts of the fixture, for comparison with what was read. */
 export const pems = { ca: ca.certificatePem, cert: own.certificatePem, key: own.privateKeyPem }
@@ -50,6 +63,10 @@ export async function writeSite(dir: string, content: unknown): Promise<string> 
     'pki/ca.pem': pems.ca,
     'pki/kme.pem': pems.cert,
     'pki/kme-key.pem': pems.key,
+    'pki/ml-dsa-ca.pem': mlDsaPems.ca,
+    'pki/ml-dsa.pem': mlDsaPems.cert,
+    'pki/ml-dsa-key.pem': mlDsaPems.key,
+    'pki/other-ml-dsa.pem': otherMlDsa.certificatePem,
     'pki/other-key.pem': other.privateKeyPem,
     'pki/open-key.pem': pems.key,
     'pki/broken.pem': 'not PEM',

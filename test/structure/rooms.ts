@@ -52,6 +52,7 @@ export const rooms: readonly Room[] = [
     holds: 'the host side: remote KMS, agreement on keys',
     sees: [...ground, 'lib/etsi014/', 'lib/http/'],
   },
+  { room: 'lib/site-links.ts', holds: 'composition root: the link ends of a site', sees: ['lib/'] },
   { room: 'lib/site.ts', holds: 'composition root: where the layers meet', sees: ['lib/'] },
   { room: 'lib/index.ts', holds: 'the public face', sees: ['lib/'] },
   { room: 'integrations/strongswan/', holds: 'IPsec gateways under keys of the KMS', sees: ['lib/index.ts'] },
