@@ -78,6 +78,11 @@ export class Admission {
     this.#unfetched = new UnfetchedKeys({ lifeMs: options.keyLifeMs })
   }
 
+  /** The policy in force. */
+  get policy(): Policy {
+    return this.#policy
+  }
+
   /** Decides by another policy from now on; what was admitted stays so, and buckets keep what is in them. */
   setPolicy(file: PolicyFile): void {
     this.#policy = new Policy(file)
@@ -108,8 +113,9 @@ export class Admission {
     const suite = suiteUnder(verdict, level)
     const sizeBytes = size / 8
     requireFit(suite, sizeBytes)
-    const pairName = JSON.stringify([pair.masterSaeId, pair.slaveSaeId])
-    this.#requireUnfetched(pairName, number, terms.maxUnfetchedKeys, ruleName)
+    const { maxUnfetchedKeys } = terms
+    const pairName = maxUnfetchedKeys === undefined ? undefined : nameOf(pair)
+    if (pairName !== undefined) this.#requireUnfetched(pairName, number, maxUnfetchedKeys!, ruleName)
     const cells = cellsFor(sizeBytes) * number
     const rates = this.#ratesOf(pair.masterSaeId, verdict)
     this.#rates.charge(rates, cells)
@@ -122,7 +128,9 @@ export class Admission {
       waitMs: terms.whenLow?.response === 'refuse' ? (terms.whenLow.waitMs ?? 0) : terms.whenLow?.waitMs,
       trustClasses: terms.trustClasses,
       reservedShare: this.#reservedAbove(terms.priority ?? 0),
-      issued: () => this.#unfetched.add(pairName, number, this.#options.monotonicMs()),
+      issued: () => {
+        if (pairName !== undefined) this.#unfetched.add(pairName, number, this.#options.monotonicMs())
+      },
       refused: () => this.#rates.refund(rates, cells),
     }
   }
@@ -159,8 +167,7 @@ export class Admission {
     return [...own, ...this.#policy.groupRatesOf(masterSaeId)]
   }
 
-  #requireUnfetched(pairName: string, number: number, max: number | undefined, ruleName: string): void {
-    if (max === undefined) return
+  #requireUnfetched(pairName: string, number: number, max: number, ruleName: string): void {
     const unfetched = this.#unfetched.count(pairName, this.#options.monotonicMs())
     if (unfetched + number <= max) return
     throw new PoolExhaustedError(
@@ -177,6 +184,11 @@ export class Admission {
     for (const reserve of this.#policy.file.reserves ?? []) if (reserve.priority > priority) share += reserve.share
     return share
   }
+}
+
+/** A name for a pair of SAEs that no other pair has. */
+function nameOf({ masterSaeId, slaveSaeId }: SaePair): string {
+  return `${masterSaeId.length}:${masterSaeId}${slaveSaeId}`
 }
 
 /** The limits of a rule within those of the KMS. */

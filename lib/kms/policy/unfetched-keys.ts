@@ -22,7 +22,9 @@ export class UnfetchedKeys {
     const oldest = Math.floor(nowMs / this.#spanMs) - SPANS
     while (spans.length > 0 && spans[0]!.span < oldest) spans.shift()
     if (spans.length === 0) this.#pairs.delete(pair)
-    return spans.reduce((sum, { keys }) => sum + keys, 0)
+    let sum = 0
+    for (const { keys } of spans) sum += keys
+    return sum
   }
 
   add(pair: string, keys: number, nowMs: number): void {
