@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTcp, type NetConnectOpts, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket, Server as TlsServer } from 'node:tls'
 import { type AbortOptions, abortable, ClosedError, type Kms, startDeadline } from '../../../lib/index.ts'
@@ -17,7 +17,7 @@ import {
   type TunnelOptions,
   type TunnelWay,
 } from './tunnel-listener.ts'
-import { TUNNEL_PROTOCOL } from './tunnel-stream.ts'
+import { CHUNKS_AHEAD_BYTES, TUNNEL_PROTOCOL } from './tunnel-stream.ts'
 
 /** Options of `createTunnelExit`: those of the gate, without certificates. */
 export interface TunnelExitOptions extends TunnelOptions, Omit<GateOptions, 'certificate' | 'logger'> {
@@ -113,7 +113,13 @@ class ExitWay implements TunnelWay {
 
   async #target(options: Required<AbortOptions>): Promise<Socket> {
     using call = startDeadline(options.signal, this.#options.deadlineMs ?? 5_000)
-    const socket = holdOpen(connectTcp({ ...this.#options.connect, allowHalfOpen: true }))
+    const socket = holdOpen(
+      connectTcp({
+        ...this.#options.connect,
+        allowHalfOpen: true,
+        highWaterMark: CHUNKS_AHEAD_BYTES,
+      } as NetConnectOpts),
+    )
     try {
       await once(socket, 'connect', { signal: call.signal })
       return socket

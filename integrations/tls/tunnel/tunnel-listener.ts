@@ -12,6 +12,7 @@ import {
 } from '../../../lib/index.ts'
 import { resetSocket } from './reset-socket.ts'
 import { splice } from './splice.ts'
+import { CHUNKS_AHEAD_BYTES } from './tunnel-stream.ts'
 
 /** How long a connection may be silent before TCP asks whether its other end is still there, in milliseconds. */
 const KEEP_ALIVE_MS = 30_000
@@ -97,7 +98,7 @@ export class TunnelListener implements Tunnel {
     this.#drainMs = requireInteger('drainMs', drainMs, { min: 0, max: 600_000 })
     this.#logger = logger ?? debugLogger('tls')
     this.#way = way
-    this.#front = createServer({ allowHalfOpen: true }, socket => this.#take(socket))
+    this.#front = createServer({ allowHalfOpen: true, highWaterMark: CHUNKS_AHEAD_BYTES }, socket => this.#take(socket))
   }
 
   counters(): TunnelCounters {

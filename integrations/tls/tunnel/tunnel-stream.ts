@@ -6,6 +6,11 @@ import { ClosedError, ProtocolError } from '../../../lib/index.ts'
 export const TUNNEL_PROTOCOL = 'qkd-tunnel/1'
 
 const HEAD_BYTES = 4
+/**
+ * What may wait in each direction of a connection, at each of the streams that it passes, in bytes: several chunks, so that
+ * one end works while the other does.
+ */
+export const CHUNKS_AHEAD_BYTES = 256 * 1024
 /** How long the other end may take to close its connection after all is said, in milliseconds. */
 const LINGER_MS = 1_000
 
@@ -28,7 +33,7 @@ export class TunnelStream extends Duplex {
 
   /** Takes a session over that nobody reads from yet. */
   constructor(tls: TLSSocket) {
-    super({ allowHalfOpen: true })
+    super({ allowHalfOpen: true, highWaterMark: CHUNKS_AHEAD_BYTES })
     this.#tls = tls
     tls.pause()
     tls.on('data', chunk => this.#take(chunk))
