@@ -6,13 +6,21 @@ export type LinkState = 'up' | 'degraded' | 'down'
 /** What kind of link it is; `post-quantum` has no quantum channel and is labelled so up to the key. */
 export type LinkKind = 'simulated' | 'fibre' | 'free-space' | 'satellite' | 'device' | 'post-quantum'
 
+/**
+ * What keeps the key of a link secret: physics; the hardness of a problem (ML-KEM), on a link without a quantum channel; or
+ * nothing, on one that is made for tests.
+ */
+export type LinkSecrecy = 'quantum' | 'computational' | 'none'
+
 /** State of one link end. */
 export interface LinkStatus {
   readonly linkId: string
   readonly localSiteId: string
   readonly remoteSiteId: string
   readonly kind: LinkKind
-  /** True where no photons are involved: the bytes come from a random generator. */
+  /** What a key over the link rests on at best; with `simulated` photons, what it would with real ones. */
+  readonly secrecy: LinkSecrecy
+  /** True where photons, or the whole link, are simulated: its key is no secret. */
   readonly simulated: boolean
   readonly state: LinkState
   /** Why it is not up, in words; undefined while up. */

@@ -1,6 +1,6 @@
 import { ClosedError, InvalidArgumentError } from '../errors.ts'
 import type { AbortOptions, Unsubscribe } from '../interface/lifecycle.ts'
-import type { LinkBlock, LinkKind, LinkState, LinkStatus } from '../interface/link.ts'
+import type { LinkBlock, LinkKind, LinkSecrecy, LinkState, LinkStatus } from '../interface/link.ts'
 import { AsyncQueue } from '../util/async-queue.ts'
 import { Listeners } from '../util/listeners.ts'
 import { type EndIdentity, MAX_NUMBER } from './quantum-wire.ts'
@@ -8,6 +8,9 @@ import type { CheckedLinkOptions } from './simulated-link-options.ts'
 
 /** Callers that may wait for a block at one end. */
 const MAX_WAITING = 1024
+
+/** Kinds of links whose key does not rest on photons. */
+const SECRECY: Partial<Record<LinkKind, LinkSecrecy>> = { simulated: 'none', 'post-quantum': 'computational' }
 
 /** What either end of a link has: the blocks that wait to be taken, and the state that it shows. */
 export class EndState {
@@ -55,7 +58,8 @@ export class EndState {
       localSiteId,
       remoteSiteId,
       kind: this.#kind,
-      simulated: true,
+      secrecy: SECRECY[this.#kind] ?? 'quantum',
+      simulated: this.#kind !== 'post-quantum',
       state: this.#state,
       reason: this.#reason,
       rateBps: this.#rateBps,

@@ -59,6 +59,7 @@ const linkStatus = record(
     localSiteId: siteId,
     remoteSiteId: siteId,
     kind: { enum: ['simulated', 'fibre', 'free-space', 'satellite', 'device', 'post-quantum'] },
+    secrecy: { enum: ['quantum', 'computational', 'none'] },
     simulated: { type: 'boolean' },
     state: { enum: ['up', 'degraded', 'down'] },
     reason: text,
