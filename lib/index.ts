@@ -28,6 +28,7 @@ export {
 export {
   ClosedError,
   ConfigError,
+  createQkdError,
   InvalidArgumentError,
   isQkdErrorCode,
   KeyNotFoundError,
