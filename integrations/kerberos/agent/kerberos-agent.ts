@@ -111,6 +111,14 @@ export class KerberosAgent implements Closable {
     return await turn
   }
 
+  /** Leaves the principal alone from now on; what the KDC or keytab has of it stays. */
+  async forget(principal: string, options?: AbortOptions): Promise<void> {
+    await this.#turns.get(principal)
+    await this.#ledger.forget(principal, options)
+    this.#backOffs.delete(principal)
+    for (const id of [`kerberos-rotation ${principal}`, `kerberos-kvno ${principal}`]) this.#alarm(id, undefined)
+  }
+
   /** Where every principal stands. */
   status(): AgentStatus {
     const { kms } = this.#options

@@ -19,7 +19,7 @@ export interface KeyLedgerOptions {
  */
 export class KeyLedger implements Disposable {
   readonly table: KvnoTable
-  readonly #principals: ReadonlyMap<string, KeyedPrincipal>
+  readonly #principals: Map<string, KeyedPrincipal>
   readonly #sink: KeySink
   readonly #store: LedgerStore
   readonly #now: () => number
@@ -115,6 +115,17 @@ export class KeyLedger implements Disposable {
       this.#foreign.set(principal, { kvnos: [], endsMs: undefined })
       await this.#save(options)
       await this.#apply(principal, options)
+    })
+  }
+
+  /** Drops the principal altogether; what the sink has of it stays. */
+  async forget(principal: string, options?: AbortOptions): Promise<void> {
+    this.#require(principal)
+    await this.#inTurn(async () => {
+      this.table.forget(principal)
+      this.#foreign.delete(principal)
+      this.#principals.delete(principal)
+      await this.#save(options)
     })
   }
 
