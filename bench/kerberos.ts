@@ -18,7 +18,7 @@ const SERVICE = 'HTTP/host-b.test@B.QKD'
 
 /** Runs the suite. */
 export async function run(report: Report, { quick }: BenchOptions): Promise<void> {
-  const [rounds, requests] = quick ? [2, 300] : [10, 2000]
+  const [rounds, requests] = quick ? [2, 300] : [40, 500]
   await using stock = await createTestRealms()
   await using plugin = await createPluginRealms()
   for (const realm of stock.realms) await realm.kadmin(`addprinc -pw trust-pw ${TRUST}`)

@@ -3,7 +3,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { createKeyServer, type KeyServer, type KeyServerOptions } from '../../integrations/kerberos/key-server.ts'
-import { type KvnoEntry, KvnoTable } from '../../integrations/kerberos/kvno-table.ts'
+import { type KvnoEntry, type KvnoLookup, KvnoTable } from '../../integrations/kerberos/kvno-table.ts'
 import { hkdf, SecretKey } from '../../lib/index.ts'
 import { buildKdcModule } from './kdc-module.ts'
 import { createTestRealms, type TestRealm, type TestRealms, type TestRealmsOptions } from './kdc-realm.ts'
@@ -19,8 +19,8 @@ export interface TestAgent {
 /** Realms whose KDCs take keys from agents, and what a site's administrator does with them. */
 export interface PluginRealms extends TestRealms {
   readonly agents: readonly TestAgent[]
-  /** Starts the agent of the realm's KDC. */
-  startAgent(realm: number, options?: Partial<KeyServerOptions>): Promise<void>
+  /** Starts the agent of the realm's KDC, on its own table unless another is given. */
+  startAgent(realm: number, options?: Partial<KeyServerOptions> & { readonly keys?: KvnoLookup }): Promise<void>
   stopAgent(realm: number): Promise<void>
   /** Makes a principal whose keys are the agent's alone. */
   addPoolPrincipal(realm: number, principal: string, mode?: 'epoch' | 'ticket'): Promise<void>
@@ -60,9 +60,9 @@ export async function createPluginRealms(options: PluginRealmsOptions = {}): Pro
   const made: PluginRealms = {
     ...realms,
     agents,
-    startAgent: async (realm, serverOptions) => {
+    startAgent: async (realm, { keys, ...serverOptions } = {}) => {
       const { table, socketPath } = agents[realm]!
-      const server = createKeyServer(table, { socketPath, now, ...serverOptions })
+      const server = createKeyServer(keys ?? table, { socketPath, now, ...serverOptions })
       await server.listen()
       agents[realm]!.server = server
     },

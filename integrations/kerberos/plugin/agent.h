@@ -9,7 +9,7 @@
 /* krb5kdc has one thread: while it waits here, every client of the realm waits. */
 #define QKD_TIME_LIMIT_MS 200
 /* How long the agent is left alone after it let us wait, the first time and at most. */
-#define QKD_FIRST_REST_MS 1000
+#define QKD_FIRST_REST_MS 250
 #define QKD_LONGEST_REST_MS 8000
 
 struct qkd_agent {
