@@ -101,7 +101,7 @@ export class QkdAgent extends Agent {
   }
 
   async #open(terms: RequestTerms, onHeld: (release: () => void) => void): Promise<TLSSocket> {
-    forbidOptions(terms, FORCED, WHY)
+    forbidOptions(terms, [...FORCED, 'minVersion', 'tls12Suites'], WHY)
     const raw = connectTcp(tcpOptions(terms))
     onHeld(this.#hold(raw, terms))
     const { servername, ALPNProtocols = ['http/1.1'], timeout } = terms

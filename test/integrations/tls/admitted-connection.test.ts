@@ -1,8 +1,10 @@
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
 import { expect } from 'chai'
 import { PskConnection } from '../../../integrations/tls/admitted-connection.ts'
 import { QuarantinedKey } from '../../../integrations/tls/key-quarantine.ts'
 import { SecretKey } from '../../../lib/index.ts'
-import { createTlsPair, next } from './tls-pair.ts'
+import { createTestAuthority } from '../../helpers/test-certificates.ts'
+import { createTlsPair, next, watchServer } from './tls-pair.ts'
 
 describe('PskConnection', () => {
   it('gives its key to one socket, for its own identity, until it ends', async () => {
@@ -30,6 +32,18 @@ describe('PskConnection', () => {
       expect(() => connection.confirm(session)).to.throw('without the key')
       connection.end()
     }
+    client.destroy()
+  })
+
+  it('confirms no session that does not stand on its key, though it took it', async () => {
+    const credentials = createTestAuthority().issue('bob.example')
+    await using watched = await watchServer(createTlsServer(credentials))
+    const client = connectTls({ host: '127.0.0.1', port: watched.port, ca: credentials.ca })
+    const session = await next(watched.sessions)
+    const connection = createConnection()
+    connection.pskFor(session, 'q1~alice~id')
+    expect(() => connection.confirm(session)).to.throw('without the pre-shared key')
+    connection.end()
     client.destroy()
   })
 })

@@ -19,7 +19,7 @@ export interface FlightProxy extends AsyncDisposable {
  */
 export async function createFlightProxy(
   targetPort: number,
-  reshape: (record: Buffer) => readonly Uint8Array[],
+  reshape: (record: Buffer) => readonly Uint8Array[] | Promise<readonly Uint8Array[]>,
 ): Promise<FlightProxy> {
   const open = new Set<Socket>()
   const server = createServer(async client => {
@@ -42,7 +42,7 @@ export async function createFlightProxy(
         const record = held.subarray(0, sizeOf(held))
         held = held.subarray(record.byteLength)
         encrypted = record[0] === CHANGE_CIPHER_SPEC
-        const pieces = reshape(record)
+        const pieces = await reshape(record)
         dropped ||= encrypted && pieces.length === 0
         for (const piece of pieces) {
           if (target.writable) target.write(piece)

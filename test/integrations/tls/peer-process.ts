@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
+import { abortable } from '../../../lib/index.ts'
 
 /** A program that runs as the other end of a test; killed when the `await using` block ends. */
 export class PeerProcess implements AsyncDisposable {
@@ -38,6 +39,13 @@ export class PeerProcess implements AsyncDisposable {
         this.#child.once('close', fail('The program ended'))
       })
     }
+  }
+
+  /** Resolves when the program has ended by itself with 0; rejects with all that it printed if it ends otherwise or takes ten seconds. */
+  async exited(): Promise<void> {
+    await abortable(this.#exited, { signal: AbortSignal.timeout(10_000) })
+    const { exitCode } = this.#child
+    if (exitCode !== 0) throw new Error(`The program ended with ${exitCode}; it printed:\n${this.#output}`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,5 @@
 import { hkdfSync } from 'node:crypto'
-import type { ConnectionOptions } from 'node:tls'
+import { type ConnectionOptions, connect } from 'node:tls'
 import { exportKey, type Key, type Kms } from '../../../lib/index.ts'
 
 /** What node:tls itself needs to be a client under a key: worked out from the documentation alone, without our code. */
@@ -38,6 +38,15 @@ export async function drawPskOptions(alice: Kms): Promise<{ key: Key; identity: 
   const [key] = (await alice.getKey('bob', { sizeBits: 256 })) as [Key]
   const identity = `q1~alice~${key.keyId}`
   return { key, identity, options: pskOptions(identity, rolePsk(key)) }
+}
+
+/** What becomes of a handshake by node:tls alone: `session`, or the alert with which it failed. */
+export function outcome({ port }: { port: number }, options: ConnectionOptions): Promise<string> {
+  const socket = connect({ host: '127.0.0.1', port, ...options })
+  return new Promise(resolve => {
+    socket.on('secureConnect', () => socket.resume().end(() => resolve('session')))
+    socket.on('error', ({ message }) => resolve(`alert ${/alert number (\d+)/.exec(message)?.[1] ?? message}`))
+  })
 }
 
 /** The pre-shared key that binding `role` makes of a key of alice for bob. */

@@ -1,13 +1,12 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'
-import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { expect } from 'chai'
 import { createServer } from '../../../integrations/tls/index.ts'
 import { KmeUnreachableError, PoolExhaustedError, SecretKey } from '../../../lib/index.ts'
 import { buildHello, list, offerOf } from './hello-builder.ts'
 import { createKmsPair } from './kms-pair.ts'
-import { drawPskOptions, pskOptions } from './plain-client.ts'
+import { drawPskOptions, outcome, pskOptions } from './plain-client.ts'
 import { captureHello, inRecords, sendRaw } from './raw-peer.ts'
 import { createTlsPair, next, type TlsPair, watchServer } from './tls-pair.ts'
 
@@ -64,7 +63,7 @@ describe('the gate of a TLS server', () => {
       const { options } = await drawPskOptions(pair.alice)
       expect((await sendRaw(neighbour.port, await captureHello(options))).alert).to.equal(51)
       expect((await next(neighbour.refusals)).reason).to.equal('unknown-key')
-      expect(await handshake(pair, options)).to.equal('session')
+      expect(await outcome(pair, options)).to.equal('session')
     })
 
     it('a key that is too short for TLS', async () => {
@@ -268,7 +267,7 @@ describe('one key', () => {
   it('makes exactly one session when two clients present it at once, with one look-up', async () => {
     await using pair = await createTlsPair()
     const { options } = await drawPskOptions(pair.alice)
-    const outcomes = await Promise.all([handshake(pair, options), handshake(pair, options)])
+    const outcomes = await Promise.all([outcome(pair, options), outcome(pair, options)])
     expect(outcomes.sort()).to.deep.equal(['alert 51', 'session'])
     expect(pair.bob.fetches).to.equal(1)
     await next(pair.sessions)
@@ -282,7 +281,7 @@ describe('one key', () => {
       const hello = await captureHello(pskOptions(identity, randomBytes(32)))
       expect((await sendRaw(pair.port, hello)).alert).to.equal(51)
     }
-    expect(await handshake(pair, options)).to.equal('session')
+    expect(await outcome(pair, options)).to.equal('session')
     expect(pair.bob.fetches).to.equal(1)
   })
 
@@ -308,7 +307,7 @@ describe('one key', () => {
     await expectRefusal(pair, hello, { alert: 51, reason: 'in-use' })
     replay.destroy()
     await next(pair.refusals)
-    expect(await handshake(pair, options)).to.equal('session')
+    expect(await outcome(pair, options)).to.equal('session')
     await next(pair.sessions)
     await expectRefusal(pair, hello, { alert: 51, reason: 'in-use' })
     expect(pair.bob.fetches).to.equal(1)
@@ -320,15 +319,6 @@ async function expectRefusal(pair: TlsPair, bytes: Buffer, expected: { alert: nu
   const { reason, message } = await next(pair.refusals)
   expect({ alert, reason }, message).to.deep.equal(expected)
   expect(pair.sessions.size).to.equal(0)
-}
-
-/** `session`, or the alert with which a handshake by node:tls alone failed. */
-async function handshake({ port }: TlsPair, options: ConnectionOptions): Promise<string> {
-  const socket = connectTls({ host: '127.0.0.1', port, ...options })
-  return new Promise(resolve => {
-    socket.on('secureConnect', () => socket.resume().end(() => resolve('session')))
-    socket.on('error', ({ message }) => resolve(`alert ${/alert number (\d+)/.exec(message)?.[1] ?? message}`))
-  })
 }
 
 function pendingLookups({ telemetry }: TlsPair): number {

@@ -17,7 +17,7 @@ import { rejectsWith } from '../../helpers/rejects-with.ts'
 import { createTestAuthority } from '../../helpers/test-certificates.ts'
 import { createFlightProxy, inTinyRecords } from './flight-proxy.ts'
 import { createKmsPair } from './kms-pair.ts'
-import { drawTls12Options, rolePsk, tls12Options } from './plain-client.ts'
+import { drawTls12Options, outcome, rolePsk, tls12Options } from './plain-client.ts'
 import { split } from './raw-peer.ts'
 import { createTlsPair, next, readAll, type TlsPair, watchServer } from './tls-pair.ts'
 
@@ -304,11 +304,25 @@ describe('one key in TLS 1.2', () => {
   it('makes exactly one session when two clients that have it present it at once, with one look-up', async () => {
     await using pair = await createTlsPair(tls12)
     const { options } = await drawTls12Options(pair.alice)
-    for (const client of [dial(pair, options), dial(pair, options)]) client.on('error', () => {}).resume()
-    await next(pair.sessions)
+    const others: TLSSocket[] = []
+    let named = 0
+    let meet = () => {}
+    const met = new Promise<void>(resolve => {
+      meet = resolve
+    })
+    // Neither ends its handshake before both have named the key, and the server has read so.
+    await using proxy = await createFlightProxy(pair.port, async record => {
+      if (record[0] === 22 && record[5] === 16) named += 1
+      if (named === 2) meet()
+      if (record[0] === 20) others.push(await met.then(() => pair.connect()))
+      return [record]
+    })
+    for (const client of [dial(proxy, options), dial(proxy, options)]) client.on('error', () => {}).resume()
     expect((await next(pair.refusals)).reason).to.equal('in-use')
-    expect(pair.bob.fetches).to.equal(1)
+    for (let n = 0; n < 3; n += 1) await next(pair.sessions)
+    expect(pair.bob.fetches).to.equal(3)
     expect(pair.sessions.size).to.equal(0)
+    for (const client of others) client.destroy()
   })
 
   it('is not lost to its client by attempts without it, nor by one that stops in mid-handshake', async () => {
@@ -426,15 +440,6 @@ async function createPlainServer(options: TlsOptions = {}) {
 
 function dial({ port }: { port: number }, options: ConnectionOptions): TLSSocket {
   return connectTls({ host: '127.0.0.1', port, ...options })
-}
-
-/** `session`, or the alert with which a handshake by node:tls alone failed. */
-async function outcome(target: { port: number }, options: ConnectionOptions): Promise<string> {
-  const socket = dial(target, options)
-  return new Promise(resolve => {
-    socket.on('secureConnect', () => socket.resume().end(() => resolve('session')))
-    socket.on('error', ({ message }) => resolve(`alert ${/alert number (\d+)/.exec(message)?.[1] ?? message}`))
-  })
 }
 
 async function expectRefusal(pair: TlsPair, options: ConnectionOptions, expected: { alert: number; reason: string }) {
