@@ -19,6 +19,8 @@ export interface Bb84LinkOptions extends SimulatedLinkOptions {
   readonly keyBits?: number
   /** Further choices for the post-processing; see `SessionParameters`. */
   readonly parameters?: Partial<Omit<SessionParameters, 'protocol' | 'blockSizeBytes'>>
+  /** Share of the time in which the path has light, where modules are shared by turns: 0 to 1. Default 1. */
+  readonly timeShare?: number
   /** What the link calls itself. Default `fibre`. */
   readonly kind?: LinkKind
   /** Longest that a block may take once its photons are there, in milliseconds. Default 60,000. */
@@ -34,6 +36,7 @@ export interface CheckedBb84Options extends CheckedLinkOptions {
   readonly parameters: AgreedParameters
   readonly keyBits: number
   readonly clockHz: number
+  readonly timeShare: number
   /** What a block is expected to bring. */
   readonly plan: BlockPlan
   readonly kind: LinkKind
@@ -51,13 +54,15 @@ const RESERVE_TAGS = 128
  * @throws {ConfigError} the post-processing can't work so
  */
 export function checkBb84Options(options: Bb84LinkOptions): CheckedBb84Options {
-  const { channel, protocol, keyBits = 2 ** 18, kind = 'fibre', blockTimeoutMs = 60_000 } = options
+  const { channel, protocol, keyBits = 2 ** 18, kind = 'fibre', timeShare = 1, blockTimeoutMs = 60_000 } = options
   const common = checkLinkOptions(options)
   requireInteger('keyBits', keyBits, { min: 4096, max: 2 ** 22 })
   requireInteger('blockTimeoutMs', blockTimeoutMs, { min: 10, max: 3_600_000 })
   const { blockSizeBytes } = common
   const parameters = agreeParameters({ reserveTags: RESERVE_TAGS, ...options.parameters, protocol, blockSizeBytes })
-  const plan = evaluateProtocol(channel, protocol, { keyBits, secrecy: parameters.secrecy })
+  if (!(timeShare > 0 && timeShare <= 1)) throw new InvalidArgumentError('timeShare must be above 0 and at most 1')
+  const lit = evaluateProtocol(channel, protocol, { keyBits, secrecy: parameters.secrecy })
+  const plan = { ...lit, rateBps: lit.rateBps * timeShare }
   if (plan.secretBits === 0) {
     const seconds = pulsesFor(channel, protocol, keyBits) / channel.clockHz
     throw new InvalidArgumentError(
@@ -66,5 +71,16 @@ export function checkBb84Options(options: Bb84LinkOptions): CheckedBb84Options {
   }
   const { onBlock = () => {}, onStage } = options
   const { clockHz } = channel
-  return Object.freeze({ ...common, parameters, keyBits, clockHz, plan, kind, blockTimeoutMs, onBlock, onStage })
+  return Object.freeze({
+    ...common,
+    parameters,
+    keyBits,
+    clockHz,
+    timeShare,
+    plan,
+    kind,
+    blockTimeoutMs,
+    onBlock,
+    onStage,
+  })
 }

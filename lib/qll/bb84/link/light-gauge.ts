@@ -76,7 +76,8 @@ export class LightGauge {
     this.#calm('qber')
     this.#calm('authentication')
     const netBits = Math.max(report.secretBits - report.authenticationBits, 0)
-    const lightMs = (1e3 * report.pulses) / this.#options.clockHz
+    const { clockHz, timeShare } = this.#options
+    const lightMs = (1e3 * report.pulses) / (clockHz * timeShare)
     const workMs = Object.values(report.stageMs).reduce((total, ms) => total + ms, 0)
     this.#lightBps += WEIGHT * ((1e3 * report.secretBits) / lightMs - this.#lightBps)
     this.#rateBps += WEIGHT * ((1e3 * netBits) / Math.max(lightMs, workMs) - this.#rateBps)
