@@ -4,6 +4,7 @@ import { configError, withExpectation } from './config/config-fault.ts'
 import { parseJsonText } from './config/json-text.ts'
 import { withLinkDefaults } from './config/link-config.ts'
 import { readMlDsaFiles } from './config/ml-dsa-files.ts'
+import { loadPolicyFile } from './config/policy-file.ts'
 import { type SaeProfile, saeProfileSchema } from './config/sae-profile.ts'
 import { type SiteConfig, type SiteConfigFile, siteConfigSchema } from './config/site-config.ts'
 import { checkSiteConfig, dials } from './config/site-config-checks.ts'
@@ -15,6 +16,8 @@ import { compileSchema, type JsonSchema, type SchemaFault } from './util/json-sc
 /** A configuration that was read and checked, with what a person should hear of it all the same. */
 export interface LoadedSiteConfig {
   readonly config: SiteConfig
+  /** Absolute path of the policy file, where there is one. */
+  readonly policyPath: string | undefined
   /** Each names file and field, such as a private key that others may read. */
   readonly warnings: readonly string[]
 }
@@ -111,7 +114,9 @@ async function resolveSiteConfig(path: string, file: SiteConfigFile): Promise<Lo
   const store = resolveStore(baseDir, file)
   if (store.kind === 'lmdb') await checkKek(store.kek.file, findings.faults)
   if (findings.faults.length > 0) throw configError(path, findings.faults)
-  const { $schema: _, ...rest } = file
+  const { $schema: _, policy: policyFile, ...rest } = file
+  const policyPath = policyFile === undefined ? undefined : resolve(baseDir, policyFile.file)
+  const policy = policyPath === undefined ? undefined : (await loadPolicyFile(policyPath)).file
   // The check has filled in every default of the schema.
   const config = {
     ...(rest as Omit<SiteConfig, 'links'>),
@@ -124,8 +129,10 @@ async function resolveSiteConfig(path: string, file: SiteConfigFile): Promise<Lo
         pathOf: path => resolve(baseDir, path),
       }),
     ),
+    ...(policy === undefined ? {} : { policy }),
+    ...(file.audit === undefined ? {} : { audit: { file: resolve(baseDir, file.audit.file) } }),
   }
-  return { config, warnings: findings.warnings.map(warning => `${path}: ${warning}`) }
+  return { config, policyPath, warnings: findings.warnings.map(warning => `${path}: ${warning}`) }
 }
 
 function resolveStore(baseDir: string, { store }: SiteConfigFile): SiteConfig['store'] {

@@ -9,12 +9,15 @@ import { createEtsi014Handler } from './etsi014/handler.ts'
 import { saeIdentifier } from './etsi014/sae-identity.ts'
 import { createHttpsServer, type HttpsServer } from './http/https-server.ts'
 import { isKmeCertificate } from './http/kme-identity.ts'
+import type { AuditLog } from './interface/audit.ts'
 import type { CertificateIdentity } from './interface/http.ts'
 import type { Kms, KmsDirectory } from './interface/kms.ts'
 import type { AbortOptions, Closable } from './interface/lifecycle.ts'
 import type { Link, LinkStatus } from './interface/link.ts'
 import type { Logger } from './interface/logger.ts'
+import type { PolicyFile } from './interface/policy.ts'
 import type { PoolStore, SlotStore } from './interface/pool-store.ts'
+import { AuditFile } from './kms/audit/audit-file.ts'
 import type { KeyPoolStatus, PoolLimits } from './kms/pool/key-pool.ts'
 import { type PeerSite, SiteKms } from './kms/site-kms.ts'
 import { loadKeyEncryptionKey } from './kms/store/key-encryption-key.ts'
@@ -47,6 +50,8 @@ export interface Site extends KmsDirectory, Closable {
   /** Everything the site's layers report. */
   readonly telemetry: TelemetryHub
   status(): SiteStatus
+  /** Decides by another policy from now on, which must have passed its checks. No request is dropped for it. */
+  setPolicy(policy: PolicyFile): void
 }
 
 /** A site that serves other machines. */
@@ -112,6 +117,11 @@ class AssembledSite implements Site {
     return this.#kms.kmsFor(saeId)
   }
 
+  setPolicy(policy: PolicyFile): void {
+    this.#kms.setPolicy(policy)
+    this.telemetry.emit({ type: 'policy', outcome: 'in-force', rules: policy.rules.length })
+  }
+
   status(): SiteStatus {
     return {
       siteId: this.siteId,
@@ -150,6 +160,7 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
   const { siteId, kmeId, tls } = config
   const telemetry = new TelemetryHub()
   const { store, slots } = await openStore(config, opened)
+  const audit = config.audit && opened.add(await AuditFile.open(config.audit.file, { siteId }))
   const listening: Record<string, ListenAddress> = {}
   const links: Link[] = []
   for (const link of config.links) links.push(opened.add(await openLink(config, link, { telemetry, listening })))
@@ -163,6 +174,8 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
       slots,
       pool: poolLimits(config, links),
       keys: config.keys,
+      ...(config.policy === undefined ? {} : { policy: config.policy }),
+      ...(audit === undefined ? {} : { audit }),
       telemetry,
       ...(logger === undefined ? {} : { logger }),
     }),
@@ -242,6 +255,10 @@ export interface LocalPairOptions extends AbortOptions {
   readonly links?: readonly [Link, Link]
   readonly pool?: Partial<PoolLimits>
   readonly keys?: Partial<SiteConfig['keys']>
+  /** Who may have which keys, at both sites. Default what `keys` allows, to every host. */
+  readonly policy?: PolicyFile
+  /** Where each site's decisions are written; they stay the caller's. Default nowhere. */
+  readonly audits?: readonly [AuditLog, AuditLog]
   readonly logger?: Logger
 }
 
@@ -274,6 +291,7 @@ export async function createLocalPair(options: LocalPairOptions = {}): Promise<[
   const keys = { ...DEFAULT_KEYS, ...options.keys }
   const log = logger === undefined ? {} : { logger }
   const open = async (local: LocalSiteOptions, peer: LocalSiteOptions, link: Link, dial?: PeerSite['dial']) => {
+    const audit = options.audits?.[local === near ? 0 : 1]
     const opened = new Opened()
     const telemetry = new TelemetryHub()
     opened.add(link)
@@ -287,6 +305,8 @@ export async function createLocalPair(options: LocalPairOptions = {}): Promise<[
         slots: opened.add(new MemorySlots()),
         pool: limits,
         keys,
+        ...(options.policy === undefined ? {} : { policy: options.policy }),
+        ...(audit === undefined ? {} : { audit }),
         telemetry,
         ...log,
       }),

@@ -1,4 +1,4 @@
-import { createSite, loadSiteConfig, type ServedSite } from '../../lib/index.ts'
+import { createSite, loadSiteConfig, type ServedSite, watchPolicyFile } from '../../lib/index.ts'
 import { defineCommand, defineGroup } from '../command.ts'
 import { describeEvent } from '../site-events.ts'
 import { printJson, printLines, stopSignal, warn } from '../terminal.ts'
@@ -14,17 +14,26 @@ const serveCommand = defineCommand({
   handler: async ({ config: path, json }) => {
     // Asked for before anything is open, so that a signal during the start is not lost.
     const stopped = stopSignal()
-    const { config, warnings } = await loadSiteConfig(path)
+    const { config, policyPath, warnings } = await loadSiteConfig(path)
     warn(warnings, { json })
     await using site = await createSite(config)
     site.telemetry.subscribe(event => {
       const text = describeEvent(event)
       if (text !== undefined) process.stderr.write(`${json ? JSON.stringify({ event }) : text}\n`)
     })
+    using _ = policyPath === undefined ? undefined : followPolicy(site, policyPath)
     await (json ? printJson(ready(site, config.kmeId)) : printLines(readyLine(site, config.kmeId)))
     await stopped
   },
 })
+
+/** Takes the policy anew whenever its file changes; one with an error is refused whole, and the one before stays. */
+function followPolicy(site: ServedSite, path: string): Disposable {
+  return watchPolicyFile(path, {
+    onPolicy: ({ file }) => site.setPolicy(file),
+    onRefusal: error => site.telemetry.emit({ type: 'policy', outcome: 'refused', reason: error.message }),
+  })
+}
 
 /** `qkd site`: what runs at a site. */
 export const siteCommands = defineGroup('site', 'Run a site', [serveCommand])

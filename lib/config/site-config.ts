@@ -1,3 +1,4 @@
+import type { PolicyFile } from '../interface/policy.ts'
 import type { JsonSchema } from '../util/json-schema.ts'
 import { type LinkConfig, type LinkConfigFile, linkKindSchemas, type MlDsaIdentity } from './link-config.ts'
 import { etsiId, integer, list, name, objectSchema, text } from './schema-parts.ts'
@@ -89,11 +90,15 @@ export interface SiteConfig {
   readonly store: StoreConfig
   readonly pool: PoolConfig
   readonly keys: KeysConfig
+  /** Who may have which keys. Default what `keys` allows, to every host. */
+  readonly policy?: PolicyFile
+  /** Where decisions are written before they take effect. Default nowhere. */
+  readonly audit?: { readonly file: string }
 }
 
 /** The same as it stands in a file: `tls` has paths, relative to the file; what has a default may be missing. */
 export interface SiteConfigFile
-  extends Omit<SiteConfig, 'listen' | 'peerListen' | 'links' | 'store' | 'pool' | 'keys'> {
+  extends Omit<SiteConfig, 'listen' | 'peerListen' | 'links' | 'store' | 'pool' | 'keys' | 'policy'> {
   readonly $schema?: string
   readonly listen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
   readonly peerListen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
@@ -101,6 +106,7 @@ export interface SiteConfigFile
   readonly store?: StoreConfig
   readonly pool?: Partial<PoolConfig>
   readonly keys?: Partial<KeysConfig>
+  readonly policy?: { readonly file: string }
 }
 
 const listen = (description: string): JsonSchema =>
@@ -241,7 +247,13 @@ export const siteConfigSchema: JsonSchema = {
       store,
       pool,
       keys,
+      policy: objectSchema('Who may have which keys', {
+        file: text('Policy file, JSON or YAML, relative to this file; read again when it changes'),
+      }),
+      audit: objectSchema('Where decisions are written before they take effect', {
+        file: text('Audit log, relative to this file; made where it is missing'),
+      }),
     },
-    ['$schema', 'mlDsa', 'store', 'pool', 'keys'],
+    ['$schema', 'mlDsa', 'store', 'pool', 'keys', 'policy', 'audit'],
   ),
 }

@@ -5,9 +5,13 @@ import { cellsFor } from '../key/cells.ts'
 import type { SaePair } from '../key/key-id.ts'
 import { requireInteger } from '../util/deadline.ts'
 import { checkGetKey, checkGetKeyWithIds, requireOtherSae, requireTimeout } from '../util/kms-arguments.ts'
+import type { DecisionLog } from './audit/decision-log.ts'
 import type { Admission, Admitted } from './policy/admission.ts'
+import type { KeyLabel } from './pool/issuer.ts'
 import type { KeyPool } from './pool/key-pool.ts'
 import type { RegisteredSite, SaeRegistry } from './sae-registry.ts'
+
+type Auditor = (keys: readonly KeyLabel[]) => Promise<void>
 
 /** What one host's face of a site's KMS is made from. */
 export interface EmbeddedKmsOptions {
@@ -16,6 +20,8 @@ export interface EmbeddedKmsOptions {
   readonly registry: SaeRegistry
   readonly poolFor: (siteId: string) => KeyPool | undefined
   readonly admission: Admission
+  /** Where decisions are written before they take effect; undefined for nowhere. */
+  readonly audit: DecisionLog | undefined
   readonly maxKeyPerRequest: number
   readonly capacityCells: number
   readonly maxWaitMs: number
@@ -63,8 +69,10 @@ export class EmbeddedKms implements Kms {
       refuseUnserved(options)
       const { pool, waitMs, signal } = this.#route('slave_SAE_ID', slaveSaeId, options)
       const pair = { masterSaeId: this.saeId, slaveSaeId }
-      const admitted = this.#options.admission.admit({ ...options, pair, peerSiteId: pool.remoteSiteId })
-      const keys = await this.#issue(pool, pair, admitted, { waitMs, signal })
+      const { admission } = this.#options
+      const admitted = admission.admit({ ...options, pair, peerSiteId: pool.remoteSiteId })
+      const audit = this.#auditor('issue', pair, pool, { rule: admitted.ruleName, integration: options.integration })
+      const keys = await this.#issue(pool, pair, admitted, { waitMs, signal, audit })
       this.#tell('key-issued', pair, pool.remoteSiteId, keys)
       return keys
     })
@@ -77,7 +85,8 @@ export class EmbeddedKms implements Kms {
       requireInteger('number of key_IDs', keyIds.length, { min: 1, max: this.#options.maxKeyPerRequest })
       const { pool, waitMs, signal } = this.#route('master_SAE_ID', masterSaeId, options)
       const pair = { masterSaeId, slaveSaeId: this.saeId }
-      const terms = this.#options.admission.admitRetrieval(pair, pool.remoteSiteId)
+      const { ruleName: rule, ...policy } = this.#options.admission.admitRetrieval(pair, pool.remoteSiteId)
+      const terms = { ...policy, audit: this.#auditor('deliver', pair, pool, { rule }) }
       const keys = await pool.retrieve(pair, keyIds, { waitMs, signal, terms })
       this.#tell('key-retrieved', pair, pool.remoteSiteId, keys)
       return keys
@@ -96,7 +105,7 @@ export class EmbeddedKms implements Kms {
     pool: KeyPool,
     pair: SaePair,
     admitted: Admitted,
-    { waitMs, signal }: { waitMs: number; signal: AbortSignal | undefined },
+    { waitMs, signal, audit }: { waitMs: number; signal: AbortSignal | undefined; audit: Auditor | undefined },
   ): Promise<Key[]> {
     const { number, sizeBytes, suite, priority, trustClasses } = admitted
     try {
@@ -112,6 +121,7 @@ export class EmbeddedKms implements Kms {
         reservedCells: Math.floor((admitted.reservedShare * this.#options.capacityCells) / 2),
         waitMs: Math.min(waitMs, admitted.waitMs ?? waitMs),
         signal,
+        audit,
       })
       admitted.issued()
       return keys
@@ -160,6 +170,7 @@ export class EmbeddedKms implements Kms {
       const code = error instanceof QkdError ? error.code : 'ABORTED'
       const reason = (error as Error).message
       this.#options.telemetry.emit({ type: 'key-refused', operation, saeId: this.saeId, peerSaeId, code, reason })
+      this.#options.audit?.refused({ operation, saeId: this.saeId, peerSaeId, code, reason })
       throw error
     }
   }
@@ -182,6 +193,18 @@ export class EmbeddedKms implements Kms {
       } as TelemetryEvent
       this.#options.telemetry.emit(event)
     }
+  }
+
+  #auditor(
+    event: 'issue' | 'deliver',
+    pair: SaePair,
+    { remoteSiteId: peerSiteId }: KeyPool,
+    { rule, integration }: { rule: string; integration?: string | undefined },
+  ): Auditor | undefined {
+    const { audit } = this.#options
+    return (
+      audit && (keys => audit.allowed({ event, ...pair, peerSiteId, rule, ...(integration && { integration }) }, keys))
+    )
   }
 
   #requireOpen({ signal }: KmsCallOptions): void {

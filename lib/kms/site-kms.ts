@@ -1,4 +1,5 @@
 import { ClosedError, UnauthorizedError } from '../errors.ts'
+import type { AuditLog } from '../interface/audit.ts'
 import type { Kms, KmsDirectory } from '../interface/kms.ts'
 import type { Closable } from '../interface/lifecycle.ts'
 import type { Logger } from '../interface/logger.ts'
@@ -9,6 +10,7 @@ import type { Qnl } from '../interface/qnl.ts'
 import type { Telemetry } from '../interface/telemetry.ts'
 import { PAYLOAD_CELLS } from '../key/cells.ts'
 import { debugLogger } from '../util/debug-logger.ts'
+import { DecisionLog } from './audit/decision-log.ts'
 import { EmbeddedKms } from './embedded-kms.ts'
 import { PeerDialer } from './peer-dialer.ts'
 import { Admission, type KeyLimits, SHIPPED_POLICY } from './policy/admission.ts'
@@ -33,6 +35,8 @@ export interface SiteKmsOptions {
   readonly keys: KeyLimits
   /** Who may have which keys. Default what `keys` allows, to every host. */
   readonly policy?: PolicyFile
+  /** Where decisions are written before they take effect; stays the caller's. Default nowhere. */
+  readonly audit?: AuditLog
   readonly telemetry: Telemetry
   readonly logger?: Logger
   readonly now?: () => number
@@ -44,6 +48,7 @@ export class SiteKms implements KmsDirectory, Closable {
   readonly #options: SiteKmsOptions
   readonly #registry: SaeRegistry
   readonly #admission: Admission
+  readonly #audit: DecisionLog | undefined
   /** By site ID. */
   readonly #pools: ReadonlyMap<string, KeyPool>
   readonly #dialers: readonly PeerDialer[]
@@ -58,6 +63,7 @@ export class SiteKms implements KmsDirectory, Closable {
     const keyLifeMs = LEASE_LIFE_MS + pool.lifetimeMs
     this.#admission = new Admission({ policy, limits, keyLifeMs, now, monotonicMs })
     const logger = options.logger ?? debugLogger('kms')
+    this.#audit = options.audit && new DecisionLog({ log: options.audit, logger, monotonicMs })
     this.#dialers = options.peers.flatMap(({ siteId, dial }) =>
       dial === undefined
         ? []
@@ -113,6 +119,7 @@ export class SiteKms implements KmsDirectory, Closable {
       registry: this.#registry,
       poolFor: siteId => this.#pools.get(siteId),
       admission: this.#admission,
+      audit: this.#audit,
       maxKeyPerRequest: keys.maxKeyPerRequest,
       capacityCells: pool.targetBlocks * PAYLOAD_CELLS,
       maxWaitMs: pool.maxWaitMs,
@@ -131,6 +138,7 @@ export class SiteKms implements KmsDirectory, Closable {
   /** Decides by another policy from now on; no request is dropped for it. */
   setPolicy(policy: PolicyFile): void {
     this.#admission.setPolicy(policy)
+    this.#audit?.policyInForce(policy.rules.length)
   }
 
   /** The state of every pool. */

@@ -139,9 +139,10 @@ export class Admission {
    * The retriever's own word on keys that the peer's KMS issued, before anything is consumed.
    * @throws {PolicyError} the policy refuses the pair, or a level or class of its keys
    */
-  admitRetrieval(pair: SaePair, peerSiteId: string): RetrievalTerms {
+  admitRetrieval(pair: SaePair, peerSiteId: string): RetrievalTerms & { readonly ruleName: string } {
     const { terms, ruleName } = this.#decide(pair, peerSiteId, undefined)
     return {
+      ruleName,
       lifetimeMs: terms.lifetimeMs,
       check: (level, trustClass) => {
         const levels = terms.levels ?? SHIPPED_LEVELS

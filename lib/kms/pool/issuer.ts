@@ -3,7 +3,7 @@ import type { Key, TrustClass } from '../../interface/kms.ts'
 import type { AbortOptions } from '../../interface/lifecycle.ts'
 import type { Logger } from '../../interface/logger.ts'
 import { cellsFor } from '../../key/cells.ts'
-import { keyOf } from '../../key/construct.ts'
+import { type KeyContext, keyOf } from '../../key/construct.ts'
 import { type SaePair, sealKeyId } from '../../key/key-id.ts'
 import { levelOf, type Selection, type Suite } from '../../key/selection.ts'
 import type { BlockLedger } from './block-ledger.ts'
@@ -31,6 +31,20 @@ export interface IssueRequest extends AbortOptions {
   readonly reservedCells?: number
   /** Classes that its key may have come by. Default any. */
   readonly trustClasses?: readonly TrustClass[] | undefined
+  /**
+   * Called with what is about to leave, before it does; keys leave once it has resolved. Where it rejects nothing was
+   * consumed. Default nothing.
+   */
+  readonly audit?: ((keys: readonly KeyLabel[]) => Promise<void>) | undefined
+}
+
+/** What is said of a key: everything but the key. */
+export type KeyLabel = Omit<Key, 'secret'>
+
+/** A key before its bytes: what is said of it, and what it is made with. */
+interface NamedKey {
+  readonly label: KeyLabel
+  readonly context: KeyContext
 }
 
 /** What the issuer works on and with. */
@@ -85,7 +99,8 @@ export class Issuer {
     this.#lastCells = cells
     const attempt = () => this.#attempt(request, cells)
     const isFirst = !this.#line.isBefore(request.priority ?? 0)
-    const keys = (isFirst ? attempt() : undefined) ?? (await this.#wait(attempt, request, cells))
+    const places = (isFirst ? attempt() : undefined) ?? (await this.#wait(attempt, request, cells))
+    const keys = await this.#keysAt(places, request)
     this.leaseAhead()
     return keys
   }
@@ -123,22 +138,22 @@ export class Issuer {
     return Math.max(MIN_LEASE_CELLS, Math.min(Math.ceil(this.cellsPerSecond), cap))
   }
 
-  async #wait(attempt: () => Key[] | undefined, request: IssueRequest, cells: number): Promise<Key[]> {
+  async #wait(attempt: () => CellRange[] | undefined, request: IssueRequest, cells: number): Promise<CellRange[]> {
     const { ledger, monotonicMs } = this.#options
     const { number, waitMs, signal, priority = 0, pair } = request
     const sinceMs = monotonicMs()
     const need = { cells: cells * number, contiguous: cells }
     const waiting = this.#line.wait(attempt, { need, priority, saeId: pair.masterSaeId, waitMs, signal })
     this.leaseAhead()
-    const keys = await waiting
+    const places = await waiting
     const waitedMs = monotonicMs() - sinceMs
     ledger.telemetry.emit({ type: 'request-waited', peerSiteId: ledger.remoteSiteId, waitMs: waitedMs })
-    if (keys === undefined) throw this.#exhausted(number, cells)
-    return keys
+    if (places === undefined) throw this.#exhausted(number, cells)
+    return places
   }
 
-  /** The keys at once, or nothing: bytes leave the book in the same turn in which their places are taken. */
-  #attempt(request: IssueRequest, cells: number): Key[] | undefined {
+  /** The places of all keys at once, or nothing. */
+  #attempt(request: IssueRequest, cells: number): CellRange[] | undefined {
     const { book, ledger, monotonicMs } = this.#options
     const { number, reservedCells = 0, trustClasses } = request
     if (reservedCells > 0 && this.issuableCells - cells * number < reservedCells) return undefined
@@ -154,18 +169,45 @@ export class Issuer {
       }
       places.push(place)
     }
-    return places.map(place => this.#keyAt(place, request))
+    return places
   }
 
-  #keyAt(place: CellRange, { pair, sizeBytes, suite }: IssueRequest): Key {
-    const { ledger, book } = this.#options
-    const selection: Selection = { suite, block: place.block, offset: place.offset, sizeBytes }
+  /** Says what leaves, then lets it leave: what could not be said goes back to the lease of this process. */
+  async #keysAt(places: readonly CellRange[], request: IssueRequest): Promise<Key[]> {
+    const { book } = this.#options
+    let named: NamedKey[]
+    try {
+      named = places.map(place => this.#name(place, request))
+      await request.audit?.(named.map(({ label }) => label))
+    } catch (error) {
+      for (const place of [...places].reverse()) book.giveBack(place)
+      this.serve()
+      throw error
+    }
+    return this.#takeOut(places, named, request)
+  }
+
+  /** Row 14: the bytes leave the book. A block that died meanwhile, or a lease that ended, burns all of the request. */
+  #takeOut(places: readonly CellRange[], named: readonly NamedKey[], request: IssueRequest): Key[] {
+    const { book, monotonicMs } = this.#options
+    const nowMs = monotonicMs()
+    const secrets = places.map((place, at) => book.keyAt(place, nowMs, material => keyOf(material, named[at]!.context)))
+    const keys = secrets.flatMap((secret, at) => (secret === undefined ? [] : [{ ...named[at]!.label, secret }]))
+    if (keys.length === places.length) return keys
+    for (const { secret } of keys) secret.wipe()
+    throw this.#exhausted(request.number, places[0]!.cells)
+  }
+
+  #name({ block, offset, cells }: CellRange, request: IssueRequest): NamedKey {
+    const { ledger } = this.#options
+    const { pair, sizeBytes, suite } = request
+    const selection: Selection = { suite, block, offset, sizeBytes }
     const keyId = sealKeyId(ledger.secret!.sealKeys(ledger.localSiteId), pair, selection)
-    const { trustClass } = ledger.block(place.block)!
+    const trustClass = ledger.block(block)?.trustClass
+    // It died in the turn between the line and here.
+    if (trustClass === undefined) throw this.#exhausted(request.number, cells)
     const context = { poolId: ledger.poolId, issuerSiteId: ledger.localSiteId, pair, trustClass, selection }
-    const secret = book.keyAt(place, material => keyOf(material, context))
-    const level = levelOf(suite)
-    return { keyId, secret, sizeBits: sizeBytes * 8, level, trustClass }
+    return { label: { keyId, sizeBits: sizeBytes * 8, level: levelOf(suite), trustClass }, context }
   }
 
   #exhausted(number: number, cells: number): PoolExhaustedError {

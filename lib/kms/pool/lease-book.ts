@@ -6,12 +6,16 @@ export interface CellRange {
   readonly block: bigint
   readonly offset: number
   readonly cells: number
+  /** No cell of it leaves at or after this moment, on the monotonic clock. */
+  readonly deadlineMs: number
 }
 
 interface OpenBlock {
   material: SecretKey
   /** Ranges under acknowledged lease that are not given out yet, ascending. */
   ranges: LeasedRange[]
+  /** Places that were taken and are neither given out nor given back yet. */
+  taken: Set<CellRange>
 }
 
 interface LeasedRange {
@@ -58,11 +62,12 @@ export class LeaseBook {
     const open = this.#blocks.get(block)
     this.#cells += to - from
     if (open === undefined) {
-      this.#blocks.set(block, { material, ranges: [{ next: from, to, deadlineMs }] })
+      this.#blocks.set(block, { material, ranges: [{ next: from, to, deadlineMs }], taken: new Set() })
       return
     }
     // The store may have shredded the cells that stand in the book by now, and the book those that it gave out.
     for (const { next, to: end } of open.ranges) copyCells(open.material, material, next, end)
+    for (const { offset, cells } of open.taken) copyCells(open.material, material, offset, offset + cells)
     open.material.wipe()
     open.material = material
     const last = open.ranges.at(-1)
@@ -71,35 +76,45 @@ export class LeaseBook {
     else open.ranges.push({ next: from, to, deadlineMs })
   }
 
-  /** Takes `cells` contiguous cells of a block that `serves`, or undefined. */
+  /** Takes `cells` contiguous cells of a block that `serves`, or undefined. They stay at hand until `keyAt` or `giveBack`. */
   take(cells: number, nowMs: number, serves: (block: bigint) => boolean = () => true): CellRange | undefined {
-    for (const [block, { ranges }] of this.#blocks) {
+    for (const [block, { ranges, taken }] of this.#blocks) {
       if (!serves(block)) continue
       for (const range of ranges) {
         if (range.to - range.next < cells || range.deadlineMs <= nowMs) continue
         const offset = range.next
         range.next += cells
         this.#cells -= cells
-        return { block, offset, cells }
+        const place = { block, offset, cells, deadlineMs: range.deadlineMs }
+        taken.add(place)
+        return place
       }
     }
     return undefined
   }
 
-  /** Gives back what was taken last and never shown to anybody; false where it can't be, and is burned. */
-  giveBack({ block, offset, cells }: CellRange): boolean {
-    const range = this.#blocks.get(block)?.ranges.find(({ next }) => next === offset + cells)
-    if (range === undefined) return false
-    range.next = offset
+  /** Gives back what was taken and shown to nobody; false where its block is gone, and the cells with it. */
+  giveBack(place: CellRange): boolean {
+    const { block, offset, cells, deadlineMs } = place
+    const open = this.#blocks.get(block)
+    if (open?.taken.delete(place) !== true) return false
+    const after = open.ranges.find(({ next }) => next === offset + cells)
+    if (after === undefined) open.ranges.push({ next: offset, to: offset + cells, deadlineMs })
+    else after.next = offset
     this.#cells += cells
     return true
   }
 
-  /** The key that `make` gives of a taken place's block; the book's own bytes of the place are wiped after it. */
-  keyAt({ block, offset, cells }: CellRange, make: (material: SecretKey) => SecretKey): SecretKey {
-    const { material } = this.#blocks.get(block)!
-    const secret = make(material)
-    wipeCells(material, offset, cells)
+  /**
+   * The key that `make` gives of a taken place's block; the book's own bytes of the place are wiped after it. Undefined where
+   * the block is gone, or the lease ended meanwhile: the cells are burned.
+   */
+  keyAt(place: CellRange, nowMs: number, make: (material: SecretKey) => SecretKey): SecretKey | undefined {
+    const { block, offset, cells, deadlineMs } = place
+    const open = this.#blocks.get(block)
+    if (open?.taken.delete(place) !== true) return undefined
+    const secret = deadlineMs > nowMs ? make(open.material) : undefined
+    wipeCells(open.material, offset, cells)
     return secret
   }
 
@@ -124,6 +139,7 @@ export class LeaseBook {
     let burnedCells = 0
     const closed: bigint[] = []
     for (const block of [...this.#blocks.keys()].slice(0, Math.max(0, this.#blocks.size - maxBlocks))) {
+      if (this.#blocks.get(block)!.taken.size > 0) continue
       burnedCells += this.strike(block)
       closed.push(block)
     }
@@ -135,7 +151,7 @@ export class LeaseBook {
         burnedCells += range.to - range.next
         return false
       })
-      if (open.ranges.length > 0) continue
+      if (open.ranges.length > 0 || open.taken.size > 0) continue
       open.material.wipe()
       this.#blocks.delete(block)
       closed.push(block)

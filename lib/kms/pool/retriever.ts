@@ -8,6 +8,7 @@ import type { SecretKey } from '../../key/secret-key.ts'
 import { endOf, isServed, levelOf, type Selection } from '../../key/selection.ts'
 import { countSet, isClear } from '../store/bitmap.ts'
 import type { BlockLedger } from './block-ledger.ts'
+import type { KeyLabel } from './issuer.ts'
 import { LEASE_LIFE_MS } from './lessee.ts'
 import { OpenBlocks } from './open-blocks.ts'
 import type { MessageHandlers } from './peer-session.ts'
@@ -29,6 +30,8 @@ export interface RetrievalTerms {
   readonly lifetimeMs: number | undefined
   /** @throws {PolicyError} a key of this level or class is not taken; nothing was consumed */
   check(level: SecurityLevel, trustClass: TrustClass): void
+  /** Called with what is about to leave, before it is consumed; where it rejects nothing was. Default nothing. */
+  readonly audit?: ((keys: readonly KeyLabel[]) => Promise<void>) | undefined
 }
 
 /** A selection that was proven to be the caller's, with the block that it names. */
@@ -63,14 +66,15 @@ export class Retriever {
   async retrieve(pair: SaePair, keyIds: readonly string[], terms?: RetrievalTerms): Promise<Key[]> {
     const located = this.#locateAll(pair, keyIds, terms?.lifetimeMs)
     for (const { selection, block } of located) terms?.check(levelOf(selection.suite), block.trustClass)
-    const secrets = await this.#readAll(pair, located)
-    return located.map(({ selection, block }, i) => ({
+    const labels = located.map(({ selection, block }, i) => ({
       keyId: canonicalKeyId(keyIds[i]!)!,
-      secret: secrets[i]!,
       sizeBits: selection.sizeBytes * 8,
       level: levelOf(selection.suite),
       trustClass: block.trustClass,
     }))
+    await terms?.audit?.(labels)
+    const secrets = await this.#readAll(pair, located)
+    return labels.map((label, i) => ({ ...label, secret: secrets[i]! }))
   }
 
   /** Row 17, and row 18 after it. */

@@ -1,0 +1,29 @@
+import type { SecurityLevel, TrustClass } from './kms.ts'
+import type { Closable } from './lifecycle.ts'
+
+/** What is written of one decision. Never a key byte; key_IDs name keys only to the two KMSs. */
+export interface AuditEntry {
+  readonly event: 'issue' | 'deliver' | 'refuse' | 'policy' | 'start'
+  /** What came of it: `allowed`, or the code of the refusal. */
+  readonly outcome: string
+  readonly masterSaeId?: string
+  readonly slaveSaeId?: string
+  readonly peerSiteId?: string
+  /** Name of the policy's rule that decided. */
+  readonly rule?: string
+  readonly keyIds?: readonly string[]
+  readonly sizeBits?: number
+  readonly level?: SecurityLevel
+  readonly trustClass?: TrustClass
+  readonly integration?: string
+  readonly reason?: string
+}
+
+/** Where decisions are written before they take effect. */
+export interface AuditLog extends Closable {
+  /**
+   * Appends the entry and resolves when it is durable; entries that come together share one write.
+   * @throws {StoreError} it is not: what it was to say must not happen
+   */
+  record(entry: AuditEntry): Promise<void>
+}

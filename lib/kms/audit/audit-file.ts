@@ -1,0 +1,160 @@
+import { type FileHandle, open } from 'node:fs/promises'
+import { ClosedError, StoreError } from '../../errors.ts'
+import type { AuditEntry, AuditLog } from '../../interface/audit.ts'
+import { FIRST_LINK, formatLine, linkOf, MAX_LINE_BYTES, parseLine } from './audit-line.ts'
+
+/** Entries that may wait for the disk; the next one is refused. */
+const MAX_QUEUED = 10_000
+
+interface Queued {
+  readonly entry: AuditEntry
+  resolve(): void
+  reject(error: Error): void
+}
+
+/** What an audit file is opened with. */
+export interface AuditFileOptions {
+  readonly siteId: string
+  readonly now?: () => number
+}
+
+/**
+ * An audit log in a file of its own: one JSON line a decision, each with the hash of the line before. Entries that come while
+ * the disk is busy share the next write and sync. A write that fails is undone, its entries are refused, and the next ones try
+ * again.
+ */
+export class AuditFile implements AuditLog {
+  readonly path: string
+  readonly #file: FileHandle
+  readonly #siteId: string
+  readonly #now: () => number
+  #queue: Queued[] = []
+  #writing: Promise<void> | undefined
+  #sizeBytes: number
+  #n: number
+  #link: string
+  #closing: Promise<void> | undefined
+
+  private constructor(path: string, file: FileHandle, options: AuditFileOptions, end: AuditEnd) {
+    this.path = path
+    this.#file = file
+    this.#siteId = options.siteId
+    this.#now = options.now ?? Date.now
+    this.#sizeBytes = end.sizeBytes
+    this.#n = end.n
+    this.#link = end.link
+  }
+
+  /**
+   * Opens or begins the file. A last line that a crash cut short was never acknowledged, and goes.
+   * @throws {StoreError} the file can't be opened, or its last line is none
+   */
+  static async open(path: string, options: AuditFileOptions): Promise<AuditFile> {
+    let file: FileHandle | undefined
+    try {
+      file = await open(path, 'a+', 0o600)
+      const end = await readEnd(file)
+      await file.truncate(end.sizeBytes)
+      return new AuditFile(path, file, options, end)
+    } catch (cause) {
+      await file?.close().catch(() => {})
+      throw new StoreError(`The audit log ${path} cannot be opened: ${(cause as Error).message}`, { cause })
+    }
+  }
+
+  /** Number and hash of the last line: what to keep elsewhere, so that a shortened file is noticed. */
+  get head(): { readonly n: number; readonly link: string } {
+    return { n: this.#n, link: this.#link }
+  }
+
+  record(entry: AuditEntry): Promise<void> {
+    if (this.#closing !== undefined) return Promise.reject(new ClosedError('The audit log is closed'))
+    if (this.#queue.length >= MAX_QUEUED)
+      return Promise.reject(new StoreError(`${MAX_QUEUED} entries wait for the audit log already`))
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ entry, resolve, reject })
+      this.#writing ??= this.#writeAll()
+    })
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= (this.#writing ?? Promise.resolve()).then(() => this.#file.close())
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #writeAll(): Promise<void> {
+    // What comes in this turn belongs to the same write.
+    await null
+    while (this.#queue.length > 0) await this.#writeBatch(this.#queue.splice(0))
+    this.#writing = undefined
+  }
+
+  async #writeBatch(batch: readonly Queued[]): Promise<void> {
+    const at = new Date(this.#now()).toISOString()
+    let { n, link } = this.head
+    const lines: string[] = []
+    const taken = batch.filter(({ entry, reject }) => {
+      const line = formatLine({ ...entry, n: n + 1, at, siteId: this.#siteId, follows: link })
+      if (line.length > MAX_LINE_BYTES) {
+        reject(new StoreError(`An entry of the audit log would have more than ${MAX_LINE_BYTES} bytes`))
+        return false
+      }
+      lines.push(`${line}\n`)
+      n += 1
+      link = linkOf(line)
+      return true
+    })
+    try {
+      const bytes = Buffer.from(lines.join(''))
+      await this.#append(bytes)
+      this.#sizeBytes += bytes.byteLength
+      this.#n = n
+      this.#link = link
+      for (const { resolve } of taken) resolve()
+    } catch (cause) {
+      const error = new StoreError(`The audit log cannot be written: ${(cause as Error).message}`, { cause })
+      for (const { reject } of taken) reject(error)
+    }
+  }
+
+  /** All of the bytes, durably, or none of them. */
+  async #append(bytes: Uint8Array): Promise<void> {
+    try {
+      // What an earlier failure could not take back goes first.
+      const { size } = await this.#file.stat()
+      if (size > this.#sizeBytes) await this.#file.truncate(this.#sizeBytes)
+      await this.#file.appendFile(bytes)
+      await this.#file.datasync()
+    } catch (error) {
+      await this.#file.truncate(this.#sizeBytes).catch(() => {})
+      throw error
+    }
+  }
+}
+
+interface AuditEnd {
+  readonly sizeBytes: number
+  readonly n: number
+  readonly link: string
+}
+
+/** The end of the last whole line, and what the next one follows. */
+async function readEnd(file: FileHandle): Promise<AuditEnd> {
+  const { size } = await file.stat()
+  const lengthBytes = Math.min(size, 2 * MAX_LINE_BYTES + 2)
+  const tail = Buffer.alloc(lengthBytes)
+  await file.read(tail, 0, lengthBytes, size - lengthBytes)
+  const end = tail.lastIndexOf(0x0a)
+  if (end < 0) {
+    if (size > MAX_LINE_BYTES) throw new Error('it has no end of a line where one must be')
+    return { sizeBytes: 0, n: 0, link: FIRST_LINK }
+  }
+  const text = tail.subarray(tail.lastIndexOf(0x0a, end - 1) + 1, end).toString()
+  const line = parseLine(text)
+  if (typeof line === 'string') throw new Error(`its last line is ${line}`)
+  return { sizeBytes: size - lengthBytes + end + 1, n: line.n, link: linkOf(text) }
+}

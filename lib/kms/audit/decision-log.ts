@@ -1,0 +1,87 @@
+import type { AuditEntry, AuditLog } from '../../interface/audit.ts'
+import type { Logger } from '../../interface/logger.ts'
+import { TokenBucket } from '../policy/token-bucket.ts'
+import type { KeyLabel } from '../pool/issuer.ts'
+
+/** Refusals written a second, and at once after a quiet time: whoever is refused must not fill the disk with it. */
+const REFUSALS = { perSecond: 50, burst: 500 }
+
+/** A refused request, as far as its caller is concerned. */
+export interface Refusal {
+  readonly operation: 'getKey' | 'getKeyWithIds'
+  readonly saeId: string
+  readonly peerSaeId: string
+  readonly code: string
+  readonly reason: string
+}
+
+/** What the KMS decides, in the words of the audit log. */
+export class DecisionLog {
+  readonly #log: AuditLog
+  readonly #logger: Logger
+  readonly #refusals: TokenBucket
+  readonly #monotonicMs: () => number
+  #unwritten = 0
+
+  constructor({ log, logger, monotonicMs }: { log: AuditLog; logger: Logger; monotonicMs: () => number }) {
+    this.#log = log
+    this.#logger = logger
+    this.#monotonicMs = monotonicMs
+    this.#refusals = new TokenBucket({ ...REFUSALS, nowMs: monotonicMs() })
+  }
+
+  /**
+   * Writes which keys are about to leave: a line for each level and class among them.
+   * @throws {StoreError} it can't be written; no key may leave
+   */
+  async allowed(entry: Omit<AuditEntry, 'outcome'>, keys: readonly KeyLabel[]): Promise<void> {
+    const kinds = new Map<string, KeyLabel[]>()
+    for (const key of keys) {
+      const kind = `${key.level} ${key.trustClass} ${key.sizeBits}`
+      kinds.set(kind, [...(kinds.get(kind) ?? []), key])
+    }
+    await Promise.all(
+      [...kinds.values()].map(alike => {
+        const { sizeBits, level, trustClass } = alike[0]!
+        const keyIds = alike.map(({ keyId }) => keyId)
+        return this.#log.record({
+          ...entry,
+          outcome: 'allowed',
+          keyIds,
+          sizeBits,
+          ...(level && { level }),
+          ...(trustClass && { trustClass }),
+        })
+      }),
+    )
+  }
+
+  /** Writes that a request was refused; too many of them are counted in the next line instead. */
+  refused({ operation, saeId, peerSaeId, code, reason }: Refusal): void {
+    if (!this.#refusals.take(1, this.#monotonicMs())) {
+      this.#unwritten += 1
+      return
+    }
+    const isMaster = operation === 'getKey'
+    this.#note({
+      event: 'refuse',
+      outcome: code,
+      masterSaeId: isMaster ? saeId : peerSaeId,
+      slaveSaeId: isMaster ? peerSaeId : saeId,
+      reason: this.#unwritten === 0 ? reason : `${reason} (and ${this.#unwritten} refusals that were not written)`,
+    })
+    this.#unwritten = 0
+  }
+
+  /** Writes that other rules hold from now on. */
+  policyInForce(rules: number): void {
+    this.#note({ event: 'policy', outcome: 'allowed', reason: `${rules} rules in force` })
+  }
+
+  /** What has taken effect already, or takes none: its line may be lost with the disk, and that is said. */
+  #note(entry: AuditEntry): void {
+    this.#log.record(entry).catch((error: Error) => {
+      this.#logger.error({ event: entry.event, err: error.message }, 'A decision was not written to the audit log')
+    })
+  }
+}
