@@ -120,6 +120,7 @@ class CharonAgent implements IpsecAgent {
     this.#charon = new Charon({
       path: config.viciSocket,
       onConnect: contact => this.#provision(contact),
+      onReady: () => this.#ready(),
       onDisconnect: error => this.#lost(error),
     })
     this.#updown = new UpdownBook(uniqueId => this.#charon.watch.rootOf(uniqueId))
@@ -236,10 +237,14 @@ class CharonAgent implements IpsecAgent {
     for (const sa of await this.#charon.sas(undefined, contact)) {
       for (const { name } of sa.children) this.#updown.seed(name, sa.uniqueId)
     }
-    this.#alarms.clear({ id: 'charon-unreachable', connection: undefined })
-    this.#events.emit({ type: 'charon', connected: true, version: this.#charon.version })
     // What came up while nobody listened, and keys that an agent before this one has left.
     await this.#repairAll(contact)
+  }
+
+  #ready(): void {
+    this.#alarms.clear({ id: 'charon-unreachable', connection: undefined })
+    this.#events.emit({ type: 'charon', connected: true, version: this.#charon.version })
+    for (const link of this.#links.values()) link.onCharon()
   }
 
   #lost(error: unknown): void {

@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises'
+import { cpSync, existsSync } from 'node:fs'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   createIpsecAgent,
@@ -7,13 +8,17 @@ import {
   type IpsecAgentEvent,
   type IpsecConnectionConfig,
 } from '../../integrations/strongswan/index.ts'
+import { textsOf } from '../../integrations/strongswan/vici/answers.ts'
+import { ViciConnection } from '../../integrations/strongswan/vici/connection.ts'
+import { encodeViciPacket } from '../../integrations/strongswan/vici/packet.ts'
 import { createMemoryChannelPair } from '../../lib/channel/memory-channel.ts'
 import type { Kms, Logger, MessageChannel } from '../../lib/index.ts'
 import { TelemetryHub } from '../../lib/telemetry.ts'
-import { type CharonPair, type CharonSettings, createCharonPair } from './charon-pair.ts'
+import { type CharonNode, type CharonPair, type CharonSettings, createCharonPair } from './charon-pair.ts'
 import { type KmsPair, kmsBackends } from './kms-backends.ts'
 import { type Tamper, TamperingChannel } from './tampering-channel.ts'
 import { until } from './until.ts'
+import { type TappedKey, ViciTap } from './vici-tap.ts'
 
 /** The connection that every pair has, as its name in charon. */
 export const CONNECTION = 'site-b'
@@ -28,11 +33,16 @@ export interface IpsecPairOptions {
   readonly only?: Partial<Record<'a' | 'b', Partial<IpsecConnectionConfig>>>
   readonly charon?: CharonSettings
   readonly reconcileSeconds?: number
+  /** How the agents reach each other. Default: by memory. */
+  readonly dial?: Record<'a' | 'b', (signal: AbortSignal) => Promise<MessageChannel>>
 }
 
 /** One gateway: a real charon and the agent beside it. */
 export class Gateway {
-  readonly config: IpsecAgentConfig
+  config: IpsecAgentConfig
+  readonly charon: CharonNode
+  /** Everything that went to charon from any agent of this gateway. */
+  readonly taps: ViciTap[] = []
   readonly events: IpsecAgentEvent[] = []
   /** Everything that the agent logged, as text. */
   readonly logged: string[] = []
@@ -42,8 +52,12 @@ export class Gateway {
   #agent: IpsecAgent | undefined
   readonly #dial: (signal: AbortSignal) => Promise<MessageChannel>
 
-  constructor(config: IpsecAgentConfig, kms: Kms, dial: (signal: AbortSignal) => Promise<MessageChannel>) {
+  constructor(
+    config: IpsecAgentConfig,
+    { charon, kms, dial }: { charon: CharonNode; kms: Kms; dial: (signal: AbortSignal) => Promise<MessageChannel> },
+  ) {
     this.config = config
+    this.charon = charon
     this.kms = kms
     this.#dial = dial
   }
@@ -57,8 +71,17 @@ export class Gateway {
     return this.#agent !== undefined
   }
 
+  /** The way of the present agent to charon. */
+  get tap(): ViciTap {
+    return this.taps.at(-1)!
+  }
+
   async start(): Promise<void> {
-    const { config, kms, telemetry } = this
+    const { kms, telemetry } = this
+    const path = `${this.charon.viciPath}-${this.taps.length}`
+    this.taps.push(await ViciTap.open(path, this.charon.viciPath))
+    this.config = { ...this.config, viciSocket: path }
+    const { config } = this
     const agent = createIpsecAgent({
       config,
       kms,
@@ -75,6 +98,43 @@ export class Gateway {
     const agent = this.#agent
     this.#agent = undefined
     await agent?.close()
+    if (agent !== undefined) await this.tap[Symbol.asyncDispose]()
+  }
+
+  /**
+   * Ends the agent as `kill -9` would: charon and the other agent hear nothing more of it, and what it writes from now on is
+   * lost. The caller cuts the wire, in the same moment.
+   */
+  async crash(): Promise<void> {
+    const agent = this.#agent
+    this.#agent = undefined
+    const stateDir = `${this.config.stateDir}+`
+    if (existsSync(this.config.stateDir)) cpSync(this.config.stateDir, stateDir, { recursive: true })
+    await this.tap[Symbol.asyncDispose]()
+    this.config = { ...this.config, stateDir }
+    await agent?.close({ signal: AbortSignal.abort() })
+  }
+
+  /** Keys that any agent of this gateway gave charon for rotations. */
+  keys(): TappedKey[] {
+    return this.taps.flatMap(tap => [...tap.keys.values()]).filter(({ id }) => !id.endsWith(':auth'))
+  }
+
+  /** IDs of the secrets that charon has now. */
+  async loaded(): Promise<string[]> {
+    const client = await ViciConnection.open(this.charon.viciPath)
+    try {
+      const packet = encodeViciPacket({ kind: 'request', name: 'get-shared', message: {} })
+      return textsOf(await client.request(packet, 'get-shared'), 'keys')
+    } finally {
+      client.close()
+    }
+  }
+
+  /** PPK_IDs that charon said it uses, in order. */
+  async ppkIdsInLog(): Promise<string[]> {
+    const log = await this.charon.log()
+    return [...log.matchAll(/using PPK for PPK_ID '(.+)'/g)].map(match => match[1]!)
   }
 
   /** Events of one type so far. */
@@ -90,6 +150,8 @@ export class Gateway {
   }
 }
 
+const untouched: Tamper = message => [message]
+
 /** What joins the agents: messages in order, until somebody meddles. */
 export class AgentWire {
   /** Dialling fails while it is set. */
@@ -98,22 +160,29 @@ export class AgentWire {
   tamper: { initiator?: Tamper; responder?: Tamper } = {}
   /** Channels that were dialled. */
   dialled = 0
-  readonly #open = new Set<MessageChannel>()
+  readonly #open = new Map<MessageChannel, { dead: boolean }>()
 
-  /** Loses every channel. */
+  /** Loses every channel, and at once whatever would still be sent on it. */
   async cut(): Promise<void> {
     const channels = [...this.#open]
     this.#open.clear()
-    await Promise.all(channels.map(channel => channel.close()))
+    for (const [, line] of channels) line.dead = true
+    await Promise.all(channels.map(([channel]) => channel.close()))
   }
 
   join(from: string, to: string, accept: (channel: MessageChannel) => void): MessageChannel {
     if (this.down) throw new Error('The agents can not reach each other')
     this.dialled += 1
     const [near, far] = createMemoryChannelPair([from, to])
-    for (const end of [near, far]) this.#open.add(end)
-    accept(new TamperingChannel(far, this.tamper.responder))
-    return new TamperingChannel(near, this.tamper.initiator)
+    const line = { dead: false }
+    for (const end of [near, far]) this.#open.set(end, line)
+    const { initiator = untouched, responder = untouched } = this.tamper
+    const unlessDead =
+      (tamper: Tamper): Tamper =>
+      (message, at) =>
+        line.dead ? [] : tamper(message, at)
+    accept(new TamperingChannel(far, unlessDead(responder)))
+    return new TamperingChannel(near, unlessDead(initiator))
   }
 }
 
@@ -151,16 +220,12 @@ export async function createIpsecPair(options: IpsecPairOptions = {}): Promise<I
       if (!gateway().running) return await refused()
       return wire.join(from, to, channel => gateway().agent.accept(channel))
     }
-    const a: Gateway = new Gateway(
-      config('a'),
-      kms.alice,
-      reach('alice', 'bob', () => b),
-    )
-    const b: Gateway = new Gateway(
-      config('b'),
-      kms.bob,
-      reach('bob', 'alice', () => a),
-    )
+    const dial = options.dial ?? {
+      a: reach('alice', 'bob', () => b),
+      b: reach('bob', 'alice', () => a),
+    }
+    const a: Gateway = new Gateway(config('a'), { charon: charons.a, kms: kms.alice, dial: dial.a })
+    const b: Gateway = new Gateway(config('b'), { charon: charons.b, kms: kms.bob, dial: dial.b })
     opened.push({ [Symbol.asyncDispose]: async () => void (await Promise.all([a.stop(), b.stop()])) })
     const rotated = (gateway: Gateway) => gateway.seen('rotated').length
     return {
@@ -229,4 +294,47 @@ function agentConfig(
       },
     ],
   }
+}
+
+/** What the agents must have come to after whatever happened: one IKE_SA on a PPK, alike at both ends, and no key left. */
+export async function convergence({ a, b }: Pick<IpsecPair, 'a' | 'b'>): Promise<string | undefined> {
+  const [left, right] = [await a.charon.sas(), await b.charon.sas()]
+  for (const [name, sas] of Object.entries({ a: left, b: right })) {
+    const [sa] = sas
+    if (sas.length !== 1 || sa === undefined) return `${name} has ${sas.length} IKE_SAs`
+    if (sa.state !== 'ESTABLISHED' || !sa.ppk) return `${name}'s IKE_SA is ${sa.state}, ppk=${sa.ppk}`
+    if (!sa.children.some(({ state }) => state === 'INSTALLED')) return `${name} has no CHILD_SA`
+  }
+  for (const gateway of [a, b]) {
+    const stray = (await gateway.loaded()).filter(id => !id.endsWith(':auth'))
+    if (stray.length > 0) return `keys are left: ${stray.join(', ')}`
+  }
+  const [mine, theirs] = [a.seen('rotated').at(-1)?.keyId, b.seen('rotated').at(-1)?.keyId]
+  return mine === theirs ? undefined : `a stands on ${mine}, b on ${theirs}`
+}
+
+/** Rotations of which one end or the other said that the same PPK_ID came into use a second time. */
+export async function repeatedIds({ a, b }: Pick<IpsecPair, 'a' | 'b'>): Promise<string[]> {
+  const logs = [await a.ppkIdsInLog(), await b.ppkIdsInLog()]
+  return logs.flatMap(ids => ids.filter((id, at) => ids.indexOf(id) !== at))
+}
+
+/** Where one of the keys stands, as it is, in hex or in base64, in whatever the agents and charons have written. */
+export async function keysInTheOpen({ a, b, charons }: IpsecPair): Promise<string[]> {
+  const keys = [...a.keys(), ...b.keys()].map(({ data }) => data)
+  const places = new Map<string, Buffer>()
+  for (const entry of await readdir(charons.directory, { withFileTypes: true, recursive: true })) {
+    const path = join(entry.parentPath, entry.name)
+    if (entry.isFile()) places.set(path, await readFile(path))
+  }
+  for (const [name, gateway] of Object.entries({ a, b })) {
+    places.set(`what ${name} logged`, Buffer.from(gateway.logged.join('\n')))
+    places.set(`events of ${name}`, Buffer.from(JSON.stringify(gateway.events)))
+    places.set(`status of ${name}`, Buffer.from(JSON.stringify(await gateway.agent.status())))
+  }
+  const forms = keys.flatMap(key => {
+    const base64 = key.toString('base64').replace(/=+$/, '')
+    return [key, key.toString('hex'), key.toString('hex').toUpperCase(), base64, key.toString('base64url')]
+  })
+  return [...places].filter(([, bytes]) => forms.some(form => bytes.includes(form))).map(([place]) => place)
 }

@@ -32,6 +32,8 @@ export interface CharonOptions {
   readonly path: string
   /** Called on each new contact, with charon as it was found; must give it what it should have. */
   readonly onConnect: (options: Required<AbortOptions>) => Promise<void>
+  /** Called once it has that. */
+  readonly onReady: () => void
   readonly onDisconnect: (error: ViciError) => void
 }
 
@@ -52,7 +54,7 @@ export class Charon {
   readonly #session: ViciSession
   #version: string | undefined
 
-  constructor({ path, onConnect, onDisconnect }: CharonOptions) {
+  constructor({ path, onConnect, onReady, onDisconnect }: CharonOptions) {
     this.path = path
     this.#session = new ViciSession({
       path,
@@ -61,6 +63,7 @@ export class Charon {
         this.#version = await charonVersion(this.#session, options)
         await onConnect(options)
       },
+      onReady,
       onDisconnect: error => {
         this.watch.clear()
         onDisconnect(error)

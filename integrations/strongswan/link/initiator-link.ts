@@ -140,6 +140,10 @@ export class InitiatorLink extends Link {
     this.want(reason)
   }
 
+  override onCharon(): void {
+    this.#wake.call()
+  }
+
   override async inspect(sas: readonly ListedSa[], options: AbortOptions): Promise<void> {
     await super.inspect(sas, options)
     const { bytes = Number.POSITIVE_INFINITY, packets = Number.POSITIVE_INFINITY } = this.config.rotation

@@ -7,7 +7,7 @@ import { provenSa } from './proven-sa.ts'
 import { PeerGaveUp, reasonOf, requireAgreed } from './rotation-fault.ts'
 
 /** How long the other end may take for a step of its own, in milliseconds; its charon and its KMS are in it. */
-const STEP_TIMEOUT_MS = 10_000
+const STEP_TIMEOUT_MS = 5_000
 
 /** A rotation that came out well. */
 export interface Rotated {
@@ -61,7 +61,7 @@ export class InitiatorRotation {
     const marks = [performance.now()]
     link.state = 'preparing'
     await this.#tell({ type: 'prepare', epoch: this.#epoch })
-    await this.#hear('prepared')
+    await settled(link.ensureProvisioned({ signal: this.#signal }), this.#hear('prepared'))
     const keyId = await this.#agree()
     await (psk ? this.#stagePsk(keyId) : this.#hear('ready'))
     link.state = 'prepared'

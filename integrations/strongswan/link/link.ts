@@ -75,6 +75,8 @@ export abstract class Link {
   abstract rotate(options: AbortOptions): Promise<void>
   /** The connection as it is loaded while no rotation is under way. */
   abstract restingVariant(): { ppkId?: string; generation?: number }
+  /** charon is there and has what it must have. */
+  onCharon(): void {}
   /** Nothing is up: a rotation is due. */
   abstract onDown(reason: string): void
 
@@ -105,19 +107,22 @@ export abstract class Link {
     else if (sas.length > 1) this.onDown('nobody knows which of several IKE_SAs counts')
   }
 
+  /** Before a rotation: an admin may have loaded a configuration of his own since the last look. */
+  async ensureProvisioned(options: Required<AbortOptions>): Promise<void> {
+    const { charon } = this.context
+    const [names, keys] = await Promise.all([charon.connectionNames(options), charon.keys(options)])
+    const { provisioned } = await this.#supply({ connections: new Set(names), keys }, options)
+    if (provisioned) this.context.emit({ type: 'provisioned', connection: this.name, reason: 'charon had lost it' })
+  }
+
   /** Compares with what charon has, gives what is missing and takes what nobody uses. */
   async repair(found: CharonInventory, options: AbortOptions): Promise<LinkRepair> {
     const { charon } = this.context
-    const missing = !found.connections.has(this.name)
-    if (missing && this.state === 'idle') await charon.loadConnection(this.config, this.restingVariant(), options)
-    const ours = new Set(found.keys.filter(({ connection }) => connection === this.name).map(({ keyId }) => keyId))
-    const lost = [...this.held.values()].filter(({ keyId }) => !ours.has(keyId))
-    const secretLost = this.config.secretFile !== undefined && !ours.has(STATIC_SECRET)
-    if (secretLost) await this.#loadStaticSecret(options)
-    if (this.state === 'idle') for (const key of lost) await charon.loadKey(key, options)
+    // What a rotation needs it has looked after itself.
+    const provisioned = this.state === 'idle' && (await this.#supply(found, options)).provisioned
     const unloaded: string[] = []
-    for (const keyId of ours) {
-      if (!this.isStray(keyId)) continue
+    for (const { connection, keyId } of found.keys) {
+      if (connection !== this.name || !this.isStray(keyId)) continue
       await charon.unloadKey(this.name, keyId, options)
       unloaded.push(keyId)
     }
@@ -125,7 +130,7 @@ export abstract class Link {
       found.sas.filter(({ name }) => name === this.name),
       options,
     )
-    return { provisioned: missing || secretLost || (this.state === 'idle' && lost.length > 0), unloaded }
+    return { provisioned, unloaded }
   }
 
   /** Hears what charon says of any connection. */
@@ -291,6 +296,20 @@ export abstract class Link {
   /** Takes IKE_SAs down; that one is gone already is no error. */
   async terminateAll(uniqueIds: readonly string[], options: AbortOptions): Promise<void> {
     await Promise.all(uniqueIds.map(uniqueId => this.#terminate(uniqueId, options)))
+  }
+
+  /** Gives charon what it lacks. */
+  async #supply(found: Omit<CharonInventory, 'sas'>, options: AbortOptions): Promise<{ provisioned: boolean }> {
+    const { charon } = this.context
+    const ours = new Set(found.keys.filter(({ connection }) => connection === this.name).map(({ keyId }) => keyId))
+    const missing = !found.connections.has(this.name)
+    const secretLost = this.config.secretFile !== undefined && !ours.has(STATIC_SECRET)
+    const lost = [...this.held.keys()].some(keyId => !ours.has(keyId))
+    if (missing) await charon.loadConnection(this.config, this.restingVariant(), options)
+    if (secretLost) await this.#loadStaticSecret(options)
+    // All of them, because their order counts.
+    if (lost) for (const key of this.held.values()) await charon.loadKey(key, options)
+    return { provisioned: missing || secretLost || lost }
   }
 
   /** An IKE_SA that was up before this agent, or that a rotation cut short has left up. */

@@ -147,6 +147,7 @@ export class ResponderLink extends Link {
     const { signal } = this.#stop
     const psk = config.mode === 'psk'
     this.state = 'preparing'
+    await this.ensureProvisioned({ signal })
     channel.clearAgreement()
     await channel.send({ type: 'prepared', epoch }, { signal })
     const terms = { purpose: purposeOf(this.name, config.mode), signal }
@@ -159,7 +160,6 @@ export class ResponderLink extends Link {
       throw new ProtocolError(`The key ${keyId} was used before`)
     }
     await store.take(epoch, keyId)
-    await this.#ensureConnection({ signal })
     const former = [...this.held.values()].at(-1)
     await this.hold({ connection: this.name, keyId, ...this.keyKind(keyId), secret }, { signal })
     // The initiator can't check yet what is signed with the new pre-shared key, so the old one goes back on top.
@@ -189,15 +189,6 @@ export class ResponderLink extends Link {
     await this.#hear(channel, 'stage', { epoch, stage: 'retired' })
     await this.dropAllBut(keyId)
     await channel.send({ type: 'staged', epoch, stage: 'retired' }, { signal })
-  }
-
-  /** An admin may have loaded a configuration of his own in between. */
-  async #ensureConnection(options: Required<AbortOptions>): Promise<void> {
-    const { charon } = this.context
-    const names = await charon.connectionNames(options)
-    if (names.includes(this.name)) return
-    await this.provision(options)
-    this.context.emit({ type: 'provisioned', connection: this.name, reason: 'charon had lost it' })
   }
 
   /** What became of the key that was in doubt: the initiator says which one counts. */

@@ -24,6 +24,8 @@ export interface ViciSessionOptions {
    * again if it rejects.
    */
   readonly onConnect: (options: Required<AbortOptions>) => Promise<void>
+  /** Called when contact counts. Default: nothing. */
+  readonly onReady?: () => void
   /** Called when contact is lost. */
   readonly onDisconnect: (error: ViciError) => void
 }
@@ -136,7 +138,7 @@ export class ViciSession implements Closable {
 
   /** Resolves once contact stands; `lost` resolves when it no longer does. */
   async #connect(signal: AbortSignal): Promise<{ lost: Promise<void> }> {
-    const { path, events, onConnect, onDisconnect } = this.#options
+    const { path, events, onConnect, onReady = () => {}, onDisconnect } = this.#options
     const contact = new AbortController()
     const connection = await ViciConnection.open(path, { signal })
     const lost = new Promise<void>(resolve => {
@@ -151,6 +153,7 @@ export class ViciSession implements Closable {
       this.#events = connection
       await onConnect({ signal: AbortSignal.any([signal, contact.signal]) })
       this.#ready = !connection.closed
+      if (this.#ready) onReady()
     } catch (error) {
       this.#events = undefined
       connection.close()
