@@ -9,10 +9,17 @@ const CAPACITY = 8
  * go on without the certificate or pre-shared key of their first round.
  */
 export class AuthenticationReserve implements SpareKeys {
+  /** Put in so far, and wiped without a use, in bits. */
+  addedBits = 0
+  discardedBits = 0
   readonly #keys = new Map<bigint, SecretKey>()
 
   get wanted(): number {
     return CAPACITY - this.#keys.size
+  }
+
+  get heldBits(): number {
+    return [...this.#keys.values()].reduce((total, { sizeBits }) => total + sizeBits, 0)
   }
 
   /** Of the keys, ascending. */
@@ -23,7 +30,8 @@ export class AuthenticationReserve implements SpareKeys {
   /** Takes a key over; beyond the capacity the oldest one goes. */
   add(number: bigint, secret: SecretKey): void {
     this.#keys.set(number, secret)
-    if (this.#keys.size > CAPACITY) this.take(this.numbers[0]!)?.wipe()
+    this.addedBits += secret.sizeBits
+    if (this.#keys.size > CAPACITY) this.#discard(this.numbers[0]!)
   }
 
   /** The key of that number, which is then gone from here. */
@@ -36,10 +44,16 @@ export class AuthenticationReserve implements SpareKeys {
   /** Wipes all keys that the other end has not. */
   retain(numbers: readonly bigint[]): void {
     const shared = new Set(numbers)
-    for (const number of this.numbers) if (!shared.has(number)) this.take(number)?.wipe()
+    for (const number of this.numbers) if (!shared.has(number)) this.#discard(number)
   }
 
   wipe(): void {
     this.retain([])
+  }
+
+  #discard(number: bigint): void {
+    const secret = this.take(number)
+    this.discardedBits += secret?.sizeBits ?? 0
+    secret?.wipe()
   }
 }

@@ -17,7 +17,7 @@ import { Bb84Link } from './bb84-link.ts'
 import { type Bb84LinkOptions, type CheckedBb84Options, checkBb84Options } from './bb84-link-options.ts'
 import { closeAtOnce, Door, type Visitor, whileHeld } from './door.ts'
 import { type EndConnection, EndLoop } from './end-loop.ts'
-import { encodeIntroduction, introductionMismatch, type Purpose } from './introduction.ts'
+import { encodeIntroduction, INTRODUCTION_MS, introductionMismatch, type Purpose } from './introduction.ts'
 
 /** What either end of a BB84 link between two processes is made from. */
 interface Bb84EndOptions extends Bb84LinkOptions {
@@ -170,12 +170,11 @@ class Reception {
     this.#waiting.push(visitor)
   }
 
-  /** So that the other end can say in words what does not fit. */
+  /** Introduces this end all the same, so that the other one can say in words what does not fit; it will hang up. */
   #refuse(channel: StreamChannel, purpose: Purpose): void {
-    channel
-      .send(encodeIntroduction(introduce(this.#options, purpose)))
-      .then(() => channel.close())
-      .catch(() => {})
+    const timer = setTimeout(() => void closeAtOnce(channel), INTRODUCTION_MS).unref()
+    void channel.lost.then(() => clearTimeout(timer))
+    if (purpose === 'talk') channel.send(encodeIntroduction(introduce(this.#options, purpose))).catch(() => {})
   }
 
   #serve(channel: StreamChannel, detections: RecordSource): void {

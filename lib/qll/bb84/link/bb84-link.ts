@@ -1,4 +1,6 @@
-import { SimulatedLink } from '../../simulated-link.ts'
+import { SimulatedLink, type SimulatedLinkParts } from '../../simulated-link.ts'
+import type { LinkAuthenticationAccount } from './authentication-ledger.ts'
+import type { EndLoop } from './end-loop.ts'
 
 /**
  * One end of a BB84 link: the photons are simulated, or come from devices of yours; everything from detections to key is
@@ -7,4 +9,17 @@ import { SimulatedLink } from '../../simulated-link.ts'
  *
  * An end at work keeps its process alive as an open socket does; close it.
  */
-export class Bb84Link extends SimulatedLink {}
+export class Bb84Link extends SimulatedLink {
+  readonly #loop: EndLoop
+
+  /** Made by the `createBb84Link…` functions. */
+  constructor(parts: SimulatedLinkParts<EndLoop>) {
+    super(parts)
+    this.#loop = parts.end
+  }
+
+  /** What became of the key that authentication took. */
+  get authentication(): LinkAuthenticationAccount {
+    return this.#loop.authentication
+  }
+}

@@ -1,5 +1,6 @@
 import type { StreamChannel } from '../../../channel/stream-channel.ts'
 import { ClosedError, ProtocolError } from '../../../errors.ts'
+import type { SecretKey } from '../../../key/secret-key.ts'
 import { WegmanCarter } from '../../../key/wegman-carter.ts'
 import type { BackOff } from '../../../util/back-off.ts'
 import { abortable, withDeadline } from '../../../util/deadline.ts'
@@ -9,6 +10,7 @@ import type { LinkEnd } from '../../simulated-link.ts'
 import type { RecordSource } from '../photons/records.ts'
 import type { Authenticator } from '../session/authenticator.ts'
 import { Bb84Session, type SessionBlock } from '../session/bb84-session.ts'
+import { AuthenticationLedger, type LinkAuthenticationAccount } from './authentication-ledger.ts'
 import { AuthenticationReserve } from './authentication-reserve.ts'
 import type { CheckedBb84Options } from './bb84-link-options.ts'
 import { whileHeld } from './door.ts'
@@ -50,6 +52,7 @@ export class EndLoop implements LinkEnd {
   readonly #parts: EndLoopOptions
   readonly #gauge: LightGauge
   readonly #reserve = new AuthenticationReserve()
+  readonly #ledger = new AuthenticationLedger(this.#reserve)
   readonly #closing = new AbortController()
   readonly #running: Promise<void>
   #connection: EndConnection | undefined
@@ -62,6 +65,10 @@ export class EndLoop implements LinkEnd {
     this.#parts = parts
     this.#gauge = new LightGauge(parts.options, parts.state)
     this.#running = this.#run()
+  }
+
+  get authentication(): LinkAuthenticationAccount {
+    return this.#ledger.account
   }
 
   makeRoom(): void {
@@ -133,6 +140,7 @@ export class EndLoop implements LinkEnd {
     } finally {
       stop?.()
       session.close()
+      this.#ledger.end()
     }
   }
 
@@ -147,12 +155,14 @@ export class EndLoop implements LinkEnd {
     const shared = own.spares.filter(number => theirs.spares.includes(number))
     const [first, second] = role === 'alice' ? [own, theirs] : [theirs, own]
     const { parameters, blockTimeoutMs, onStage } = options
-    const session = await Bb84Session.open(channel, {
+    const spare = shared[0] === undefined ? undefined : this.#reserve.take(shared[0])
+    const spareBits = spare?.sizeBits ?? 0
+    const opening = Bb84Session.open(channel, {
       role,
       parameters,
       records,
       blockTimeoutMs,
-      authenticator: this.#authenticator(shared[0]),
+      authenticator: this.#authenticator(spare),
       nextNumber: () => numbers.next(),
       onPeerFloor: floor => numbers.startAbove(floor),
       floor: () => (state.floor > this.#lastNumber ? state.floor : max(this.#lastNumber, 0n)),
@@ -162,6 +172,11 @@ export class EndLoop implements LinkEnd {
       signal: withDeadline(signal, INTRODUCTION_MS),
       ...(onStage === undefined ? {} : { onStage }),
     })
+    const session = await opening.catch(reason => {
+      this.#ledger.fail(spareBits)
+      throw reason
+    })
+    this.#ledger.begin(session, spareBits)
     // Proved by now, and so are the lists of keys: what the other end has lost is of no use here.
     this.#reserve.retain(shared)
     return session
@@ -173,10 +188,9 @@ export class EndLoop implements LinkEnd {
   }
 
   /** Each spare key serves one session, however it ends. */
-  #authenticator(spare: bigint | undefined): Authenticator | WegmanCarter {
-    const secret = spare === undefined ? undefined : this.#reserve.take(spare)
-    if (secret === undefined) return this.#parts.bootstrap()
-    return new WegmanCarter(secret, { role: this.#parts.role === 'alice' ? 'initiator' : 'responder' })
+  #authenticator(spare: SecretKey | undefined): Authenticator | WegmanCarter {
+    if (spare === undefined) return this.#parts.bootstrap()
+    return new WegmanCarter(spare, { role: this.#parts.role === 'alice' ? 'initiator' : 'responder' })
   }
 
   #take({ report, secrets }: SessionBlock): void {

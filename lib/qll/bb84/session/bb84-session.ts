@@ -124,7 +124,12 @@ export class Bb84Session {
    */
   static async open(channel: MessageChannel, options: Bb84SessionOptions & AbortOptions): Promise<Bb84Session> {
     const session = new Bb84Session(channel, options)
-    await session.#greet({ signal: withDeadline(options.signal, options.blockTimeoutMs ?? 60_000) })
+    try {
+      await session.#greet({ signal: withDeadline(options.signal, options.blockTimeoutMs ?? 60_000) })
+    } catch (reason) {
+      session.close()
+      throw reason
+    }
     return session
   }
 
