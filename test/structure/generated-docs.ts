@@ -2,6 +2,7 @@ import { ipsecAgentConfigSchema } from '../../integrations/strongswan/agent-conf
 import { saeProfileSchema } from '../../lib/config/sae-profile.ts'
 import { siteConfigSchema } from '../../lib/config/site-config.ts'
 import { BLOCK_TABLE } from '../../lib/kms/pool/block-table.ts'
+import { interopMarkdown } from '../integrations/tls/interop/interop-table.ts'
 import { commandHelp, helpSections } from './command-help.ts'
 import { configurationTable, replaceBlock } from './configuration-table.ts'
 import { rooms } from './rooms.ts'
@@ -21,6 +22,7 @@ export const generatedDocs: Readonly<Record<string, (page: string) => string | P
       page,
     )
   },
+  'docs/tls-peers.md': page => replaceBlock(page, 'interoperability', interopMarkdown()),
   'docs/cli.md': async page => replaceBlock(page, 'commands', helpSections(await commandHelp())),
   'README.md': page => replaceBlock(page, 'examples/tls-echo.ts', example('examples/tls-echo.ts')),
   'ARCHITECTURE.md': page => replaceBlock(replaceBlock(page, 'rooms', roomTable()), 'blocks', blockTable()),
