@@ -73,6 +73,7 @@ async function run(
   })
   agent.onEvent(event => tell(event, { json }))
   await using service = new AgentService({ config, agent, files })
+  await service.open()
   const peers = config.peers.map(({ saeId }) => ({ saeId }))
   await using listener = createChannelListener(kms, {
     ...config.listen,

@@ -37,14 +37,20 @@ export class AgentService implements Closable {
   }
 
   /**
-   * Starts the agent; resolves when it has tried everything once.
-   * @throws {ConfigError} charon would write keys into its log, another agent runs, or both ends have one role
+   * Makes sure of charon's log and takes the socket for commands, before anything else is touched.
+   * @throws {ConfigError} charon would write keys into its log, or another agent runs
    */
-  async start({ signal }: AbortOptions = {}): Promise<void> {
+  async open(): Promise<void> {
     const loud = (await examineLogging(this.#options.files ?? {})).filter(({ verdict }) => verdict === 'fault')
     if (loud.length > 0) throw new ConfigError(loud.map(({ text, mend }) => `${text}; ${mend}`).join('. '))
-    // First of all, because it finds out whether another agent is at work on this charon.
     await this.#control.listen()
+  }
+
+  /**
+   * Starts the agent; resolves when it has tried everything once.
+   * @throws {ConfigError} both ends have one role
+   */
+  async start({ signal }: AbortOptions = {}): Promise<void> {
     await this.#options.agent.start({ signal })
     // What the hook left in the meantime is about IKE_SAs that the agent has looked up by now.
     await this.#spool.open()

@@ -167,7 +167,7 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
 }
 
 /** Ports that were free a moment ago; they are held together so that none comes twice. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
   await Promise.all(servers.map(server => once(server, 'listening')))
   const ports = servers.map(server => (server.address() as { port: number }).port)

@@ -26,6 +26,8 @@ const OWN = new Set([
   'unique',
 ])
 const OWN_OF_CHILD = new Set(['local_ts', 'remote_ts', 'esp_proposals', 'start_action'])
+const MAX_NAME = 32
+const SUFFIX = '-qkd'
 const LISTS = /^(vips|pools|groups|certs|cacerts)$/
 
 /**
@@ -43,7 +45,9 @@ export async function importConnection(path: string, options: ImportOptions): Pr
   const at = `${path}: connections.${name}`
   const auth = requireSame(at, authOf(at, section, 'local'), authOf(at, section, 'remote'))
   return {
-    name: nameOf(at, name),
+    // Another name than before: an IKE_SA of the agent's own that stands without a key is taken down at once, and the one that
+    // is up shall carry the traffic until there is a better one.
+    name: `${nameOf(at, name).slice(0, MAX_NAME - SUFFIX.length)}${SUFFIX}`,
     peer: options.peer,
     role: options.role,
     local: { id: required(at, section, 'local', 'id'), addresses: addressesOf(at, section, 'local_addrs') },
@@ -107,7 +111,7 @@ function nameOf(at: string, name: string): string {
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^[^a-z]+|-+$/g, '')
-    .slice(0, 32)
+    .slice(0, MAX_NAME)
   if (fitting === '') throw new ConfigError(`${at}: "${name}" has no letter; give it another name`)
   return fitting
 }

@@ -49,7 +49,7 @@ describe('importConnection', () => {
   it('makes an entry that the agent takes of a connection that works', async () => {
     const imported = await inFile(WORKING, path => importConnection(path, options))
     expect(imported).to.deep.equal({
-      name: 'hq-to-branch',
+      name: 'hq-to-branch-qkd',
       peer: 'bob',
       role: 'initiator',
       local: { id: 'hq.example', addresses: ['192.0.2.1'] },
@@ -73,7 +73,7 @@ describe('importConnection', () => {
       connections: [imported],
     }
     const loaded = await inFile(JSON.stringify(config), loadIpsecAgentConfig)
-    expect(loaded.connections[0]).to.deep.include({ name: 'hq-to-branch', mode: 'ppk' })
+    expect(loaded.connections[0]).to.deep.include({ name: 'hq-to-branch-qkd', mode: 'ppk' })
   })
 
   for (const [what, from, to, message] of [
@@ -95,7 +95,7 @@ describe('importConnection', () => {
     const error = await inFile(two, path => importConnection(path, options)).catch(e => e)
     expect(error.message).to.match(/HQ_to\.Branch, other/)
     const one = await inFile(two, path => importConnection(path, { ...options, connection: 'HQ_to.Branch' }))
-    expect(one).to.include({ name: 'hq-to-branch' })
+    expect(one).to.include({ name: 'hq-to-branch-qkd' })
   })
 })
 
