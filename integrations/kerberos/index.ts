@@ -4,6 +4,21 @@
  *
  * @packageDocumentation
  */
+
+export { type AgentSite, type AgentSiteOptions, configuredDatabase, openAgentSite } from './agent/agent-site.ts'
+export type { AgentStatus, PrincipalStatus, VersionStatus } from './agent/agent-status.ts'
+export { KerberosAgent, type KerberosAgentOptions } from './agent/kerberos-agent.ts'
+export {
+  type ConfiguredPrincipal,
+  checkKerberosConfig,
+  enctypeNames,
+  type KerberosConfig,
+  kerberosConfigSchema,
+  loadKerberosConfig,
+} from './config/kerberos-config.ts'
+export { type AskAgentOptions, askAgent, type ControlRotation } from './control/control-client.ts'
+export { type ControlServer, createControlServer } from './control/control-server.ts'
+export type { ControlRequest } from './control/control-wire.ts'
 export {
   checksum,
   checksumType,
@@ -14,6 +29,8 @@ export {
   type StringToKeyOptions,
   stringToKey,
 } from './crypto/encryption.ts'
+export { type ExamineOptions, examine } from './doctor/examine.ts'
+export type { Finding } from './doctor/finding.ts'
 export { ENCTYPES, type Enctype, type EnctypeProfile, enctypeProfile, type KerberosKey } from './enctype.ts'
 export {
   type AcceptedClient,
@@ -23,6 +40,15 @@ export {
 } from './gssapi/gss-acceptor.ts'
 export type { KerberosPackage, KerberosServer } from './gssapi/kerberos-package.ts'
 export { createNegotiate, type Negotiate, type NegotiateOptions } from './gssapi/negotiate.ts'
+export { createDatabaseSink, type DatabaseSinkOptions, masterKeyVault } from './kdb/database-sink.ts'
+export {
+  addPoolPrincipal,
+  deletePrincipal,
+  type KadminLocation,
+  type PoolPrincipalSettings,
+  setPoolLives,
+  setString,
+} from './kdb/kadmin-local.ts'
 export {
   type ChooseVersions,
   type DatabaseVersion,
@@ -33,6 +59,7 @@ export {
 export type { LockFileFault } from './kdb/lock-file.ts'
 export { createKeyServer, type KeyServer, type KeyServerCounters, type KeyServerOptions } from './key-server.ts'
 export { type KeytabEntry, readKeytab, writeKeytab } from './keytab.ts'
+export { createKeytabSink, keytabVault, loadKeytab, replaceKeytab } from './keytab-sink.ts'
 export {
   type Announcement,
   type KvnoEntry,
@@ -72,3 +99,15 @@ export {
 } from './otp/one-time-password.ts'
 export { createOtpServer, type OtpServer, type OtpServerCounters, type OtpServerOptions } from './otp/otp-server.ts'
 export { formatPrincipal, type PrincipalName, parsePrincipal, trustPrincipal } from './principal.ts'
+export { type AcceptContext, acceptVersions } from './versions/accept-versions.ts'
+export { type IssueContext, type RotateOptions, type Rotation, rotateVersion } from './versions/issue-version.ts'
+export { KeyLedger, type KeyLedgerOptions } from './versions/key-ledger.ts'
+export { type KeySink, tableSink, type WantedVersions } from './versions/key-sink.ts'
+export { type KeyedPrincipal, type KeyedPrincipalOptions, keyedPrincipal } from './versions/keyed-principal.ts'
+export {
+  type KeyVault,
+  LedgerFile,
+  type LedgerStore,
+  noLedgerStore,
+  type SavedPrincipal,
+} from './versions/ledger-store.ts'

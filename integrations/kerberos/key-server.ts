@@ -164,10 +164,15 @@ class UnixKeyServer implements KeyServer {
       case 'current':
         return this.#reply(this.#keys.current(principal)) ?? { refusal: 'no-key' }
       case 'version':
-        return this.#reply(this.#keys.resolve(principal, request.kvno)) ?? { refusal: 'unknown-kvno' }
+        return this.#reply(this.#keys.resolve(principal, request.kvno)) ?? this.#unknown()
       case 'ticket':
         return this.#issue(principal)
     }
+  }
+
+  /** A replica that has lost its primary can't say that there is no such version; another KDC of the realm may know it. */
+  #unknown(): KeyReply {
+    return { refusal: this.#keys.isFresh === false ? 'no-key' : 'unknown-kvno' }
   }
 
   #issue(principal: string): KeyReply {

@@ -35,6 +35,8 @@ export interface KvnoLookup {
   current(principal: string): KvnoEntry | undefined
   /** That version if it is announced, current or retained; undefined for one that nobody announced, or whose time is over. */
   resolve(principal: string, kvno: number): KvnoEntry | undefined
+  /** False where versions may have been announced that are not known here: at a replica without its primary. */
+  readonly isFresh?: boolean
 }
 
 /** What `announce` takes. The table takes the keys over. */

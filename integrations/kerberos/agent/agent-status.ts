@@ -28,6 +28,8 @@ export interface PrincipalStatus {
   readonly nextRotation: string | null
   /** Why the last rotation failed; null where it did not. */
   readonly failure: string | null
+  /** Issuer: how far the acceptor's clock was ahead at the last rotation, in seconds; null where it was not said. */
+  readonly clockSkewSeconds: number | null
   /** Set from kvno 60,000 on, where a database can't wrap. */
   readonly rekeyAdvised: boolean
 }
@@ -45,13 +47,14 @@ export interface StatusContext {
   readonly nowMs: number
   readonly failure: string | undefined
   readonly dueMs: number | undefined
+  readonly clockSkewMs: number | undefined
 }
 
 /** Where `terms.principal` stands in the ledger. */
 export function principalStatus(
   ledger: KeyLedger,
   { principal, role, peerSaeId, wraps }: KeyedPrincipal,
-  { nowMs, failure, dueMs }: StatusContext,
+  { nowMs, failure, dueMs, clockSkewMs }: StatusContext,
 ): PrincipalStatus {
   const versions = ledger.table.versions(principal)
   const inState = (wanted: string): VersionStatus[] =>
@@ -75,6 +78,7 @@ export function principalStatus(
     foreignKvnos: ledger.foreignKvnos(principal),
     nextRotation: dueMs === undefined ? null : iso(Math.max(dueMs, nowMs)),
     failure: failure ?? null,
+    clockSkewSeconds: clockSkewMs === undefined ? null : Math.round(clockSkewMs / 1000),
     rekeyAdvised: !wraps && current !== null && current.kvno >= ALARM_KVNO,
   }
 }

@@ -56,6 +56,7 @@ export class KerberosAgent implements Closable {
   readonly #turns = new Map<string, Promise<unknown>>()
   readonly #serving = new Set<Promise<void>>()
   readonly #backOffs = new Map<string, { backOff: BackOff; notBeforeMs: number; failure: string }>()
+  readonly #clockSkewsMs = new Map<string, number>()
   readonly #alarms = new Set<string>()
   #wake = new AbortController()
   #loop: Promise<void> = Promise.resolve()
@@ -128,6 +129,7 @@ export class KerberosAgent implements Closable {
         nowMs,
         failure: this.#backOffs.get(terms.principal)?.failure,
         dueMs: this.#dueMs(terms),
+        clockSkewMs: this.#clockSkewsMs.get(terms.principal),
       }),
     )
     return { saeId: kms.saeId, principals, alarms: [...this.#alarms] }
@@ -179,8 +181,9 @@ export class KerberosAgent implements Closable {
     }
   }
 
-  #succeeded({ principal, peerSaeId, wraps }: KeyedPrincipal, { current }: Rotation): void {
+  #succeeded({ principal, peerSaeId, wraps }: KeyedPrincipal, { current, clockSkewMs }: Rotation): void {
     const { kvno, keyId } = current
+    if (clockSkewMs !== undefined) this.#clockSkewsMs.set(principal, clockSkewMs)
     this.#backOffs.delete(principal)
     this.#emitRotation({ peer: peerSaeId, keyId, outcome: 'in-use' })
     this.#alarm(`kerberos-rotation ${principal}`, undefined)

@@ -104,7 +104,7 @@ async function answerUse(message: Use, { ledger, signal }: AcceptContext): Promi
     if (version?.state !== 'announced') return refuse(message, 'unknown-version', `epoch ${epoch} was not announced`)
     await ledger.promote(principal, epoch, { signal })
   }
-  return { type: 'noted', principal, epoch }
+  return { type: 'noted', principal, epoch, atMs: Date.now() }
 }
 
 function refuse({ principal }: VersionMessage, reason: VersionRefusal, text: string): VersionMessage {

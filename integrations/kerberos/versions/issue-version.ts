@@ -32,6 +32,8 @@ export interface Rotation {
   readonly current: KvnoEntry
   /** How many versions were agreed on. */
   readonly agreed: number
+  /** How far the acceptor's clock is ahead of ours, in milliseconds, the way of a message included; undefined if it did not say. */
+  readonly clockSkewMs: number | undefined
 }
 
 /** Options of `rotateVersion`. */
@@ -77,8 +79,8 @@ export async function rotateVersion(
   const next = (rekey ? ahead[0] : ahead.at(-1))!
   const current = await ledger.promote(principal, next.epoch, { signal })
   if (rekey && !terms.wraps) await ledger.dropOlder(principal, { signal })
-  await tellUse(terms, current.epoch, context)
-  return { current, agreed }
+  const clockSkewMs = await tellUse(terms, current.epoch, context)
+  return { current, agreed, clockSkewMs }
 }
 
 /** Versions that the acceptor holds and the issuer does not use yet, the newest first. */
@@ -140,13 +142,19 @@ function requireEpoch({ principal, wraps }: KeyedPrincipal, epoch: number, { rek
   )
 }
 
-/** Tells the acceptor which version is in use, so that it lets older ones end. */
-async function tellUse({ principal }: KeyedPrincipal, epoch: number, context: IssueContext): Promise<void> {
+/** Tells the acceptor which version is in use, so that it lets older ones end. Gives how far its clock is ahead. */
+async function tellUse(
+  { principal }: KeyedPrincipal,
+  epoch: number,
+  context: IssueContext,
+): Promise<number | undefined> {
   try {
-    await ask(context, { type: 'use', principal, epoch }, ['noted'])
+    const { atMs } = await ask(context, { type: 'use', principal, epoch }, ['noted'])
+    return atMs - Date.now()
   } catch (error) {
     // An acceptor that has lost its versions says so; the next agreement mends that.
     if (!(error instanceof QkdError && error.details.some(({ reason }) => reason === 'unknown-version'))) throw error
+    return undefined
   }
 }
 

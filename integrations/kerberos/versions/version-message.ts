@@ -37,8 +37,8 @@ export type VersionMessage =
   | { readonly type: 'installed'; readonly principal: string; readonly epoch: number; readonly keyId: string }
   /** Issuer: this version is in use from now on. */
   | { readonly type: 'use'; readonly principal: string; readonly epoch: number }
-  /** Acceptor: noted. */
-  | { readonly type: 'noted'; readonly principal: string; readonly epoch: number }
+  /** Acceptor: noted, at this time of its clock (milliseconds since 1970). */
+  | { readonly type: 'noted'; readonly principal: string; readonly epoch: number; readonly atMs: number }
   | { readonly type: 'refuse'; readonly principal: string; readonly reason: VersionRefusal; readonly text: string }
 
 const REASONS: readonly VersionRefusal[] = [
@@ -90,8 +90,11 @@ export function decodeVersionMessage(bytes: Uint8Array): VersionMessage {
     }
     case 'accept':
     case 'use':
-    case 'noted':
       return { type, principal, epoch: epochOf(fields) }
+    case 'noted': {
+      const atMs = integer(fields.atMs, Number.MAX_SAFE_INTEGER)
+      return { type, principal, epoch: epochOf(fields), atMs }
+    }
     case 'newer':
       return { type, principal, epoch: integer(fields.epoch, Number.MAX_SAFE_INTEGER) }
     case 'installed':
