@@ -158,6 +158,8 @@ export class AgentWire {
   down = false
   /** What becomes of messages of the initiator and of the responder, on channels dialled from now on. */
   tamper: { initiator?: Tamper; responder?: Tamper } = {}
+  /** What happens before an agent's message is sent. */
+  gate: (from: string, message: Uint8Array) => Promise<void> = async () => {}
   /** Channels that were dialled. */
   dialled = 0
   readonly #open = new Map<MessageChannel, { dead: boolean }>()
@@ -181,8 +183,21 @@ export class AgentWire {
       (tamper: Tamper): Tamper =>
       (message, at) =>
         line.dead ? [] : tamper(message, at)
-    accept(new TamperingChannel(far, unlessDead(responder)))
-    return new TamperingChannel(near, unlessDead(initiator))
+    accept(this.#gated(to, new TamperingChannel(far, unlessDead(responder))))
+    return this.#gated(from, new TamperingChannel(near, unlessDead(initiator)))
+  }
+
+  #gated(from: string, channel: MessageChannel): MessageChannel {
+    return {
+      peerId: channel.peerId,
+      send: async (message, options) => {
+        await this.gate(from, message)
+        await channel.send(message, options)
+      },
+      receive: options => channel.receive(options),
+      close: options => channel.close(options),
+      [Symbol.asyncDispose]: () => channel.close(),
+    }
   }
 }
 

@@ -32,3 +32,23 @@ export async function rotateUnderPing(pair: IpsecPair, count: number): Promise<R
   const gentle = report.lostAfterMarks.filter(lost => lost <= 1).length / count
   return { report, gentle, worst: Math.max(...report.lostAfterMarks) }
 }
+
+/** The same in mode `psk`, where charon names no key: each rotation must leave one SA and one key at both ends. */
+export async function rotatePskUnderPing(pair: IpsecPair, count: number): Promise<RotationTrial> {
+  const ping = await pair.charons.ping({ intervalMs: 10 })
+  for (let round = 0; round < count; round += 1) {
+    ping.mark()
+    await pair.rotate()
+    await ping.flows()
+    const [left, right] = [await pair.a.loaded(), await pair.b.loaded()]
+    const keyId = pair.a.seen('rotated').at(-1)!.keyId
+    const ids = new Set([...left, ...right])
+    if (left.length !== 1 || right.length !== 1 || ids.size !== 1) throw new Error(`Loaded: ${[...left, ...right]}`)
+    if (!left[0]!.endsWith(`:${keyId}`)) throw new Error(`${left[0]} is loaded, ${keyId} is in use`)
+    const sas = [...(await pair.charons.a.sas()), ...(await pair.charons.b.sas())].map(sa => sa.state)
+    if (sas.join() !== 'ESTABLISHED,ESTABLISHED') throw new Error(`SAs: ${sas.join()}`)
+  }
+  const report = await ping.stop()
+  const gentle = report.lostAfterMarks.filter(lost => lost <= 1).length / count
+  return { report, gentle, worst: Math.max(...report.lostAfterMarks) }
+}

@@ -164,11 +164,12 @@ export class ResponderLink extends Link {
     await this.hold({ connection: this.name, keyId, ...this.keyKind(keyId), secret }, { signal })
     // The initiator can't check yet what is signed with the new pre-shared key, so the old one goes back on top.
     if (psk && former !== undefined) await this.hold(former, { signal })
+    // Before the initiator can begin anything.
+    const before = new Set(await this.uniqueIds({ signal }))
     this.state = 'prepared'
     await channel.send({ type: 'ready', epoch, keyId }, { signal })
     if (psk) await this.#stagePsk(channel, epoch, keyId)
 
-    const before = new Set(await this.uniqueIds({ signal }))
     await this.#hear(channel, 'confirm', { epoch, keyId })
     this.state = 'initiated'
     const uniqueId = await provenSa(this, { ppkId: this.ppkIdOf(keyId), before, signal })
