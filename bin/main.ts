@@ -1,5 +1,6 @@
 import yargs, { type Argv } from 'yargs'
 import { type GlobalArguments, usageError } from './command.ts'
+import { auditCommands } from './commands/audit.ts'
 import { demoCommand } from './commands/demo.ts'
 import { ipsecCommands } from './commands/ipsec.ts'
 import { keyCommands } from './commands/key.ts'
@@ -56,6 +57,7 @@ function commandLine(argv: readonly string[]): Argv<GlobalArguments> {
     .command(linkCommands)
     .command(networkCommands)
     .command(policyCommands)
+    .command(auditCommands)
     .command(pkiCommands)
     .demandCommand(1, 'Name a command; qkd --help lists them')
     .strict()

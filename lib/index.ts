@@ -49,6 +49,7 @@ export {
   UnauthorizedError,
   ViciError,
 } from './errors.ts'
+export type { AuditEntry, AuditLog } from './interface/audit.ts'
 export type {
   GetKeyOptions,
   Key,
@@ -84,6 +85,9 @@ export {
   type MlDsaPair,
 } from './key/ml-dsa-issue.ts'
 export { SecretKey } from './key/secret-key.ts'
+export { AuditFile, type AuditFileOptions } from './kms/audit/audit-file.ts'
+export type { AuditLine } from './kms/audit/audit-line.ts'
+export { type AuditVerdict, verifyAudit } from './kms/audit/verify-audit.ts'
 export { explainPolicy, type PolicyExplanation, unreachableRules } from './kms/policy/explain.ts'
 export type { PolicyQuestion } from './kms/policy/policy.ts'
 export {
