@@ -3,6 +3,7 @@ import { type GlobalArguments, usageError } from './command.ts'
 import { auditCommands } from './commands/audit.ts'
 import { demoCommand } from './commands/demo.ts'
 import { ipsecCommands } from './commands/ipsec.ts'
+import { kerberosCommands } from './commands/kerberos.ts'
 import { keyCommands } from './commands/key.ts'
 import { linkCommands } from './commands/link.ts'
 import { networkCommands } from './commands/network.ts'
@@ -55,6 +56,7 @@ function commandLine(argv: readonly string[]): Argv<GlobalArguments> {
     .command(tlsCommands)
     .command(ipsecCommands)
     .command(linkCommands)
+    .command(kerberosCommands)
     .command(networkCommands)
     .command(policyCommands)
     .command(auditCommands)
