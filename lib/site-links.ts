@@ -1,10 +1,19 @@
-import type { Bb84LinkConfig, LinkConfig, SimulatedLinkConfig } from './config/link-config.ts'
+import type {
+  Bb84LinkConfig,
+  FreeSpaceLinkConfig,
+  LinkConfig,
+  PostQuantumLinkConfig,
+  SatelliteLinkConfig,
+  SimulatedLinkConfig,
+} from './config/link-config.ts'
 import type { SiteConfig } from './config/site-config.ts'
 import type { Link } from './interface/link.ts'
 import type { Telemetry } from './interface/telemetry.ts'
 import { createBb84LinkConnector, createBb84LinkListener } from './qll/bb84/link/bb84-link-tcp.ts'
 import { designFibre } from './qll/bb84/link/fibre-design.ts'
 import { openFirstRound } from './qll/bb84/link/first-round.ts'
+import { designFreeSpace, designSatellite, type LinkDesignOptions } from './qll/link-designs.ts'
+import { createPostQuantumConnector, createPostQuantumListener } from './qll/post-quantum/post-quantum-link.ts'
 import { createSimulatedLinkConnector, createSimulatedLinkListener } from './qll/simulated-link-tcp.ts'
 import type { ListenAddress } from './util/listen.ts'
 
@@ -26,42 +35,69 @@ export async function openLink(config: SiteConfig, link: LinkConfig, surrounding
   const { linkId, peerSiteId, role, host, port } = link
   const { telemetry, listening } = surroundings
   const common = { linkId, localSiteId: config.siteId, remoteSiteId: peerSiteId, host, port, telemetry }
-  const opened =
-    link.kind === 'simulated' ? await openRandomLink(link, common) : await openBb84Link(config, link, common)
+  const opened = await openEnd(config, link, common)
   if (role === 'listen') listening[linkId] = { host, port: opened.port }
   return opened.link
 }
 
-/** What both kinds of link are made from. */
+/** What links of every kind are made from. */
 type LinkEnds = Record<'linkId' | 'localSiteId' | 'remoteSiteId', string> & ListenAddress & { telemetry: Telemetry }
 
-async function openRandomLink(
-  { role, rateBps }: SimulatedLinkConfig,
-  ends: LinkEnds,
-): Promise<{ link: Link; port: number }> {
+interface OpenedLink {
+  readonly link: Link
+  readonly port: number
+}
+
+async function openEnd(config: SiteConfig, link: LinkConfig, ends: LinkEnds): Promise<OpenedLink> {
+  switch (link.kind) {
+    case 'simulated':
+      return await openRandomLink(link, ends)
+    case 'post-quantum':
+      return await openPostQuantumLink(config, link, ends)
+    case 'bb84':
+      return await openPhotonLink(config, link, { ...ends, ...designFibre(link) })
+    case 'free-space':
+      return await openPhotonLink(config, link, { ...ends, ...designFreeSpace(link) })
+    case 'satellite':
+      return await openPhotonLink(config, link, { ...ends, ...designSatellite(link) })
+  }
+}
+
+async function openRandomLink({ role, rateBps }: SimulatedLinkConfig, ends: LinkEnds): Promise<OpenedLink> {
   const options = { ...ends, rateBps }
   if (role === 'listen') return await createSimulatedLinkListener(options)
   return { link: createSimulatedLinkConnector(options), port: ends.port }
 }
 
-async function openBb84Link(
-  { mlDsa }: SiteConfig,
-  { role, psk, photons, ...design }: Bb84LinkConfig,
+async function openPostQuantumLink(
+  config: SiteConfig,
+  { role, rateBps, psk }: PostQuantumLinkConfig,
   ends: LinkEnds,
-): Promise<{ link: Link; port: number }> {
-  const { remoteSiteId } = ends
-  const bootstrap = await openFirstRound({
-    remoteSiteId,
-    ...(psk === undefined ? {} : { psk }),
-    ...(mlDsa === undefined ? {} : { identity: mlDsa }),
-  })
+): Promise<OpenedLink> {
+  const options = { ...ends, rateBps, bootstrap: await firstRoundOf(config, { psk, ...ends }) }
+  if (role === 'listen') return await createPostQuantumListener(options)
+  return { link: createPostQuantumConnector(options), port: ends.port }
+}
+
+async function openPhotonLink(
+  config: SiteConfig,
+  { role, psk, photons }: Bb84LinkConfig | FreeSpaceLinkConfig | SatelliteLinkConfig,
+  ends: LinkEnds & LinkDesignOptions,
+): Promise<OpenedLink> {
   const options = {
     ...ends,
-    ...designFibre(design),
-    bootstrap,
+    bootstrap: await firstRoundOf(config, { psk, ...ends }),
     bufferBlocks: BB84_BUFFER_BLOCKS,
     ...(photons === undefined ? {} : { photons }),
   }
   if (role === 'listen') return await createBb84LinkListener(options)
   return { link: createBb84LinkConnector(options), port: ends.port }
+}
+
+function firstRoundOf({ mlDsa }: SiteConfig, { psk, remoteSiteId }: { psk: string | undefined; remoteSiteId: string }) {
+  return openFirstRound({
+    remoteSiteId,
+    ...(psk === undefined ? {} : { psk }),
+    ...(mlDsa === undefined ? {} : { identity: mlDsa }),
+  })
 }

@@ -19,16 +19,10 @@ export interface SimulatedLinkConfig extends LinkEndConfig {
   readonly rateBps: number
 }
 
-/**
- * One end of a BB84 link: simulated photons, real post-processing. The listening end is Alice, who prepares the photons.
- * Both ends have the same preset, distance and size of blocks.
- */
-export interface Bb84LinkConfig extends LinkEndConfig {
-  readonly kind: 'bb84'
-  /** The devices, by the name of a published system. Default `yuan-2018`. */
+/** What every link with (simulated) photons has; both ends have the same design. */
+interface PhotonLinkConfig extends LinkEndConfig {
+  /** The devices, by name. */
   readonly preset: string
-  /** Length of the fibre in km. Default 10. */
-  readonly distanceKm: number
   /** Sifted bits of a block of post-processing. Default 262,144. */
   readonly keyBits: number
   /** File of the key that proves the first round, the same at both ends. Default: the site's `mlDsa` certificate. */
@@ -37,70 +31,185 @@ export interface Bb84LinkConfig extends LinkEndConfig {
   readonly photons?: { readonly host: string; readonly port: number }
 }
 
-export type LinkConfig = SimulatedLinkConfig | Bb84LinkConfig
+/**
+ * One end of a BB84 link over fibre: simulated photons, real post-processing. The listening end is Alice, who prepares the
+ * photons.
+ */
+export interface Bb84LinkConfig extends PhotonLinkConfig {
+  readonly kind: 'bb84'
+  /** Length of the fibre in km. Default 10. */
+  readonly distanceKm: number
+  /** Power of classical channels that run along in the same fibre, in dBm. Default: the fibre is dark. */
+  readonly classicalDbm?: number
+  /** Width of the filter before Bob's detectors that keeps them out, in nm. Default 0.1. */
+  readonly filterNm?: number
+}
+
+/** One end of a BB84 link through air. */
+export interface FreeSpaceLinkConfig extends PhotonLinkConfig {
+  readonly kind: 'free-space'
+  /** Between the telescopes, in km. Default 1. */
+  readonly distanceKm: number
+}
+
+/** One end of a BB84 link with a satellite, which passes at the same times each day. */
+export interface SatelliteLinkConfig extends PhotonLinkConfig {
+  readonly kind: 'satellite'
+  readonly passes: readonly SatellitePassConfig[]
+}
+
+/** A pass of each day. */
+export interface SatellitePassConfig {
+  /** When the satellite stands highest: `HH:MM` or `HH:MM:SS`, UTC. */
+  readonly time: string
+  readonly maximumElevationDeg: number
+}
+
+/** One end of a link without a quantum channel: ML-KEM-768 between neighbours. */
+export interface PostQuantumLinkConfig extends LinkEndConfig {
+  readonly kind: 'post-quantum'
+  /** Key that the link yields, in bits per second; both ends name the same. */
+  readonly rateBps: number
+  /** File of the key that proves both ends. Default: the site's `mlDsa` certificate. */
+  readonly psk?: string
+}
+
+export type LinkConfig =
+  | SimulatedLinkConfig
+  | Bb84LinkConfig
+  | FreeSpaceLinkConfig
+  | SatelliteLinkConfig
+  | PostQuantumLinkConfig
+
+export type LinkConfigKind = LinkConfig['kind']
 
 /** The same as it stands in a file: what has a default may be missing, and which fields go with a kind is not said. */
 export interface LinkConfigFile
   extends Omit<LinkEndConfig, 'role'>,
-    Partial<Omit<SimulatedLinkConfig, 'kind' | keyof LinkEndConfig>>,
-    Partial<Omit<Bb84LinkConfig, 'kind' | keyof LinkEndConfig>> {
-  readonly kind?: LinkConfig['kind']
+    Partial<Pick<SimulatedLinkConfig, 'rateBps'>>,
+    Partial<Omit<Bb84LinkConfig, 'kind' | keyof LinkEndConfig>>,
+    Partial<Pick<SatelliteLinkConfig, 'passes'>> {
+  readonly kind?: LinkConfigKind
   readonly role?: LinkEndConfig['role']
 }
 
 /** Certificate and key with ML-DSA-65 and the authority of both sites, as PEM text: `TlsIdentity` of another kind. */
 export type MlDsaIdentity = TlsIdentity
 
-/** Names of the presets; those of `BB84_PRESETS`, which is below this layer. */
-export const LINK_PRESETS = ['gys', 't12', 'yuan-2018', 'li-2023'] as const
-
-const KIND = 'bb84'
-const BB84_DEFAULTS = { preset: 'yuan-2018', distanceKm: 10, keyBits: 2 ** 18 } as const
-
-/** Fields that go with one kind alone. */
-const FIELDS = {
-  simulated: ['rateBps'],
-  bb84: ['preset', 'distanceKm', 'keyBits', 'psk', 'photons'],
+/** Names of the presets by kind of link: those of `BB84_PRESETS` and its like, which are below this layer. */
+export const LINK_PRESETS = {
+  bb84: ['gys', 't12', 'yuan-2018', 'li-2023'],
+  'free-space': ['roofs-night', 'roofs-day'],
+  satellite: ['leo-2017', 'leo-fast'],
 } as const
 
-/** The schema of those fields; `text` and `integer` make those of plain fields. */
+const KIND = 'bb84'
+const DEFAULTS = {
+  simulated: {},
+  bb84: { preset: 'yuan-2018', distanceKm: 10, keyBits: 2 ** 18 },
+  'free-space': { preset: 'roofs-night', distanceKm: 1, keyBits: 2 ** 18 },
+  satellite: { preset: 'leo-fast', keyBits: 2 ** 18 },
+  'post-quantum': {},
+} as const satisfies Record<LinkConfigKind, object>
+
+const PHOTON_FIELDS = ['preset', 'keyBits', 'psk', 'photons'] as const
+
+type KindField = Exclude<keyof LinkConfigFile, keyof LinkEndConfig | 'kind'>
+
+/** Fields that not every kind has. */
+const FIELDS: Readonly<Record<LinkConfigKind, readonly KindField[]>> = {
+  simulated: ['rateBps'],
+  bb84: [...PHOTON_FIELDS, 'distanceKm', 'classicalDbm', 'filterNm'],
+  'free-space': [...PHOTON_FIELDS, 'distanceKm'],
+  satellite: [...PHOTON_FIELDS, 'passes'],
+  'post-quantum': ['rateBps', 'psk'],
+}
+const REQUIRED: Partial<Record<LinkConfigKind, readonly KindField[]>> = {
+  simulated: ['rateBps'],
+  satellite: ['passes'],
+  'post-quantum': ['rateBps'],
+}
+const kinds = Object.keys(FIELDS) as LinkConfigKind[]
+const presets = Object.values(LINK_PRESETS).flat()
+const defaultPresets = Object.entries(LINK_PRESETS).map(
+  ([kind, names]) => `${kind}: ${names.join(', ')} (default ${DEFAULTS[kind as keyof typeof LINK_PRESETS].preset})`,
+)
+
+/** The schema of those fields. */
 export const linkKindSchemas: Readonly<Record<string, JsonSchema>> = {
   kind: {
-    enum: ['bb84', 'simulated'],
+    enum: [KIND, ...kinds.filter(kind => kind !== KIND)],
     description:
-      'Kind of link: bb84 (simulated photons, real post-processing; default) or simulated (plain random bytes)',
+      'Kind of link: bb84 (fibre: simulated photons, real post-processing; default), free-space and satellite (the same through air), post-quantum (ML-KEM, no photons) or simulated (plain random bytes)',
   },
   rateBps: {
     type: 'integer',
     minimum: 1,
     maximum: 1_000_000_000,
-    description: 'simulated: secret key rate in bits per second: an integer from 1 to 1000000000',
+    description: 'simulated, post-quantum: key rate in bits per second: an integer from 1 to 1000000000',
   },
-  preset: {
-    enum: [...LINK_PRESETS],
-    description: `bb84: the devices, one of ${LINK_PRESETS.join(', ')}; default ${BB84_DEFAULTS.preset}`,
-  },
+  preset: { enum: presets, description: `The devices; ${defaultPresets.join('; ')}` },
   distanceKm: {
     type: 'number',
     minimum: 0,
     maximum: 1_000,
-    description: `bb84: length of the fibre in km, a number from 0 to 1000; default ${BB84_DEFAULTS.distanceKm}`,
+    description: 'bb84, free-space: between the sites in km, a number from 0 to 1000; default 10 and 1',
   },
   keyBits: {
     type: 'integer',
     minimum: 4_096,
     maximum: 2 ** 22,
-    description: `bb84: sifted bits of a block of post-processing, an integer from 4096 to 4194304; default ${BB84_DEFAULTS.keyBits}`,
+    description:
+      'Links with photons: sifted bits of a block of post-processing, an integer from 4096 to 4194304; default 262144',
+  },
+  classicalDbm: {
+    type: 'number',
+    minimum: -60,
+    maximum: 20,
+    description:
+      'bb84: power of classical channels in the same fibre in dBm, a number from -60 to 20; default: the fibre is dark',
+  },
+  filterNm: {
+    type: 'number',
+    exclusiveMinimum: 0,
+    maximum: 100,
+    description: "bb84 with classicalDbm: width of the filter before Bob's detectors in nm, up to 100; default 0.1",
+  },
+  passes: {
+    type: 'array',
+    minItems: 1,
+    maxItems: 64,
+    description: 'satellite: the passes of each day',
+    items: {
+      type: 'object',
+      description: 'A pass',
+      properties: {
+        time: {
+          type: 'string',
+          pattern: '^([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d)?$',
+          description: 'When the satellite stands highest: HH:MM or HH:MM:SS, UTC',
+        },
+        maximumElevationDeg: {
+          type: 'number',
+          exclusiveMinimum: 0,
+          maximum: 90,
+          description: 'How high it then stands, in degrees up to 90',
+        },
+      },
+      required: ['time', 'maximumElevationDeg'],
+      additionalProperties: false,
+    },
   },
   psk: {
     type: 'string',
     minLength: 1,
     description:
-      'bb84: file of 32 bytes or more, mode 0600, the same at both ends, that proves the first round; default: the mlDsa certificate of the site',
+      'Not simulated: file of 32 bytes or more, mode 0600, the same at both ends, that proves the first round; default: the mlDsa certificate of the site',
   },
   photons: {
     type: 'object',
-    description: 'bb84: where the photon channel is, if it is a process of its own; default: at the listening end',
+    description:
+      'Links with photons: where the photon channel is, if it is a process of its own; default: at the listening end',
     properties: {
       host: { type: 'string', minLength: 1, description: 'Address or name' },
       port: { type: 'integer', minimum: 1, maximum: 65_535, description: 'TCP port: an integer from 1 to 65535' },
@@ -118,16 +227,25 @@ export function checkLinkKind(
 ): SchemaFault[] {
   const kind = link.kind ?? KIND
   const faults: SchemaFault[] = []
-  for (const [other, fields] of Object.entries(FIELDS)) {
-    for (const field of other === kind ? [] : fields) {
-      if (link[field] === undefined) continue
-      faults.push({ path, message: `field "${field}" goes with kind "${other}"; remove it or change the kind` })
+  for (const field of new Set(Object.values(FIELDS).flat())) {
+    if (link[field] === undefined || FIELDS[kind].includes(field)) continue
+    const others = kinds.filter(other => FIELDS[other].includes(field)).map(other => `"${other}"`)
+    faults.push({
+      path,
+      message: `field "${field}" goes with kind ${others.join(' or ')}; remove it or change the kind`,
+    })
+  }
+  for (const field of REQUIRED[kind] ?? []) {
+    if (link[field] !== undefined) continue
+    faults.push({ path, message: `field "${field}" is missing; kind "${kind}" needs it` })
+  }
+  if (kind in LINK_PRESETS && link.preset !== undefined) {
+    const names: readonly string[] = LINK_PRESETS[kind as keyof typeof LINK_PRESETS]
+    if (!names.includes(link.preset)) {
+      faults.push({ path: `${path}/preset`, message: `kind "${kind}" has the presets ${names.join(', ')}` })
     }
   }
-  if (kind === 'simulated' && link.rateBps === undefined) {
-    faults.push({ path, message: 'field "rateBps" is missing; kind "simulated" needs it' })
-  }
-  if (kind === 'bb84' && link.psk === undefined && !certified) {
+  if (kind !== 'simulated' && link.psk === undefined && !certified) {
     const message =
       'nothing proves the first round: give the site an "mlDsa" certificate (development: qkd pki init), or the link a "psk"'
     faults.push({ path, message })
@@ -140,8 +258,6 @@ export function withLinkDefaults(
   { kind = KIND, role, ...link }: LinkConfigFile,
   { defaultRole, pathOf }: { defaultRole: LinkEndConfig['role']; pathOf: (path: string) => string },
 ): LinkConfig {
-  const common = { ...link, role: role ?? defaultRole }
-  if (kind === 'simulated') return { ...common, kind } as SimulatedLinkConfig
   const psk = link.psk === undefined ? {} : { psk: pathOf(link.psk) }
-  return { ...BB84_DEFAULTS, ...common, ...psk, kind }
+  return { ...DEFAULTS[kind], ...link, role: role ?? defaultRole, ...psk, kind } as LinkConfig
 }

@@ -60,6 +60,16 @@ describe('loadSiteConfig', () => {
     expect(config.mlDsa).to.deep.equal(mlDsaPems)
   })
 
+  it('gives links of every kind the defaults of that kind', async () => {
+    const of = async (fields: object) =>
+      (await load({ '/links/0': { ...bb84, psk: 'link.psk', ...fields } })).config.links[0]
+    expect(await of({ kind: 'free-space' })).to.include({ kind: 'free-space', preset: 'roofs-night', distanceKm: 1 })
+    const passes = [{ time: '22:10', maximumElevationDeg: 70 }]
+    expect(await of({ kind: 'satellite', passes })).to.deep.include({ preset: 'leo-fast', keyBits: 262_144, passes })
+    expect(await of({ kind: 'post-quantum', rateBps: 5 })).to.include({ kind: 'post-quantum', rateBps: 5 })
+    expect(await of({ classicalDbm: -3 })).to.include({ kind: 'bb84', classicalDbm: -3 })
+  })
+
   it('takes the path of a pre-shared key relative to the file, and needs no certificate then', async () => {
     const { config, dir } = await load({ '/links/0': { ...bb84, psk: 'link.psk', distanceKm: 25.5, preset: 't12' } })
     expect(config.links[0]).to.include({ psk: join(dir, 'link.psk'), distanceKm: 25.5, preset: 't12' })
@@ -96,14 +106,43 @@ describe('loadSiteConfig', () => {
     ['an SAE ID with a space', { '/saes/0/saeId': 'a b' }, '/saes/0/saeId', /without spaces/],
     ['an SAE ID that is too long', { '/saes/0/saeId': 'x'.repeat(292) }, '/saes/0/saeId', /1 to 291/],
     ['a fingerprint with colons', { '/saes/0/fingerprint256': 'AA:BB' }, '/saes/0/fingerprint256', /without colons/],
-    ['an unknown kind of link', { '/links/0/kind': 'rope' }, '/links/0/kind', /must be one of \["bb84","simulated"\]/],
+    ['an unknown kind of link', { '/links/0/kind': 'rope' }, '/links/0/kind', /must be one of \["bb84","simulated",/],
     ['a simulated link without rate', { '/links/0/rateBps': undefined }, '/links/0', /"rateBps" is missing/],
-    ['a distance on a simulated link', { '/links/0/distanceKm': 5 }, '/links/0', /goes with kind "bb84"/],
+    [
+      'a distance on a simulated link',
+      { '/links/0/distanceKm': 5 },
+      '/links/0',
+      /goes with kind "bb84" or "free-space"; remove it/,
+    ],
     [
       'a rate on a BB84 link',
       { '/links/0': { ...bb84, psk: 'p', rateBps: 1 } },
       '/links/0',
-      /"rateBps" goes with kind "simulated"/,
+      /"rateBps" goes with kind "simulated" or "post-quantum"/,
+    ],
+    [
+      'a satellite without passes',
+      { '/links/0': { ...bb84, kind: 'satellite', psk: 'p' } },
+      '/links/0',
+      /"passes" is missing/,
+    ],
+    [
+      'a pass at no time of day',
+      { '/links/0': { ...bb84, kind: 'satellite', psk: 'p', passes: [{ time: '24:00', maximumElevationDeg: 80 }] } },
+      '/links/0/passes/0/time',
+      /HH:MM or HH:MM:SS, UTC/,
+    ],
+    [
+      'a preset of another kind',
+      { '/links/0': { ...bb84, kind: 'free-space', psk: 'p', preset: 't12' } },
+      '/links/0/preset',
+      /kind "free-space" has the presets roofs-night, roofs-day/,
+    ],
+    [
+      'a post-quantum link that nothing proves',
+      { '/links/0': { ...bb84, kind: 'post-quantum', rateBps: 1 } },
+      '/links/0',
+      /nothing proves/,
     ],
     ['a BB84 link that nothing proves', { '/links/0': bb84 }, '/links/0', /qkd pki init.*or the link a "psk"/],
     ['an unknown preset', { '/links/0': { ...bb84, preset: 'x' } }, '/links/0/preset', /gys, t12, yuan-2018/],

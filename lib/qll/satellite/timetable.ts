@@ -49,9 +49,13 @@ export function satellitePath(
   { passes, now }: { passes: readonly Pass[]; now: () => number },
 ): PhotonPath {
   const usable = usablePasses(satellite, passes)
+  let next = 0
   return () => {
     const atMs = now()
-    const pass = usable.find(({ untilMs }) => untilMs > atMs)
+    // Timetables are long, and clocks are now and then set back.
+    while (next > 0 && usable[next - 1]!.untilMs > atMs) next--
+    while (next < usable.length && usable[next]!.untilMs <= atMs) next++
+    const pass = usable[next]
     if (pass === undefined) return { dark: 'No pass is left in the timetable' }
     // Words that stay the same until the pass begins: a state that changes all the time is none.
     if (pass.fromMs > atMs) {

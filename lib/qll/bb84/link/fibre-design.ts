@@ -1,6 +1,7 @@
 import { ChannelModel } from '../model/channel-model.ts'
 import { planBlock } from '../model/plan-block.ts'
 import { bb84Preset } from '../model/presets.ts'
+import { ramanYield } from '../model/raman.ts'
 import type { Bb84LinkOptions } from './bb84-link-options.ts'
 
 /** A fibre link in a person's words. */
@@ -10,7 +11,14 @@ export interface FibreDesign {
   readonly distanceKm: number
   /** Sifted bits of a block of post-processing. */
   readonly keyBits: number
+  /** Power of classical channels along the photons, in dBm. Default: the fibre is dark. */
+  readonly classicalDbm?: number
+  /** Width of the filter that keeps them out, in nm. Default 0.1. */
+  readonly filterNm?: number
 }
+
+/** Time in which a gate counts, where classical light comes along, in picoseconds. */
+const GATE_PS = 300
 
 /**
  * What such a link is made from: the path, and the choices of intensities and bases that give most key in blocks of that
@@ -21,7 +29,12 @@ export function designFibre({
   preset,
   distanceKm,
   keyBits,
+  classicalDbm,
+  filterNm = 0.1,
 }: FibreDesign): Pick<Bb84LinkOptions, 'channel' | 'protocol' | 'keyBits'> {
-  const channel = new ChannelModel(bb84Preset(preset).receiver, { lengthKm: distanceKm })
+  const { receiver } = bb84Preset(preset)
+  const light = { launchPowerDbm: classicalDbm ?? 0, direction: 'co', filterNm, gatePs: GATE_PS } as const
+  const stray = classicalDbm === undefined ? 0 : ramanYield(light, { ...receiver, lengthKm: distanceKm })
+  const channel = new ChannelModel(receiver, { lengthKm: distanceKm, ramanYield: stray })
   return { channel, protocol: planBlock(channel, { keyBits }).protocol, keyBits }
 }
