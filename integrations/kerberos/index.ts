@@ -99,6 +99,8 @@ export {
 } from './otp/one-time-password.ts'
 export { createOtpServer, type OtpServer, type OtpServerCounters, type OtpServerOptions } from './otp/otp-server.ts'
 export { formatPrincipal, type PrincipalName, parsePrincipal, trustPrincipal } from './principal.ts'
+export { ReplicaFeed, type ReplicaFeedOptions } from './replica/replica-feed.ts'
+export { ReplicaTable, type ReplicaTableOptions } from './replica/replica-table.ts'
 export { type AcceptContext, acceptVersions } from './versions/accept-versions.ts'
 export { type IssueContext, type RotateOptions, type Rotation, rotateVersion } from './versions/issue-version.ts'
 export { KeyLedger, type KeyLedgerOptions } from './versions/key-ledger.ts'

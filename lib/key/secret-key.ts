@@ -15,6 +15,8 @@ export const DOORS = {
   vici: 'integrations/strongswan/vici/load-shared.ts',
   /** Keys of a Kerberos principal, given to the KDC of the same machine over a unix socket. */
   'kdc-socket': 'integrations/kerberos/key-wire.ts',
+  /** The same, given by the agent of a realm's primary KDC to those of its replicas, over mutual TLS. */
+  'replica-channel': 'integrations/kerberos/replica/replica-wire.ts',
   /** Block of a QNL node handed to a KMS in another process, over mutual TLS. */
   'qnl-channel': 'lib/qnl/qnl-wire.ts',
   /** One site's half of the pair secret, sent to the other KMS at first contact over mutual TLS 1.3. */
