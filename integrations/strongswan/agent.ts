@@ -265,21 +265,21 @@ class CharonAgent implements IpsecAgent {
   }
 
   async #repairAll(options: AbortOptions): Promise<ReconcileReport> {
-    const [names, keys, sas] = await Promise.all([
-      this.#charon.connectionNames(options),
+    const [connections, keys, sas] = await Promise.all([
+      this.#charon.connections(undefined, options),
       this.#charon.keys(options),
       this.#charon.sas(undefined, options),
     ])
-    const found = { connections: new Set(names), keys, sas }
-    const [connections, unloaded]: [string[], string[]] = [[], []]
+    const found = { connections, keys, sas }
+    const [provisioned, unloaded]: [string[], string[]] = [[], []]
     for (const link of this.#links.values()) {
       const repair = await link.repair(found, options)
       unloaded.push(...repair.unloaded)
       if (!repair.provisioned) continue
-      connections.push(link.name)
+      provisioned.push(link.name)
       this.#events.emit({ type: 'provisioned', connection: link.name, reason: 'charon had lost it' })
     }
-    return { connections, unloaded }
+    return { connections: provisioned, unloaded }
   }
 
   async #welcome(raw: MessageChannel): Promise<void> {

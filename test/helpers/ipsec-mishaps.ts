@@ -71,7 +71,7 @@ async function atCommand(pair: IpsecPair, gateway: Gateway, command: string, act
 }
 
 const INITIATOR_STEPS = ['load-shared', 'load-conn', 'initiate', 'rekey', 'terminate', 'unload-shared']
-const RESPONDER_STEPS = ['get-conns', 'load-shared', 'list-sas', 'unload-shared']
+const RESPONDER_STEPS = ['list-conns', 'load-shared', 'list-sas', 'unload-shared']
 
 const agentKilled = (end: 'a' | 'b', steps: readonly string[]): Mishap => ({
   name: `the ${end === 'a' ? 'initiator' : 'responder'}'s agent is killed between two steps`,

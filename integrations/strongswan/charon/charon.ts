@@ -2,9 +2,10 @@ import { type AbortOptions, type SecretKey, type ViciError, withDeadline } from 
 import type { IpsecConnectionConfig } from '../agent-config.ts'
 import {
   charonVersion,
-  connectionNames,
   initiate,
+  type ListedConnection,
   type ListedSa,
+  listConnections,
   listSas,
   loadConnection,
   rekeyIke,
@@ -114,8 +115,9 @@ export class Charon {
     await unloadConnection(this.#session, name, options)
   }
 
-  connectionNames(options?: AbortOptions): Promise<string[]> {
-    return connectionNames(this.#session, options)
+  /** Connections, one or all. */
+  connections(name?: string, options?: AbortOptions): Promise<ListedConnection[]> {
+    return listConnections(this.#session, name, options)
   }
 
   /** IKE_SAs, of one connection or of all. */

@@ -8,7 +8,7 @@ import { ppkId } from '../charon/names.ts'
 import type { SaNews } from '../charon/sa-watch.ts'
 import { readStaticSecret } from '../charon/static-secret.ts'
 import { TrafficMeter } from '../charon/traffic-meter.ts'
-import type { ListedSa } from '../vici/commands.ts'
+import type { ListedConnection, ListedSa } from '../vici/commands.ts'
 import type { LinkStore } from './link-record.ts'
 import { reasonOf } from './rotation-fault.ts'
 
@@ -25,7 +25,7 @@ export interface LinkContext {
 
 /** What charon was found to have. */
 export interface CharonInventory {
-  readonly connections: ReadonlySet<string>
+  readonly connections: readonly ListedConnection[]
   readonly keys: readonly { readonly connection: string; readonly keyId: string }[]
   readonly sas: readonly ListedSa[]
 }
@@ -110,8 +110,8 @@ export abstract class Link {
   /** Before a rotation: an admin may have loaded a configuration of his own since the last look. */
   async ensureProvisioned(options: Required<AbortOptions>): Promise<void> {
     const { charon } = this.context
-    const [names, keys] = await Promise.all([charon.connectionNames(options), charon.keys(options)])
-    const { provisioned } = await this.#supply({ connections: new Set(names), keys }, options)
+    const [connections, keys] = await Promise.all([charon.connections(this.name, options), charon.keys(options)])
+    const { provisioned } = await this.#supply({ connections, keys }, options)
     if (provisioned) this.context.emit({ type: 'provisioned', connection: this.name, reason: 'charon had lost it' })
   }
 
@@ -302,7 +302,9 @@ export abstract class Link {
   async #supply(found: Omit<CharonInventory, 'sas'>, options: AbortOptions): Promise<{ provisioned: boolean }> {
     const { charon } = this.context
     const ours = new Set(found.keys.filter(({ connection }) => connection === this.name).map(({ keyId }) => keyId))
-    const missing = !found.connections.has(this.name)
+    // One that an admin has loaded under our name, and that asks for no PPK, is none.
+    const fits = (connection: ListedConnection) => this.config.mode === 'psk' || connection.ppkRequired
+    const missing = !found.connections.some(connection => connection.name === this.name && fits(connection))
     const secretLost = this.config.secretFile !== undefined && !ours.has(STATIC_SECRET)
     const lost = [...this.held.keys()].some(keyId => !ours.has(keyId))
     if (missing) await charon.loadConnection(this.config, this.restingVariant(), options)

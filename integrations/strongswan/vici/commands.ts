@@ -54,12 +54,26 @@ export async function unloadConnection(session: ViciSession, name: string, optio
   requireSuccess('unload-conn', await session.request('unload-conn', { name }, options))
 }
 
-/** Names of every connection that charon has. */
-export async function connectionNames(session: ViciSession, options?: ViciCallOptions): Promise<string[]> {
-  return textsOf(await session.request('get-conns', {}, options), 'conns')
+/** What charon has of a connection. */
+export interface ListedConnection {
+  readonly name: string
+  /** True where it refuses an IKE_SA without a PPK. */
+  readonly ppkRequired: boolean
 }
 
-/** One connection as charon has it; undefined where it has none of that name. */
+/** Every connection that charon has, or the one of a name. */
+export async function listConnections(
+  session: ViciSession,
+  ike?: string,
+  options?: ViciCallOptions,
+): Promise<ListedConnection[]> {
+  const answers = await session.stream('list-conns', 'list-conn', { ike }, options)
+  return answers.flatMap(sectionsOf).map(([name, section]) => {
+    return { name, ppkRequired: textOf(section, 'ppk_required') === 'yes' }
+  })
+}
+
+/** One connection with all that charon says of it; undefined where it has none of that name. */
 export async function listConnection(
   session: ViciSession,
   name: string,
