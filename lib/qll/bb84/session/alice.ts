@@ -165,8 +165,12 @@ function untouched({ block, pulses }: PulseRecords): Untouched {
 }
 
 function countsOf({ checkCounts, checkErrors }: Sifting, { intensities, sizeBits }: SiftedKey): Counts {
-  const keyCounts: [number, number, number] = [0, 0, 0]
-  for (let i = 0; i < sizeBits; i++) keyCounts[intensities![i] as 0 | 1 | 2]++
+  let [decoys, vacua] = [0, 0]
+  for (let i = 0; i < sizeBits; i++) {
+    decoys += intensities![i]! & 1
+    vacua += intensities![i]! >>> 1
+  }
+  const keyCounts: PerIntensity = [sizeBits - decoys - vacua, decoys, vacua]
   return { keyCounts, checkCounts: [...checkCounts] as PerIntensity, checkErrors: [...checkErrors] as PerIntensity }
 }
 

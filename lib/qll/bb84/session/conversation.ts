@@ -89,11 +89,10 @@ export class Conversation {
 
   /** Sends a message; a sealed one with the tag over everything since the last. */
   async send(type: MessageType, parts: readonly Uint8Array[], options: AbortOptions): Promise<void> {
-    const body = Buffer.concat(parts)
+    const unsealed = Buffer.concat([Buffer.of(type), ...parts])
     this.#outgoing.hash ??= this.#hash('outgoing')
-    absorb(this.#outgoing.hash, type, body)
-    const tag = SEALED.has(type) ? await this.#seal(this.#outgoing.hash) : Buffer.alloc(0)
-    const message = Buffer.concat([Buffer.of(type), body, tag])
+    absorb(this.#outgoing.hash, type, unsealed.subarray(TYPE_BYTES))
+    const message = SEALED.has(type) ? Buffer.concat([unsealed, await this.#seal(this.#outgoing.hash)]) : unsealed
     if (message.byteLength > MAX_MESSAGE_BYTES) {
       throw new ProtocolError(
         `A message of ${message.byteLength} bytes is too long for the channel; make blocks smaller`,

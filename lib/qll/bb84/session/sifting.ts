@@ -4,37 +4,47 @@ import { type PulseRecords, STATE_BIT, STATE_CHECK_BASIS, STATE_INTENSITY_SHIFT 
 /** Clicks that one announcement holds at most, so that it stays well below the largest message of a channel. */
 export const CLICKS_PER_MESSAGE = 1 << 17
 
-/** Most bytes that a gap takes: seven bits to a byte. */
-const GAP_BYTES = 5
+/** A gap takes two bytes, the lower one first; one that has no place there is a mark, and stands in four at the end. */
+const GAP_BYTES = 2
+const LONG_GAP = 0xffff
+const LONG_GAP_BYTES = 4
 const COUNT_BYTES = 4
 
 /**
  * What Bob says of his clicks `from` to `to`: how many they are, their bases, the bits of those in the check basis, and
- * when they were. Bits of the key basis stay with him.
+ * when they were. Bits of the key basis stay with him. Gaps of one size are more bytes than the fewest, and much faster:
+ * how long the next one is could not be guessed.
  */
 export function announceClicks({ gaps, states }: PulseRecords, from: number, to: number): Buffer {
   const count = to - from
   const basesEnd = COUNT_BYTES + Math.ceil(count / 8)
-  const out = Buffer.alloc(basesEnd + Math.ceil(count / 8) + count * GAP_BYTES)
+  const long: number[] = []
+  for (let i = from; i < to; i++) if (gaps[i]! >= LONG_GAP) long.push(gaps[i]!)
+  const out = Buffer.alloc(basesEnd + Math.ceil(count / 8) + count * GAP_BYTES + long.length * LONG_GAP_BYTES)
   out.writeUInt32BE(count, 0)
   let checks = 0
+  let bases = 0
   for (let i = 0; i < count; i++) {
     const state = states[from + i]!
     // Which basis it was is a coin's: no branch could guess it.
     const check = (state & STATE_CHECK_BASIS) >>> 1
-    out[COUNT_BYTES + (i >>> 3)]! |= check << (i & 7)
+    bases |= check << (i & 7)
+    if ((i & 7) === 7) {
+      out[COUNT_BYTES + (i >>> 3)] = bases
+      bases = 0
+    }
     out[basesEnd + (checks >>> 3)]! |= (state & check) << (checks & 7)
     checks += check
   }
+  if ((count & 7) !== 0) out[basesEnd - 1] = bases
   let at = basesEnd + Math.ceil(checks / 8)
   for (let i = from; i < to; i++) {
-    let gap = gaps[i]!
-    while (gap > 127) {
-      out[at++] = (gap & 127) | 128
-      gap >>>= 7
-    }
-    out[at++] = gap
+    const gap = Math.min(gaps[i]!, LONG_GAP)
+    out[at] = gap
+    out[at + 1] = gap >>> 8
+    at += GAP_BYTES
   }
+  for (const gap of long) at = out.writeUInt32BE(gap, at)
   return out.subarray(0, at)
 }
 
@@ -70,6 +80,9 @@ export class Sifting {
     const states = this.#match(announcement, gapsFrom, count)
     const [bits, intensities, keep] = [this.#bits, this.#intensities, this.#keep]
     let [keyBits, keyClicks, checks] = [this.#keyBits, this.#keyClicks, 0]
+    // The word and the byte that are being filled, for each step would wait for the last one's way through memory.
+    let word = bits[keyBits >>> 5] ?? 0
+    let kept = keep[keyClicks >>> 3] ?? 0
     for (let i = 0; i < count; i++) {
       const state = states[i]!
       const ownCheck = (state & STATE_CHECK_BASIS) >>> 1
@@ -78,11 +91,16 @@ export class Sifting {
       checks += check
       // Counted up only where it is key, and else overwritten: no branch could guess the bases.
       const isKey = (ownCheck | check) ^ 1
-      bits[keyBits >>> 5]! |= (state & isKey) << (keyBits & 31)
+      word |= (state & isKey) << (keyBits & 31)
       intensities[keyBits] = state >>> STATE_INTENSITY_SHIFT
+      bits[keyBits >>> 5] = word
       keyBits += isKey
-      keep[keyClicks >>> 3]! |= isKey << (keyClicks & 7)
-      keyClicks += check ^ 1
+      if ((keyBits & 31) === 0) word = bits[keyBits >>> 5] ?? 0
+      const isClick = check ^ 1
+      kept |= (isKey & isClick) << (keyClicks & 7)
+      keep[keyClicks >>> 3] = kept
+      keyClicks += isClick
+      if ((keyClicks & 7) === 0) kept = keep[keyClicks >>> 3] ?? 0
     }
     states.fill(0)
     this.#keyBits = keyBits
@@ -104,22 +122,24 @@ export class Sifting {
     const { gaps, states } = this.#prepared
     const matched = new Uint8Array(count)
     let [at, next, ownPulse, pulse] = [gapsFrom, this.#next, this.#ownPulse, this.#pulse]
-    for (let i = 0; i < count; i++) {
-      let byte = announcement[at++]!
-      let gap = byte & 127
-      for (let scale = 128; byte > 127; scale *= 128) {
-        byte = announcement[at++]!
-        gap += (byte & 127) * scale
+    let longAt = gapsFrom + count * GAP_BYTES
+    const view = new DataView(announcement.buffer, announcement.byteOffset, announcement.byteLength)
+    if (longAt > announcement.byteLength) throw malformed()
+    for (let i = 0; i < count; i++, at += GAP_BYTES) {
+      let gap = announcement[at]! | (announcement[at + 1]! << 8)
+      if (gap === LONG_GAP) {
+        if (longAt + LONG_GAP_BYTES > announcement.byteLength) throw malformed()
+        gap = view.getUint32(longAt)
+        longAt += LONG_GAP_BYTES
       }
       pulse += gap
       while (ownPulse < pulse && next < gaps.length) ownPulse += gaps[next++]!
-      // Past the end of the announcement a gap is no number, and equals nothing.
       if (gap === 0 || ownPulse !== pulse) {
         throw new ProtocolError('A click was announced for a pulse that was not prepared')
       }
       matched[i] = states[next - 1]!
     }
-    if (at !== announcement.byteLength) throw malformed()
+    if (longAt !== announcement.byteLength) throw malformed()
     this.#next = next
     this.#ownPulse = ownPulse
     this.#pulse = pulse
@@ -166,13 +186,15 @@ export interface SiftedKey {
  */
 export function keepSifted({ states }: PulseRecords, keep: Uint8Array): SiftedKey {
   const words = new Uint32Array(Math.ceil(states.length / 32))
-  let [clicks, sizeBits] = [0, 0]
+  let [clicks, sizeBits, word] = [0, 0, 0]
   for (let i = 0; i < states.length; i++) {
     const state = states[i]!
     const isClick = ((state & STATE_CHECK_BASIS) >>> 1) ^ 1
     const isKey = isClick & (keep[clicks >>> 3]! >>> (clicks & 7))
-    words[sizeBits >>> 5]! |= (state & isKey) << (sizeBits & 31)
+    word |= (state & isKey) << (sizeBits & 31)
+    words[sizeBits >>> 5] = word
     sizeBits += isKey
+    if ((sizeBits & 31) === 0) word = words[sizeBits >>> 5] ?? 0
     clicks += isClick
   }
   if (keep.byteLength !== Math.ceil(clicks / 8)) {
