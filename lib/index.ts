@@ -84,6 +84,13 @@ export {
   type MlDsaAuthorityOptions,
   type MlDsaPair,
 } from './key/ml-dsa-issue.ts'
+export {
+  ONE_TIME_TAG_BYTES,
+  ONE_TIME_TAG_KEY_BYTES,
+  oneTimePad,
+  oneTimeTag,
+  verifyOneTimeTag,
+} from './key/one-time-pad.ts'
 export { SecretKey } from './key/secret-key.ts'
 export { AuditFile, type AuditFileOptions } from './kms/audit/audit-file.ts'
 export type { AuditLine } from './kms/audit/audit-line.ts'
