@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -30,6 +31,8 @@ export interface SiteProcessesOptions {
   readonly rateBps?: number
   /** Default 16. */
   readonly targetBlocks?: number
+  /** Fields of the link besides IDs, role and address; a link that a key proves finds one at `link.psk`. Default: simulated. */
+  readonly link?: Readonly<Record<string, unknown>>
   /** Runs what `npm run build` made, for runs that start many processes. Default false. */
   readonly built?: boolean
 }
@@ -100,6 +103,7 @@ const SAES = { 'site-a': ['alice', 'amy'], 'site-b': ['bob', 'ben'] } as const
 /** Writes configurations and certificates for two sites and starts both. */
 export async function startSiteProcesses(options: SiteProcessesOptions = {}): Promise<SiteProcesses> {
   const { store = 'lmdb', rateBps = 200_000_000, targetBlocks = 16, built = false } = options
+  const { link = { kind: 'simulated', rateBps } } = options
   const dir = await createTempDir('qkdkit-sites-')
   const authority = createTestAuthority()
   const [etsiA, etsiB, peerA, peerB, quantum] = await freePorts(5)
@@ -121,8 +125,7 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
         {
           linkId: 'a-b',
           peerSiteId: remote,
-          kind: 'simulated',
-          rateBps,
+          ...link,
           role: siteId === 'site-b' ? 'listen' : 'connect',
           host: '127.0.0.1',
           port: quantum!,
@@ -136,6 +139,7 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
     await writeFile(path, JSON.stringify(config, null, 2))
     return path
   }
+  await writeFile(join(dir.path, 'link.psk'), randomBytes(32), { mode: 0o600 })
   const processes = [
     new SiteProcess('site-a', await write('site-a', etsiA!, peerA!), { built }),
     new SiteProcess('site-b', await write('site-b', etsiB!, peerB!), { built }),

@@ -1,27 +1,26 @@
 import { expect } from 'chai'
-import { createBb84LinkPair } from '../../../../lib/qll/bb84/link/bb84-link-pair.ts'
-import { ChannelModel } from '../../../../lib/qll/bb84/model/channel-model.ts'
-import { BB84_PRESETS } from '../../../../lib/qll/bb84/model/presets.ts'
-import { ramanYield } from '../../../../lib/qll/bb84/model/raman.ts'
-import { freeSpaceChannel } from '../../../../lib/qll/free-space/free-space-channel.ts'
-import { FREE_SPACE_PRESETS } from '../../../../lib/qll/free-space/presets.ts'
-import { sightingAt } from '../../../../lib/qll/satellite/orbit.ts'
-import { SATELLITE_PRESETS } from '../../../../lib/qll/satellite/presets.ts'
-import { satelliteChannel } from '../../../../lib/qll/satellite/satellite-channel.ts'
-import { satellitePath } from '../../../../lib/qll/satellite/timetable.ts'
-import { planSchedule } from '../../../../lib/qll/switched/schedule.ts'
-import { splitterChannel } from '../../../../lib/qll/switched/splitter.ts'
-import { switchedPath } from '../../../../lib/qll/switched/switched-path.ts'
-import { linkCompliance } from '../../../compliance/link.ts'
-import { statusOf } from '../../../compliance/link-status.ts'
-import { SMALL_LINK, testChannel } from '../../../helpers/bb84-link.ts'
+import {
+  type Bb84LinkConfig,
+  type FreeSpaceLinkConfig,
+  type LinkConfigFile,
+  type SatelliteLinkConfig,
+  withLinkDefaults,
+} from '../../../lib/config/link-config.ts'
+import { createBb84LinkPair } from '../../../lib/qll/bb84/link/bb84-link-pair.ts'
+import { designFibre } from '../../../lib/qll/bb84/link/fibre-design.ts'
+import { BB84_PRESETS } from '../../../lib/qll/bb84/model/presets.ts'
+import { designFreeSpace, designSatellite } from '../../../lib/qll/link-designs.ts'
+import { planSchedule } from '../../../lib/qll/switched/schedule.ts'
+import { splitterChannel } from '../../../lib/qll/switched/splitter.ts'
+import { switchedPath } from '../../../lib/qll/switched/switched-path.ts'
+import { linkCompliance } from '../../compliance/link.ts'
+import { statusOf } from '../../compliance/link-status.ts'
+import { SMALL_LINK, testChannel } from '../../helpers/bb84-link.ts'
 
 type PairOptions = Parameters<typeof createBb84LinkPair>[0]
 type Change = Partial<PairOptions> & Pick<PairOptions, 'channel'>
 
 const fast = BB84_PRESETS['li-2023'].receiver
-const satellite = SATELLITE_PRESETS['leo-fast']
-const pass = { culminationMs: 0, maximumElevationDeg: 80 }
 const schedule = planSchedule({
   sites: [{ id: 'alice', modules: 1 }, { id: 'bob' }, { id: 'carol' }],
   links: [
@@ -35,34 +34,29 @@ const schedule = planSchedule({
 /** So large that a taker can be faster than the burst of blocks that post-processing brings. */
 const COARSE = { blockSizeBytes: 512, bufferBlocks: 8 }
 
+/** A link as a file has it, with the defaults of its kind. */
+const configured = (fields: Partial<LinkConfigFile>) =>
+  withLinkDefaults(
+    { linkId: 'alice-bob', peerSiteId: 'bob', host: '127.0.0.1', port: 0, keyBits: SMALL_LINK.keyBits, ...fields },
+    { defaultRole: 'listen', pathOf: path => path },
+  )
+
 /** What differs from a plain fibre. */
 const kinds: Readonly<Record<string, () => Change>> = {
-  'beside classical light': () => {
-    const light = { launchPowerDbm: -3, direction: 'co', filterNm: 0.1, gatePs: 100 } as const
-    const stray = ramanYield(light, { ...fast, lengthKm: 10 })
-    return { channel: new ChannelModel(fast, { lengthKm: 10, ramanYield: stray }) }
-  },
+  'beside classical light': () => designFibre(configured({ preset: 'li-2023', classicalDbm: -6 }) as Bb84LinkConfig),
   'behind a splitter': () => ({ channel: splitterChannel(fast, { ways: 4 }, { lengthKm: 5 }) }),
   'behind a switch': () => {
     const channel = testChannel()
     const path = switchedPath(() => channel, { schedule, linkId: 'alice-bob', now: () => performance.now() })
     return { channel, path, timeShare: 0.6 }
   },
-  'free-space': () => {
-    const { receiver, air, protocol } = FREE_SPACE_PRESETS['roofs-night']
-    return { kind: 'free-space', channel: freeSpaceChannel(receiver, air, { lengthKm: 1 }), protocol }
-  },
-  satellite: () => ({
-    kind: 'satellite',
+  'free-space': () => designFreeSpace(configured({ kind: 'free-space' }) as FreeSpaceLinkConfig),
+  satellite: () => {
+    const passes = [{ time: '22:00', maximumElevationDeg: 80 }]
     // A pass that stands still at its highest, so that the suite may take its time.
-    path: satellitePath(satellite.receiver, satellite.satellite, { passes: [pass], now: () => 0 }),
-    channel: satelliteChannel(
-      satellite.receiver,
-      satellite.satellite,
-      sightingAt({ ...satellite.satellite, ...pass }, 0),
-    ),
-    protocol: satellite.protocol,
-  }),
+    const now = () => Date.UTC(2026, 0, 1, 22)
+    return designSatellite(configured({ kind: 'satellite', passes }) as SatelliteLinkConfig, now)
+  },
 }
 
 for (const [name, change] of Object.entries(kinds)) {
