@@ -60,7 +60,7 @@ function createListener(
 }
 
 /** What an administrator should know goes to standard error; the journal keeps it. */
-function stderrLogger({ json }: { json: boolean }): Logger {
+export function stderrLogger({ json }: { json: boolean }): Logger {
   const tell = (severity: string) => (fields: object, message: string) => {
     const words = Object.entries(fields).map(([name, value]) => `${name}=${String(value)}`)
     const text = [message, ...words].join(' ')

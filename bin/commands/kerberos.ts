@@ -2,6 +2,7 @@ import { defineGroup } from '../command.ts'
 import { agentCommand } from './kerberos-agent.ts'
 import { doctorCommand } from './kerberos-doctor.ts'
 import { keytabCommands } from './kerberos-keytab.ts'
+import { otpCommands } from './kerberos-otp.ts'
 import { trustCommands } from './kerberos-trust.ts'
 
 /** `qkd kerberos`: realms and services of Kerberos under keys of the KME. */
@@ -9,5 +10,6 @@ export const kerberosCommands = defineGroup('kerberos', 'Key Kerberos realms and
   agentCommand,
   trustCommands,
   keytabCommands,
+  otpCommands,
   doctorCommand,
 ])
