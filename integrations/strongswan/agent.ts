@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import {
   type AbortOptions,
   type Closable,
@@ -138,6 +139,8 @@ class CharonAgent implements IpsecAgent {
       const problem = await this.#charon.start({ signal })
       if (problem !== undefined) this.#lost(problem)
       const whole = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal])
+      // Each connection listens to it, and a gateway may have hundreds.
+      setMaxListeners(0, whole)
       const started = [...this.#links.values()].map(link => link.start({ signal: whole }))
       const faults = (await Promise.allSettled(started)).flatMap(each =>
         each.status === 'rejected' ? each.reason : [],

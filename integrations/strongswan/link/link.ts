@@ -94,7 +94,7 @@ export abstract class Link {
     return this.config.name
   }
 
-  /** Gives a charon that was just met what it must have. */
+  /** Gives a charon what it must have, when it was met a moment ago. */
   async provision({ signal }: Required<AbortOptions>): Promise<void> {
     const { charon } = this.context
     await charon.loadConnection(this.config, this.restingVariant(), { signal })
