@@ -22,7 +22,7 @@ export interface KeyServerOptions {
    * the KDC has authenticated, and only for principals with the string attribute `qkd` set to `ticket`. Default none: such
    * requests are refused.
    */
-  readonly issueTicketKey?: (principal: string) => KvnoEntry | undefined
+  readonly issueTicketKey?: (principal: string) => KvnoEntry | undefined | Promise<KvnoEntry | undefined>
   /**
    * How long a KDC may go on with a key without asking again, in milliseconds, 0 to 1000; default 1000. So long a version
    * is used after it was superseded, and so long it outlives its end at most.
@@ -74,6 +74,8 @@ class UnixKeyServer implements KeyServer {
   readonly #logger: Logger
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  /** Connections that wait for a ticket's key. */
+  readonly #issuing = new WeakSet<Socket>()
   readonly #counts = { served: 0, refused: 0, issued: 0, malformed: 0 }
   #closing: Promise<void> | undefined
 
@@ -138,36 +140,40 @@ class UnixKeyServer implements KeyServer {
     let rest = bytes
     for (let read = readRequest(rest); read !== undefined; read = readRequest(rest)) {
       rest = rest.subarray(read.sizeBytes)
-      const reply = writeReply(read.request.id, this.#answer(read.request))
+      const { request } = read
       // A KDC waits for each answer; who asks on and reads none is no KDC, and must not fill our memory.
-      if (socket.writableLength > MAX_REQUEST_BYTES) throw new Error('Replies are not read')
-      socket.write(reply, () => reply.fill(0))
+      if (socket.writableLength > MAX_REQUEST_BYTES || this.#issuing.has(socket))
+        throw new Error('Replies are not read')
+      if (request.op === 'ticket') void this.#issueTo(socket, request)
+      else this.#send(socket, request, this.#find(request))
     }
     return rest
   }
 
-  #answer(request: KeyRequest): KeyReply {
-    const reply = this.#find(request)
-    const { principal, op } = request
+  async #issueTo(socket: Socket, request: KeyRequest): Promise<void> {
+    this.#issuing.add(socket)
+    const reply = await this.#issue(request.principal)
+    this.#issuing.delete(socket)
+    // Who has gone meanwhile gets nothing; the key is used up.
+    if (!socket.destroyed) this.#send(socket, request, reply)
+  }
+
+  #send(socket: Socket, { id, principal, op }: KeyRequest, reply: KeyReply): void {
     if ('refusal' in reply) {
       this.#counts.refused += 1
       this.#logger.info({ principal, op, refusal: reply.refusal }, 'refused a KDC')
     } else {
       this.#counts.served += 1
     }
-    return reply
+    const bytes = writeReply(id, reply)
+    socket.write(bytes, () => bytes.fill(0))
   }
 
-  #find(request: KeyRequest): KeyReply {
+  #find(request: Exclude<KeyRequest, { op: 'ticket' }>): KeyReply {
     const { principal } = request
-    switch (request.op) {
-      case 'current':
-        return this.#reply(this.#keys.current(principal)) ?? { refusal: 'no-key' }
-      case 'version':
-        return this.#reply(this.#keys.resolve(principal, request.kvno)) ?? this.#unknown()
-      case 'ticket':
-        return this.#issue(principal)
-    }
+    return request.op === 'current'
+      ? (this.#reply(this.#keys.current(principal)) ?? { refusal: 'no-key' })
+      : (this.#reply(this.#keys.resolve(principal, request.kvno)) ?? this.#unknown())
   }
 
   /** A replica that has lost its primary can't say that there is no such version; another KDC of the realm may know it. */
@@ -175,13 +181,18 @@ class UnixKeyServer implements KeyServer {
     return { refusal: this.#keys.isFresh === false ? 'no-key' : 'unknown-kvno' }
   }
 
-  #issue(principal: string): KeyReply {
+  async #issue(principal: string): Promise<KeyReply> {
     const { issueTicketKey } = this.#options
     if (issueTicketKey === undefined) return { refusal: 'refused' }
-    const version = issueTicketKey(principal)
-    if (version === undefined) return { refusal: 'no-key' }
-    this.#counts.issued += 1
-    return { version, validMs: 0 }
+    try {
+      const version = await issueTicketKey(principal)
+      if (version === undefined) return { refusal: 'no-key' }
+      this.#counts.issued += 1
+      return { version, validMs: 0 }
+    } catch (error) {
+      this.#logger.error({ principal, reason: (error as Error).message }, 'no key for a ticket')
+      return { refusal: 'no-key' }
+    }
   }
 
   #reply(version: KvnoEntry | undefined): KeyReply | undefined {

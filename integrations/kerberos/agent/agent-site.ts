@@ -48,7 +48,7 @@ export async function openAgentSite(config: KerberosConfig, options: AgentSiteOp
   const ledger = createLedger(config, options)
   const agent = new KerberosAgent({ kms, ledger, openChannel, level, timeoutMs, telemetry, logger })
   const control = createControlServer(agent, { socketPath: config.controlSocket, logger })
-  const keyServer = createConfiguredKeyServer(config, ledger, logger)
+  const keyServer = createConfiguredKeyServer(config, { ledger, agent, logger })
   const close = async () => {
     await control.close()
     await keyServer?.close()
@@ -84,8 +84,12 @@ function createLedger(config: KerberosConfig, { logger, telemetry }: AgentSiteOp
   return new KeyLedger({ principals, sink, store: new LedgerFile(stateFile, masterKeyVault(kdc.stashFile)) })
 }
 
-function createConfiguredKeyServer({ mode, kdc }: KerberosConfig, ledger: KeyLedger, logger: Logger) {
+function createConfiguredKeyServer(
+  { mode, kdc }: KerberosConfig,
+  { ledger, agent, logger }: { ledger: KeyLedger; agent: KerberosAgent; logger: Logger },
+) {
   if (mode !== 'plugin' || kdc === undefined) return undefined
   const socketMode = kdc.socketMode === '0660' ? 0o660 : 0o600
-  return createKeyServer(ledger.table, { socketPath: kdc.socket, socketMode, logger })
+  const issueTicketKey = (principal: string) => agent.issueTicketKey(principal)
+  return createKeyServer(ledger.table, { socketPath: kdc.socket, socketMode, issueTicketKey, logger })
 }

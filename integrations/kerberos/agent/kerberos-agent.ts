@@ -13,8 +13,9 @@ import {
   startDeadline,
   type Telemetry,
 } from '../../../lib/index.ts'
+import type { KvnoEntry } from '../kvno-table.ts'
 import { acceptVersions } from '../versions/accept-versions.ts'
-import { type Rotation, rotateVersion } from '../versions/issue-version.ts'
+import { aheadOf, fillWindow, type Rotation, rotateVersion } from '../versions/issue-version.ts'
 import type { KeyLedger } from '../versions/key-ledger.ts'
 import { ALARM_KVNO, type KeyedPrincipal } from '../versions/keyed-principal.ts'
 import { type AgentStatus, principalStatus } from './agent-status.ts'
@@ -54,6 +55,8 @@ export class KerberosAgent implements Closable {
   readonly #now: () => number
   readonly #stop = new AbortController()
   readonly #turns = new Map<string, Promise<unknown>>()
+  readonly #issuing = new Map<string, Promise<unknown>>()
+  readonly #filling = new Map<string, Promise<void>>()
   readonly #serving = new Set<Promise<void>>()
   readonly #backOffs = new Map<string, { backOff: BackOff; notBeforeMs: number; failure: string }>()
   readonly #clockSkewsMs = new Map<string, number>()
@@ -120,6 +123,21 @@ export class KerberosAgent implements Closable {
     for (const id of [`kerberos-rotation ${principal}`, `kerberos-kvno ${principal}`]) this.#alarm(id, undefined)
   }
 
+  /**
+   * A key for one ticket alone, of a principal that this end issues for: the next version of its window, current from now
+   * on. The window is filled up beside it; undefined where it is empty for the moment.
+   */
+  async issueTicketKey(principal: string): Promise<KvnoEntry | undefined> {
+    const terms = this.#ledger.terms(principal)
+    if (terms?.role !== 'issuer' || this.#closing !== undefined) return undefined
+    const turn = (this.#issuing.get(principal) ?? Promise.resolve()).then(() => this.#issueNow(terms))
+    this.#issuing.set(
+      principal,
+      turn.catch(() => {}),
+    )
+    return await turn
+  }
+
   /** Where every principal stands. */
   status(): AgentStatus {
     const { kms } = this.#options
@@ -150,11 +168,39 @@ export class KerberosAgent implements Closable {
     const { timeoutMs = 5_000 } = this.#options
     const patience = setTimeout(() => this.#stop.abort(), timeoutMs)
     await this.#loop
-    await Promise.all(this.#turns.values())
+    await Promise.all([...this.#turns.values(), ...this.#issuing.values(), ...this.#filling.values()])
     clearTimeout(patience)
     this.#stop.abort()
     await Promise.all(this.#serving)
     this.#ledger[Symbol.dispose]()
+  }
+
+  async #issueNow(terms: KeyedPrincipal): Promise<KvnoEntry | undefined> {
+    const { principal, window } = terms
+    const ahead = aheadOf(this.#ledger, principal)
+    if (ahead.length <= window / 2 && !this.#filling.has(principal)) {
+      const filling = this.#fill(terms).finally(() => this.#filling.delete(principal))
+      this.#filling.set(principal, filling)
+    }
+    const next = ahead.at(-1)
+    return next && (await this.#ledger.promote(principal, next.epoch))
+  }
+
+  /** Never rejects: what fails is told, and the next ticket tries again. */
+  async #fill(terms: KeyedPrincipal): Promise<void> {
+    const { kms, openChannel, level, timeoutMs = 5_000 } = this.#options
+    const { principal, peerSaeId, window } = terms
+    using deadline = startDeadline(this.#stop.signal, window * timeoutMs + 20_000)
+    try {
+      const channel = await openChannel(peerSaeId, deadline)
+      try {
+        await fillWindow(principal, { ledger: this.#ledger, kms, channel, level, timeoutMs, signal: deadline.signal })
+      } finally {
+        await channel.close().catch(() => {})
+      }
+    } catch (error) {
+      this.#failed(terms, error as Error)
+    }
   }
 
   async #rotateNow(terms: KeyedPrincipal, { rekey, signal }: { rekey?: boolean } & AbortOptions): Promise<Rotation> {

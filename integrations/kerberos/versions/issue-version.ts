@@ -57,6 +57,27 @@ export async function rotateVersion(
   { rekey = false }: RotateOptions = {},
 ): Promise<Rotation> {
   const { ledger, signal } = context
+  const { terms, agreed } = await fillWindow(principal, context, { rekey })
+  // The oldest that is ahead: of a window, the others wait their turn. A new beginning passes all others over.
+  const ahead = aheadOf(ledger, principal)
+  const next = (rekey ? ahead[0] : ahead.at(-1))!
+  const current = await ledger.promote(principal, next.epoch, { signal })
+  if (rekey && !terms.wraps) await ledger.dropOlder(principal, { signal })
+  const clockSkewMs = await tellUse(terms, current.epoch, context)
+  return { current, agreed, clockSkewMs }
+}
+
+/**
+ * Agrees on what is missing of the window, and leaves the current version as it is. Begins with telling the acceptor what
+ * is in use, in case that was lost.
+ * @throws as `rotateVersion`
+ */
+export async function fillWindow(
+  principal: string,
+  context: IssueContext,
+  { rekey = false }: RotateOptions = {},
+): Promise<{ readonly terms: KeyedPrincipal; readonly agreed: number }> {
+  const { ledger } = context
   const terms = ledger.terms(principal)
   if (terms?.role !== 'issuer') throw new InvalidArgumentError(`This agent is not the issuer of ${principal}`)
   if (context.channel.peerId !== terms.peerSaeId) {
@@ -74,24 +95,21 @@ export async function rotateVersion(
     await agreeOnVersion(terms, context, { rekey })
     agreed += 1
   }
-  // The oldest that is ahead: of a window, the others wait their turn. A new beginning passes all others over.
-  const ahead = aheadOf(ledger, principal)
-  const next = (rekey ? ahead[0] : ahead.at(-1))!
-  const current = await ledger.promote(principal, next.epoch, { signal })
-  if (rekey && !terms.wraps) await ledger.dropOlder(principal, { signal })
-  const clockSkewMs = await tellUse(terms, current.epoch, context)
-  return { current, agreed, clockSkewMs }
+  return { terms, agreed }
 }
 
 /** Versions that the acceptor holds and the issuer does not use yet, the newest first. */
-function aheadOf(ledger: KeyLedger, principal: string): KvnoEntry[] {
+export function aheadOf(ledger: KeyLedger, principal: string): KvnoEntry[] {
   const inUse = ledger.table.current(principal)?.epoch ?? 0
   return ledger.table.versions(principal).filter(({ state, epoch }) => state === 'announced' && epoch > inUse)
 }
 
-/** The first epoch after `last` whose kvno is 1. */
-function nextBeginning(last: number): number {
-  return Math.ceil(last / MAX_KVNO) * MAX_KVNO + 1
+/** The epoch after `last` with which kvnos begin again: at 1, or above it where low ones are still held. */
+function nextBeginning(last: number, held: readonly KvnoEntry[]): number {
+  const before = Math.ceil(last / MAX_KVNO) * MAX_KVNO
+  let kvno = 1
+  while (held.some(entry => entry.kvno === kvno)) kvno += 1
+  return before + kvno
 }
 
 async function agreeOnVersion(
@@ -102,14 +120,15 @@ async function agreeOnVersion(
   const { ledger, kms, channel, signal, level, timeoutMs = 5_000 } = context
   const { principal, enctypes, ticketLifeSeconds, peerSaeId } = terms
   let next = await ledger.nextEpoch(principal, { signal })
-  if (rekey) next = nextBeginning(next - 1)
+  const held = ledger.table.versions(principal)
+  if (rekey) next = nextBeginning(next - 1, held)
   let epoch = requireEpoch(terms, next, { rekey })
   const propose = () =>
     ask(context, { type: 'propose', principal, epoch, enctypes, ticketLifeSeconds }, ['accept', 'newer'])
   let answer = await propose()
   if (answer.type === 'newer') {
     const beyond = answer.epoch + 1
-    epoch = requireEpoch(terms, rekey ? nextBeginning(answer.epoch) : beyond, { rekey })
+    epoch = requireEpoch(terms, rekey ? nextBeginning(answer.epoch, held) : beyond, { rekey })
     answer = await propose()
     if (answer.type === 'newer') throw new ProtocolError(`${peerSaeId} has a newer version of ${principal} each time`)
   }
