@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
-import { negotiatedGroup, PskHandshakeError, tlsGroups } from '../../lib/index.ts'
+import { negotiatedGroup, tlsGroups } from '../../lib/index.ts'
 import { isNameOf } from './groups.ts'
+import { failureOf } from './handshake-failure.ts'
 import { type DerivedPsks, LentPsk } from './psk.ts'
 import { HandshakeRefusal } from './refusal.ts'
 import { type QkdInfo, requirePskSession, requireTls12PskSession, setQkdInfo } from './session.ts'
@@ -20,7 +21,7 @@ export interface ClientHandshakeOptions extends Pick<ConnectionOptions, 'servern
 
 /**
  * One TLS handshake as client over a connected socket, under `psk` and nothing else.
- * @throws {PskHandshakeError} it failed, or ended in another session; the socket is destroyed
+ * @throws {HandshakeFailure} it failed, or ended in another session; the socket is destroyed
  */
 export async function clientHandshake(raw: Duplex, options: ClientHandshakeOptions): Promise<TLSSocket> {
   const { identity, requireGroup, servername, ALPNProtocols, session, signal, versions } = options
@@ -61,8 +62,8 @@ export async function clientHandshake(raw: Duplex, options: ClientHandshakeOptio
     return socket
   } catch (error) {
     socket.destroy()
-    if (signal.aborted || error instanceof PskHandshakeError) throw error
-    throw failure(session.slaveSaeId, { requireGroup, cause: error })
+    if (signal.aborted) throw error
+    throw failureOf(error, { peerSaeId: session.slaveSaeId, requireGroup })
   } finally {
     over = true
     lent.wipe()
@@ -99,18 +100,5 @@ function groupOf(socket: TLSSocket, requireGroup: string | undefined): string | 
   // Only this group was offered, so OpenSSL has seen to it; where Node can name it, it is looked at as well.
   const { name = undefined } = (socket.getEphemeralKeyInfo() ?? {}) as { name?: string }
   if (name === undefined || isNameOf(name, requireGroup)) return requireGroup
-  throw new PskHandshakeError(`The handshake used the group ${name}, not ${requireGroup}`)
-}
-
-/** Codes of OpenSSL's errors differ between versions of Node; the number of the alert does not. */
-function failure(peerSaeId: string, { requireGroup, cause }: { requireGroup: string | undefined; cause: unknown }) {
-  const text = cause instanceof Error ? cause.message : String(cause)
-  const number = /SSL alert number (\d+)/.exec(text)?.[1]
-  const why = number === undefined ? 'no session came about' : `it answered with TLS alert ${number}`
-  // handshake_failure says only that the two have nothing in common.
-  const hint = number === '40' && requireGroup !== undefined ? `; it may not have the group ${requireGroup}` : ''
-  return new PskHandshakeError(`The TLS handshake with ${peerSaeId} failed: ${why}${hint}`, {
-    cause,
-    details: number === undefined ? [] : [{ alert: Number(number) }],
-  })
+  throw new HandshakeRefusal('downgrade', `The handshake used the group ${name}, not ${requireGroup}`)
 }

@@ -12,6 +12,7 @@ import {
 } from '../../lib/index.ts'
 import { clientHandshake } from './client-handshake.ts'
 import { requireKnownGroup } from './groups.ts'
+import { failureOf } from './handshake-failure.ts'
 import { canonicalKeyId, formatIdentity, requireSaeId } from './identity.ts'
 import { forbidOptions, requireBinding } from './options.ts'
 import { derivePsks, MIN_PSK_BYTES, type PskBinding } from './psk.ts'
@@ -59,7 +60,7 @@ export interface ConnectOptions extends AbortOptions, TlsVersionOptions, Pick<Co
  * session stands on that key and on (EC)DHE. There is no fall-back of any kind. The key is taken once TCP stands, so a
  * server that is not there costs none; errors of TCP (ECONNREFUSED, ...) and of the KMS come through as they are.
  * @throws {InvalidArgumentError} an option is wrong, or an SAE ID can't stand in a TLS identity; nothing was consumed
- * @throws {PskHandshakeError} the server refused the key or is another one; the key is spent, retry with a new call
+ * @throws {HandshakeFailure} the server refused the key or is another one; the key is spent, retry with a new call
  */
 export async function connect(kms: Kms, options: ConnectOptions): Promise<TLSSocket> {
   const { binding = 'role', peerSaeId, requireGroup, timeoutMs = 5000 } = options
@@ -87,7 +88,7 @@ export async function connect(kms: Kms, options: ConnectOptions): Promise<TLSSoc
   } catch (error) {
     // A socket that was passed in and has not begun TLS is still its owner's.
     if (options.socket === undefined) raw.destroy()
-    throw error
+    throw error instanceof HandshakeRefusal ? failureOf(error, { peerSaeId }) : error
   }
 }
 

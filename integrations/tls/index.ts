@@ -15,6 +15,7 @@ export { type ConnectChannelOptions, connectChannel, type PskChannel } from './c
 export { type ChannelListener, type ChannelListenerOptions, createChannelListener } from './channel-listener.ts'
 export { type ClientPsk, type ClientPskOptions, drawClientPsk } from './client-psk.ts'
 export { type ConnectOptions, connect } from './connect.ts'
+export { type FailureReason, HandshakeFailure } from './handshake-failure.ts'
 export { type ConnectHttp2Options, connectHttp2 } from './http2-session.ts'
 export { QkdAgent, type QkdAgentOptions } from './https-agent.ts'
 export { formatIdentity, MAX_SAE_ID_BYTES, type PskIdentity, parseIdentity } from './identity.ts'

@@ -1,5 +1,6 @@
-import { hkdf, PskHandshakeError, type SecretKey } from '../../lib/index.ts'
+import { hkdf, type SecretKey } from '../../lib/index.ts'
 import type { PskIdentity } from './identity.ts'
+import { HandshakeRefusal } from './refusal.ts'
 
 /** Entropy that RFC 9257 asks for, and some: a key of one byte would be found from one recorded ClientHello. */
 export const MIN_PSK_BYTES = 32
@@ -25,7 +26,7 @@ export interface PskContext extends PskIdentity {
  * The pre-shared key of one handshake. Takes `secret` over: it is wiped, or given back as it is for `raw`. For `role` it
  * is HKDF-SHA256 (RFC 5869) without salt, 32 bytes, with the info
  * `qkdkit tls13-psk v1|client=<master SAE>|server=<slave SAE>|<key_ID>`; no field can hold a bar.
- * @throws {PskHandshakeError} the key is shorter than 32 bytes, or longer than OpenSSL takes
+ * @throws {HandshakeRefusal} the key is shorter than 32 bytes, or longer than OpenSSL takes
  */
 export function derivePsk(secret: SecretKey, context: PskContext): SecretKey {
   requireSize(secret, context)
@@ -44,7 +45,7 @@ export interface DerivedPsks {
 
 /**
  * The same for the versions from `minVersion` on. The info of the key for TLS 1.2 begins with `qkdkit tls12-psk v1`.
- * @throws {PskHandshakeError} the key is shorter than 32 bytes, or longer than OpenSSL takes
+ * @throws {HandshakeRefusal} the key is shorter than 32 bytes, or longer than OpenSSL takes
  */
 export function derivePsks(secret: SecretKey, context: PskContext, minVersion: 'TLSv1.2' | 'TLSv1.3'): DerivedPsks {
   requireSize(secret, context)
@@ -57,7 +58,8 @@ function requireSize(secret: SecretKey, { binding }: PskContext): void {
   const { sizeBytes } = secret
   if (sizeBytes < MIN_PSK_BYTES || (binding === 'raw' && sizeBytes > MAX_PSK_BYTES)) {
     secret.wipe()
-    throw new PskHandshakeError(
+    throw new HandshakeRefusal(
+      'short-key',
       `The KMS gave a key of ${sizeBytes} bytes; a pre-shared key has ${MIN_PSK_BYTES} to ${MAX_PSK_BYTES}`,
     )
   }

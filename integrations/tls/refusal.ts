@@ -33,6 +33,9 @@ const ALERTS = {
   handshake: undefined,
 } as const satisfies Record<string, number | undefined>
 
+/** Every reason, as the documentation lists them. */
+export const REFUSAL_REASONS = Object.keys(ALERTS) as readonly RefusalReason[]
+
 /** One word for the log and the metrics of this side; the peer never sees it. */
 export type RefusalReason = keyof typeof ALERTS
 

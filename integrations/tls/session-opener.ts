@@ -11,6 +11,7 @@ import {
 } from '../../lib/index.ts'
 import { connect } from './connect.ts'
 import { requireKnownGroup } from './groups.ts'
+import { failureOf } from './handshake-failure.ts'
 import { requireSaeId } from './identity.ts'
 import { requireBinding } from './options.ts'
 import { createPrefetchingKms, type PrefetchingKms, type PrefetchOptions } from './prefetching-kms.ts'
@@ -103,7 +104,7 @@ export class SessionOpener {
       return await connect(this.#kms, { ...offer, ...terms, socket: raw, signal })
     } catch (error) {
       raw.destroy()
-      throw error
+      throw error instanceof HandshakeRefusal ? failureOf(error, { peerSaeId: String(named) }) : error
     }
   }
 

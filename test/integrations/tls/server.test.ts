@@ -3,6 +3,7 @@ import { expect } from 'chai'
 import { connect, createServer, qkdInfo } from '../../../integrations/tls/index.ts'
 import { createRemoteKms, type Kms, tlsGroups } from '../../../lib/index.ts'
 import { createServedTestSites } from '../../helpers/test-sites.ts'
+import { createFlightProxy, inTinyRecords } from './flight-proxy.ts'
 import { createHelloProxy, inRecordsOf, split } from './raw-peer.ts'
 import { createTlsPair, next, readAll, watchServer } from './tls-pair.ts'
 
@@ -94,6 +95,25 @@ describe('createServer and connect', () => {
     client.destroy()
   })
 
+  it('take one of 1.5 kB, as Node 24 sends it, in segments and in records of one byte', async () => {
+    // What a key share of ML-KEM adds on a Node that has it, protocols do elsewhere.
+    const ALPNProtocols = tlsGroups().includes('MLKEM')
+      ? undefined
+      : Array.from({ length: 100 }, (_, n) => `protocol-${n}`)
+    for (const reshape of [
+      (hello: Buffer) => split(hello, 1),
+      (hello: Buffer) => [inRecordsOf(1, hello)],
+      (hello: Buffer) => split(inRecordsOf(1, hello), 1),
+    ]) {
+      await using pair = await createTlsPair()
+      await using proxy = await createHelloProxy(pair.port, reshape)
+      const client = await pair.connect({ port: proxy.port, ALPNProtocols })
+      expect(proxy.hellos[0]!.byteLength).to.be.within(1400, 2000)
+      expect(qkdInfo(await next(pair.sessions))!.keyId).to.equal(qkdInfo(client)!.keyId)
+      client.destroy()
+    }
+  })
+
   it('mix (EC)DHE in, with ML-KEM where OpenSSL has it', async () => {
     await using pair = await createTlsPair()
     const best = tlsGroups().includes('MLKEM') ? 'X25519MLKEM768' : 'X25519'
@@ -103,6 +123,19 @@ describe('createServer and connect', () => {
       client.destroy()
     }
   })
+
+  for (const [what, reshape] of [
+    ['in segments of one byte', (record: Buffer) => split(record, 1)],
+    ['in records of one byte', inTinyRecords],
+  ] as const) {
+    it(`survive a HelloRetryRequest with both hellos ${what}`, async () => {
+      await using pair = await createTlsPair({ ecdhCurve: 'P-384' })
+      await using proxy = await createFlightProxy(pair.port, reshape)
+      const client = await expectEcho(pair, proxy.port)
+      expect(qkdInfo(client)!.group).to.equal('secp384r1')
+      expect(pair.bob.fetches).to.equal(1)
+    })
+  }
 
   it('survive a HelloRetryRequest with one look-up', async () => {
     await using pair = await createTlsPair({ ecdhCurve: 'P-384' })
