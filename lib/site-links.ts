@@ -18,7 +18,7 @@ import { createSimulatedLinkConnector, createSimulatedLinkListener } from './qll
 import type { ListenAddress } from './util/listen.ts'
 
 /** Blocks that a BB84 link has ready: a pool keeps the stock, and a link that fills buffers only burns processor time. */
-const BB84_BUFFER_BLOCKS = 4
+const BB84_BUFFER_BLOCKS = 2
 
 /** Where a link end reports, and where it tells the port that it waits at. */
 export interface LinkSurroundings {

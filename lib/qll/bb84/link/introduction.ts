@@ -28,6 +28,7 @@ const VERSION = 1
 const PURPOSES = ['talk', 'photons'] as const
 const MOST_SPARES = 64
 
+/** The bytes of an introduction. */
 export function encodeIntroduction({ purpose, linkId, siteId, peerSiteId, spares }: Introduction): Buffer {
   const writer = new ByteWriter().u32(MAGIC).u8(VERSION).u8(PURPOSES.indexOf(purpose))
   writer.field(linkId).field(siteId).field(peerSiteId).u8(spares.length)
