@@ -1,0 +1,21 @@
+import { createTestSites } from '../../test/helpers/test-sites.ts'
+import { pluginMode } from '../../test/integrations/kerberos/plugin/plugin-mode.ts'
+import { setupMode } from '../../test/integrations/kerberos/setup-mode.ts'
+import { loginsWhile, TRUST } from '../../test/integrations/kerberos/trust-suite.ts'
+import type { SoakOptions } from '../soak.ts'
+
+/**
+ * Logins from nothing to a ticket for a service of another realm, `count` in each mode, while the trust between the realms
+ * rotates over and over. Looks for a login that fails. Needs Debian's krb5-kdc, krb5-admin-server, krb5-user, libkrb5-dev.
+ */
+export async function run({ count = 500, log }: SoakOptions): Promise<void> {
+  for (const mode of [setupMode, pluginMode]) {
+    await using sites = await createTestSites()
+    await using rig = await mode.build(sites, { now: Date.now })
+    const rotate = () => rig.pair.agents[0].rotate(TRUST)
+    await rotate()
+    const { failures, rotations } = await loginsWhile(rig.realms, { count, rotate })
+    log(`mode ${mode.name}: ${count} logins, ${rotations} rotations, ${failures.length} failures`)
+    if (failures.length > 0) throw new Error([...new Set(failures)].join('; '))
+  }
+}
