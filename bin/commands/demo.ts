@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { defineCommand } from '../command.ts'
+import { DEMO_LINK_KINDS, demoLink } from '../demo/demo-links.ts'
 import { runDemo } from '../demo/run-demo.ts'
 import { openSourceFile } from '../demo/source-file.ts'
 import { demoFailure, silence, terminalStory } from '../demo/terminal-story.ts'
@@ -20,9 +21,15 @@ export const demoCommand = defineCommand({
         requiresArg: true,
         describe: "The file to send [default: the package's README.md]",
       })
+      .option('link', {
+        choices: DEMO_LINK_KINDS,
+        default: 'bb84' as const,
+        describe:
+          'What joins the two sites: BB84 over fibre, through air or with a satellite; ML-KEM; plain random bytes',
+      })
       .example('$0 demo', 'told step by step; ends by itself')
       .example('$0 demo --file photo.jpg --json', 'what came of it, as one JSON document'),
-  handler: async ({ file, json }) => {
+  handler: async ({ file, link, json }) => {
     const source = await openSourceFile(file ?? join(packageRoot(), 'README.md'))
     const ended = new AbortController()
     const stopped = new AbortController()
@@ -32,7 +39,11 @@ export const demoCommand = defineCommand({
     )
     try {
       const signal = AbortSignal.any([stopped.signal, AbortSignal.timeout(DEADLINE_MS)])
-      const report = await runDemo(source, json ? silence : terminalStory(process.stdout), signal)
+      const report = await runDemo(
+        { file: source, link: demoLink(link) },
+        json ? silence : terminalStory(process.stdout),
+        signal,
+      )
       if (json) await printJson(report)
       const failure = demoFailure(report)
       if (failure !== undefined) throw new Error(failure)

@@ -12,12 +12,10 @@ import {
   type ServedSite,
   type SiteConfig,
 } from '../../lib/index.ts'
-
-/** The demonstration's link: fast enough not to wait for, and not so short that its post-processing had nothing to do. */
-export const LINK = { preset: 'yuan-2018', distanceKm: 10, keyBits: 2 ** 18 } as const
+import type { DemoLink } from './demo-links.ts'
 
 /** Blocks of 1,000 cells that the pool holds when it is full. */
-export const TARGET_BLOCKS = 8
+export const TARGET_BLOCKS = 4
 
 export const LINK_ID = 'a-b'
 
@@ -47,7 +45,7 @@ export interface DemoSites {
 }
 
 /** Starts both sites on free ports of the loopback interface. Certificates live in memory and end with the process. */
-export async function openDemoSites({ signal }: AbortOptions): Promise<DemoSites> {
+export async function openDemoSites(link: DemoLink, { signal }: AbortOptions): Promise<DemoSites> {
   const ca = createCertificateAuthority({ commonName: 'qkd demo CA', days: 1 })
   const mlDsaCa = createMlDsaAuthority({ commonName: 'qkd demo CA', days: 1 })
   const opened: { close(): Promise<void> }[] = []
@@ -56,10 +54,10 @@ export async function openDemoSites({ signal }: AbortOptions): Promise<DemoSites
   }
   try {
     // Site B waits for the connections of site A: the one that sorts first dials.
-    const b = await createSite(siteConfig(ca, { own: SITES.b, peer: SITES.a, mlDsaCa }))
+    const b = await createSite(siteConfig(ca, { own: SITES.b, peer: SITES.a, mlDsaCa, link }))
     opened.push(b)
     signal?.throwIfAborted()
-    const a = await createSite(siteConfig(ca, { own: SITES.a, peer: SITES.b, mlDsaCa, address: b.address }))
+    const a = await createSite(siteConfig(ca, { own: SITES.a, peer: SITES.b, mlDsaCa, link, address: b.address }))
     opened.push(a)
     const alice = hostKms(ca, SITES.a, a)
     opened.push(alice)
@@ -77,11 +75,12 @@ interface Pairing {
   readonly peer: DemoSite
   /** Signs what the link's ends prove their first round with. */
   readonly mlDsaCa: MlDsaPair
+  readonly link: DemoLink
   /** Where the peer is; left out at the site that waits for it. */
   readonly address?: ServedSite['address']
 }
 
-function siteConfig(ca: CertificatePair, { own, peer, mlDsaCa, address }: Pairing): SiteConfig {
+function siteConfig(ca: CertificatePair, { own, peer, mlDsaCa, link, address }: Pairing): SiteConfig {
   const certificate = issueCertificate(ca, {
     commonName: own.kmeId,
     uriSans: [`urn:qkdkit:kme:${own.kmeId}`],
@@ -109,8 +108,7 @@ function siteConfig(ca: CertificatePair, { own, peer, mlDsaCa, address }: Pairin
       {
         linkId: LINK_ID,
         peerSiteId: peer.siteId,
-        kind: 'bb84',
-        ...LINK,
+        ...link,
         role: address === undefined ? 'listen' : 'connect',
         ...(address?.links[LINK_ID] ?? LOOPBACK),
       },

@@ -1,12 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Kms, PoolExhaustedError, QkdError, type TelemetryEvent } from '../../lib/index.ts'
-import { type DemoSites, LINK, LINK_ID, openDemoSites, SITES, TARGET_BLOCKS } from './demo-sites.ts'
+import type { DemoLink } from './demo-links.ts'
+import { type DemoSites, LINK_ID, openDemoSites, SITES, TARGET_BLOCKS } from './demo-sites.ts'
 import { type FileTransfer, transferFile } from './file-transfer.ts'
 import type { SourceFile } from './source-file.ts'
 
 /** Where the demonstration tells what happens, as it happens. */
 export interface Narrator {
-  begin(file: SourceFile): void
+  begin(file: SourceFile, link: DemoLink): void
   sitesOpen(sites: DemoSites): void
   poolFilling(cells: number, wanted: number): void
   poolFilled(cells: number, ms: number): void
@@ -24,9 +25,12 @@ export interface DemoReport {
   readonly link: {
     readonly linkId: string
     readonly kind: string
+    /** What its key rests on: `quantum`, `computational` or `none`. */
+    readonly secrecy: string
     readonly simulated: boolean
-    readonly preset: string
-    readonly distanceKm: number
+    /** Its devices, where it has any. */
+    readonly preset: string | undefined
+    readonly distanceKm: number | undefined
     /** Secret key that the link yields here, in bits a second; the work of both ends included. */
     readonly rateBps: number
     /** Quantum bit error rate of its last block. */
@@ -48,12 +52,16 @@ const FILL_DEADLINE_MS = 30_000
 const POLL_MS = 50
 
 /** Runs the whole story once and closes everything, whatever comes; `narrator.end` hears of it when all is closed. */
-export async function runDemo(file: SourceFile, narrator: Narrator, signal: AbortSignal): Promise<DemoReport> {
+export async function runDemo(
+  { file, link }: { file: SourceFile; link: DemoLink },
+  narrator: Narrator,
+  signal: AbortSignal,
+): Promise<DemoReport> {
   const startedMs = performance.now()
-  narrator.begin(file)
-  const sites = await openDemoSites({ signal })
+  narrator.begin(file, link)
+  const sites = await openDemoSites(link, { signal })
   try {
-    const outcome = await act({ file, sites, narrator, signal })
+    const outcome = await act({ file, link, sites, narrator, signal })
     await sites.close()
     const report = { ...outcome, durationMs: Math.round(performance.now() - startedMs) }
     narrator.end(report)
@@ -68,12 +76,13 @@ export async function runDemo(file: SourceFile, narrator: Narrator, signal: Abor
 
 interface Scene {
   readonly file: SourceFile
+  readonly link: DemoLink
   readonly sites: DemoSites
   readonly narrator: Narrator
   readonly signal: AbortSignal
 }
 
-async function act({ file, sites, narrator, signal }: Scene): Promise<Omit<DemoReport, 'durationMs'>> {
+async function act({ file, link, sites, narrator, signal }: Scene): Promise<Omit<DemoReport, 'durationMs'>> {
   narrator.sitesOpen(sites)
   const pool = await fillPool(sites, narrator, signal)
   for (const site of [sites.a, sites.b]) {
@@ -89,7 +98,7 @@ async function act({ file, sites, narrator, signal }: Scene): Promise<Omit<DemoR
       { ...SITES.a, etsi014: sites.a.address.etsi014.url },
       { ...SITES.b, etsi014: sites.b.address.etsi014.url },
     ],
-    link: linkOf(sites),
+    link: linkOf(link, sites),
     pool,
     file: { ...file, identical },
     transfer,
@@ -97,10 +106,10 @@ async function act({ file, sites, narrator, signal }: Scene): Promise<Omit<DemoR
   }
 }
 
-function linkOf({ a }: DemoSites): DemoReport['link'] {
-  const { kind, simulated, rateBps, qber } = a.status().links[0]!
-  const { preset, distanceKm } = LINK
-  return { linkId: LINK_ID, kind, simulated, preset, distanceKm, rateBps, qber }
+function linkOf(link: DemoLink, { a }: DemoSites): DemoReport['link'] {
+  const { kind, secrecy, simulated, rateBps, qber } = a.status().links[0]!
+  const { preset, distanceKm } = { preset: undefined, distanceKm: undefined, ...link }
+  return { linkId: LINK_ID, kind, secrecy, simulated, preset, distanceKm, rateBps, qber }
 }
 
 async function fillPool({ a, b }: DemoSites, narrator: Narrator, signal: AbortSignal): Promise<DemoReport['pool']> {

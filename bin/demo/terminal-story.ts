@@ -1,4 +1,5 @@
-import { LINK, LINK_ID, SITES } from './demo-sites.ts'
+import { type DemoLink, describeDemoLink } from './demo-links.ts'
+import { LINK_ID, SITES } from './demo-sites.ts'
 import { ProgressBar } from './progress-bar.ts'
 import type { DemoReport, Narrator } from './run-demo.ts'
 
@@ -17,13 +18,15 @@ export function terminalStory(stream: NodeJS.WriteStream): Narrator {
   const bar = new ProgressBar('   pool', stream)
   let steps = 0
   let filling = false
+  let demoLink: DemoLink | undefined
   const step = (title: string) => {
     steps += 1
     say('', paint(BOLD, `${steps}. ${title}`))
   }
 
   return {
-    begin: ({ path, sizeBytes }) => {
+    begin: ({ path, sizeBytes }, link) => {
+      demoLink = link
       say(paint(BOLD, 'Two sites share keys from quantum key distribution; Alice sends Bob a file under one of them'))
       row('file', `${path} (${count(sizeBytes)} bytes)`)
     },
@@ -31,8 +34,9 @@ export function terminalStory(stream: NodeJS.WriteStream): Narrator {
       step('Two sites, each with a KMS of its own')
       row(SITES.a.siteId, `KME ${SITES.a.kmeId}, ETSI 014 at ${a.address.etsi014.url}, host ${SITES.a.saeId}`)
       row(SITES.b.siteId, `KME ${SITES.b.kmeId}, ETSI 014 at ${b.address.etsi014.url}, host ${SITES.b.saeId}`)
-      row(`link ${LINK_ID}`, `BB84 over ${LINK.distanceKm} km of fibre (${LINK.preset}); its photons are simulated:`)
-      row('', 'never for real secrets')
+      const [what, warning] = describeDemoLink(demoLink!)
+      row(`link ${LINK_ID}`, what)
+      row('', warning)
       step('The link fills the pool, the same key at both sites')
     },
     poolFilling: (cells, wanted) => {

@@ -73,6 +73,23 @@ describe('qkd demo', function () {
     expect(stdout).to.match(/\(1 bytes\)/)
   })
 
+  for (const [link, secrecy, told] of [
+    ['free-space', 'quantum', /BB84 through 1 km of air \(roofs-night\); its photons are simulated/],
+    ['satellite', 'quantum', /BB84 with a satellite in view \(leo-fast\)/],
+    ['post-quantum', 'computational', /ML-KEM-768, no quantum channel/],
+  ] as const) {
+    it(`replaces the fibre where --link says so: ${link}`, async () => {
+      const { exitCode, stdout, stderr } = await runQkd(['demo', '--link', link])
+      expect({ exitCode, stderr }).to.deep.equal({ exitCode: 0, stderr: '' })
+      expect(stdout).to.match(told)
+      expect(stdout).to.match(/\nDone in \d/)
+      if (link !== 'post-quantum') return
+      const report = JSON.parse((await runQkd(['demo', '--link', link, '--json'])).stdout) as DemoReport
+      expect(report.link).to.include({ kind: link, secrecy, simulated: false })
+      expect(report.file.identical).to.equal(true)
+    })
+  }
+
   it('refuses a file that is missing, empty, a directory or unreadable, before anything starts', async () => {
     await using dir = await createTempDir()
     const [empty, locked] = [join(dir.path, 'empty'), join(dir.path, 'locked')]
