@@ -14,9 +14,10 @@ import {
 import { openChannel, type PskChannel, requireHeartbeat } from './channel.ts'
 import type { GateOptions, PskPeer } from './options.ts'
 import { createServer } from './server.ts'
+import type { TlsVersionOptions } from './suites.ts'
 
 /** Options of `createChannelListener`: those of the gate, without certificates. */
-export interface ChannelListenerOptions extends Omit<GateOptions, 'certificate' | 'peers'> {
+export interface ChannelListenerOptions extends Omit<GateOptions, 'certificate' | 'peers' | keyof TlsVersionOptions> {
   /** Every SAE that may open a channel; at least one, each once. */
   readonly peers: readonly Pick<PskPeer, 'saeId'>[]
   /** Address or name of a local interface. Default `127.0.0.1`. */

@@ -9,6 +9,7 @@ import {
 } from '../../lib/index.ts'
 import { type ConnectOptions, connect } from './connect.ts'
 import { type QkdInfo, qkdInfo } from './session.ts'
+import type { TlsVersionOptions } from './suites.ts'
 
 /** A message channel over a TLS session of its own: its peer is authenticated by the key of the KMS that both hold. */
 export interface PskChannel extends TlsChannel {
@@ -17,7 +18,8 @@ export interface PskChannel extends TlsChannel {
 }
 
 /** Options of `connectChannel`: those of `connect`, but for what both ends of a channel have settled. */
-export interface ConnectChannelOptions extends Omit<ConnectOptions, 'binding' | 'allowHalfOpen' | 'ALPNProtocols'> {
+export interface ConnectChannelOptions
+  extends Omit<ConnectOptions, 'binding' | 'allowHalfOpen' | 'ALPNProtocols' | keyof TlsVersionOptions> {
   /** How often this end lets hear of itself, in milliseconds, 1 to 60,000. Default 10,000. */
   readonly heartbeatMs?: number
 }

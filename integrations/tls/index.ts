@@ -1,8 +1,9 @@
 /**
- * TLS 1.3 over node:tls in which every session stands on a key of its own from a KMS: `connect` as client, `createServer`
+ * TLS over node:tls in which every session stands on a key of its own from a KMS: `connect` as client, `createServer`
  * or `attach` as server. The client takes a key and names it in its ClientHello; the server reads that ahead of OpenSSL,
  * asks its own KMS for the same key, checks that the client has it, and only then lets node:tls go on with the native
- * socket. (EC)DHE is always mixed in, with ML-KEM where both Nodes have it (24 and later).
+ * socket. (EC)DHE is always mixed in, with ML-KEM where both Nodes have it (24 and later). TLS 1.3, and on request TLS 1.2,
+ * where the client names its key later in the handshake.
  *
  * HTTP as client: `QkdAgent` for node:https, `createUndiciConnector` for undici and `fetch`, `connectHttp2`. Never give a
  * `pskCallback` to an `https.Agent`, least of all the global one: an agent pools its connections by host, port and TLS

@@ -192,7 +192,7 @@ describe('QkdAgent', () => {
 
     it('refuses a request with options of TLS that have no meaning under a key', async () => {
       await using site = await createWebSite(mixed)
-      for (const option of ['ca', 'cert', 'pskCallback', 'rejectUnauthorized', 'ciphers', 'checkServerIdentity']) {
+      for (const option of ['ca', 'cert', 'pskCallback', 'rejectUnauthorized', 'ciphers', 'minVersion']) {
         const error = await rejectsWith(site.get('/', { [option]: () => {} }), 'ERR_QKD_INVALID_ARGUMENT')
         expect(error.message).to.include(option)
       }
@@ -208,6 +208,8 @@ describe('QkdAgent', () => {
       [alice, { peerSaeId: 'bob', binding: 'raw' }],
       [alice, { peerSaeId: 'bob', level: 'quantum' }],
       [alice, { peerSaeId: 'bob', requireGroup: 'P-384' }],
+      [alice, { peerSaeId: 'bob', minVersion: 'TLSv1.2' }],
+      [alice, { peerSaeId: 'bob', minVersion: 'TLSv1.2', tls12Suites: ['PSK-AES256-GCM-SHA384'] }],
       [carol, { peerSaeId: 'bob' }],
     ]
     const endpoint = { host: 'bob.example', port: 443 }
@@ -226,6 +228,7 @@ describe('QkdAgent', () => {
       [{ peerSaeId: 'alice' }, 'peerSaeId'],
       [{ peerSaeId: 'bob', binding: 'none' }, 'binding'],
       [{ peerSaeId: 'bob', requireGroup: 'no-such-group' }, 'requireGroup'],
+      [{ peerSaeId: 'bob', minVersion: 'TLSv1.1' }, 'minVersion'],
       [{ peerSaeId: 'bob', timeoutMs: 0 }, 'timeoutMs'],
       [{ peerSaeId: 'bob', maxConnectionAgeMs: 0 }, 'maxConnectionAgeMs'],
       [{ peerSaeId: 'bob', prefetch: { keys: 0, maxAgeMs: 1000 } }, 'prefetch.keys'],
