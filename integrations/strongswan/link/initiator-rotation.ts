@@ -1,5 +1,6 @@
 import { type AbortOptions, ClosedError, initiateAgreement, ProtocolError, startDeadline } from '../../../lib/index.ts'
 import type { RotationTimes } from '../agent-event.ts'
+import type { CharonKey } from '../charon/charon.ts'
 import type { PeerChannel } from '../peer/peer-channel.ts'
 import type { PeerMessage } from '../peer/peer-message.ts'
 import type { Link } from './link.ts'
@@ -33,6 +34,8 @@ export class InitiatorRotation {
   readonly #epoch: number
   readonly #signal: AbortSignal
   #keyId: string | undefined
+  #key: CharonKey | undefined
+  #remembered: Promise<void> | undefined
   /** IKE_SAs that were up before; undefined as long as nothing was initiated. */
   #before: ReadonlySet<string> | undefined
 
@@ -60,14 +63,15 @@ export class InitiatorRotation {
     const psk = link.config.mode === 'psk'
     const marks = [performance.now()]
     link.state = 'preparing'
-    await this.#tell({ type: 'prepare', epoch: this.#epoch })
-    await settled(link.ensureProvisioned({ signal: this.#signal }), this.#hear('prepared'))
-    const keyId = await this.#agree()
+    const [keyId, before] = await settled(this.#agree(), this.#lookAround())
+    await this.#load(keyId)
     await (psk ? this.#stagePsk(keyId) : this.#hear('ready'))
     link.state = 'prepared'
     marks.push(performance.now())
-    const before = await this.#establish()
+    await this.#establish(before)
     link.state = 'initiated'
+    // Not on the way to the new IKE_SA: a disk may be slow, and what is written here only helps an agent after this one.
+    await this.#remembered
     marks.push(performance.now())
     const uniqueId = await provenSa(link, { ppkId: link.ppkIdOf(keyId), before, signal: this.#signal })
     await this.#tell({ type: 'confirm', epoch: this.#epoch, keyId })
@@ -81,11 +85,13 @@ export class InitiatorRotation {
     return { keyId, uniqueId: latest, times }
   }
 
-  /** A fresh key that both ends have, in both charons or on its way there. */
+  /** A fresh key that both ends have. */
   async #agree(): Promise<string> {
     const { config, context, store } = this.#link
     const { name, peer, mode } = config
     this.#channel.clearAgreement()
+    await this.#tell({ type: 'prepare', epoch: this.#epoch })
+    await this.#hear('prepared')
     const options = { peerSaeId: peer, purpose: purposeOf(name, mode), signal: this.#signal }
     const outcome = await initiateAgreement(context.kms, this.#channel.agreement, options)
     if (outcome.outcome !== 'agreed') this.#keyId = outcome.burnedKeyId
@@ -95,19 +101,25 @@ export class InitiatorRotation {
       secret.wipe()
       throw new ProtocolError(`The KMS gave the key ${keyId} a second time`)
     }
-    const key = { connection: name, keyId, ...this.#link.keyKind(keyId), secret }
-    const remembered = store.take(this.#epoch, keyId)
-    if (mode === 'psk') {
-      await remembered
-      this.#link.held.set(keyId, key)
-      return keyId
-    }
-    const variant = { ppkId: this.#link.ppkIdOf(keyId) }
-    await settled(
-      remembered.then(() => this.#link.hold(key, { signal: this.#signal })),
-      context.charon.loadConnection(config, variant, { signal: this.#signal }),
-    )
+    this.#key = { connection: name, keyId, ...this.#link.keyKind(keyId), secret }
+    this.#remembered = store.take(this.#epoch, keyId)
+    this.#remembered.catch(() => {})
     return keyId
+  }
+
+  /** What is up before, in a charon that has all that it must have. */
+  async #lookAround(): Promise<ReadonlySet<string>> {
+    const options = { signal: this.#signal }
+    const [before] = await settled(this.#link.uniqueIds(options), this.#link.ensureProvisioned(options))
+    return new Set(before)
+  }
+
+  /** Gives charon the key and the connection that insists on it. A pre-shared key has its turn later. */
+  async #load(keyId: string): Promise<void> {
+    const { config, context } = this.#link
+    if (config.mode === 'psk') return
+    const [variant, options] = [{ ppkId: this.#link.ppkIdOf(keyId) }, { signal: this.#signal }]
+    await settled(this.#link.hold(this.#key!, options), context.charon.loadConnection(config, variant, options))
   }
 
   /**
@@ -118,7 +130,7 @@ export class InitiatorRotation {
   async #stagePsk(keyId: string): Promise<void> {
     const link = this.#link
     await this.#hear('ready', keyId)
-    await link.hold(link.held.get(keyId)!, { signal: this.#signal })
+    await link.hold(this.#key!, { signal: this.#signal })
     await this.#tell({ type: 'stage', epoch: this.#epoch, stage: 'loaded' })
     await this.#hear('staged')
     await link.dropAllBut(keyId)
@@ -128,37 +140,44 @@ export class InitiatorRotation {
     await link.context.charon.loadConnection(link.config, variant, { signal: this.#signal })
   }
 
-  /** A new IKE_SA with all children; gives the numbers of those before it. */
-  async #establish(): Promise<ReadonlySet<string>> {
+  /** A new IKE_SA with all children. */
+  async #establish(before: ReadonlySet<string>): Promise<void> {
     const { config, context } = this.#link
-    const before = new Set(await this.#link.uniqueIds({ signal: this.#signal }))
     this.#before = before
     for (const { name } of config.children) {
       await context.charon.initiate(config.name, name, { signal: this.#signal })
     }
-    return before
   }
 
   /** Nothing here can make the new IKE_SA worse: what fails is mended later. */
   async #retire(keyId: string, uniqueId: string): Promise<string> {
     const { store, context, config } = this.#link
     const sinceMs = context.now()
-    const rekeyed = config.mode === 'psk' ? Promise.resolve(uniqueId) : this.#rekey(uniqueId)
     const [latest] = await Promise.all([
-      rekeyed,
+      this.#replace(uniqueId),
+      this.#commit(keyId),
       store.commit({ epoch: this.#epoch, keyId, sinceMs }),
       config.mode === 'psk' ? undefined : this.#link.drop(keyId),
-      this.#link.terminateAll([...(this.#before ?? [])], { signal: this.#signal }),
     ])
+    return latest
+  }
+
+  /** Takes down what was before, and rekeys the new IKE_SA; gives its number. */
+  async #replace(uniqueId: string): Promise<string> {
+    await this.#link.terminateAll([...(this.#before ?? [])], { signal: this.#signal })
+    return this.#link.config.mode === 'psk' ? uniqueId : await this.#rekey(uniqueId)
+  }
+
+  async #commit(keyId: string): Promise<void> {
+    const { context, name } = this.#link
     try {
       await this.#tell({ type: 'commit', epoch: this.#epoch, keyId })
       await this.#hear('committed', keyId)
     } catch (error) {
       // The other end hears of it when the agents meet again.
-      context.logger.warn({ connection: config.name, keyId, reason: reasonOf(error) }, 'the commit was not answered')
+      context.logger.warn({ connection: name, keyId, reason: reasonOf(error) }, 'the commit was not answered')
       await this.#channel.close()
     }
-    return latest
   }
 
   /** The IKE_SA's own keys were made before the PPK came in (RFC 8784, section 3): rekeying puts it under the PPK as well. */
@@ -180,9 +199,11 @@ export class InitiatorRotation {
     const telling = this.#channel.send(failed, { signal: AbortSignal.timeout(1_000) }).catch(() => {})
     if (error instanceof ProtocolError) await this.#channel.close().catch(() => {})
     try {
+      await this.#remembered?.catch(() => {})
       if (this.#keyId !== undefined) {
         // Of two pre-shared keys nobody knows which the other end signs with: both stay until the next one is agreed.
         if (link.config.mode !== 'psk') await link.drop(this.#keyId)
+        if (!link.held.has(this.#keyId)) this.#key?.secret.wipe()
         await link.store.burn(this.#keyId)
       }
       if (this.#before !== undefined) {
@@ -227,8 +248,8 @@ export function purposeOf(connection: string, mode: 'ppk' | 'psk' | 'vendor'): s
   return `strongswan ${mode} ${connection}`
 }
 
-/** Waits for all, and rejects with the first failure only when none is under way any more. */
-async function settled(...promises: Promise<unknown>[]): Promise<void> {
-  const outcomes = await Promise.allSettled(promises)
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+/** Waits for both, and rejects with the first failure only when neither is under way any more. */
+async function settled<A, B>(one: Promise<A>, other: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([one, other])
+  return await Promise.all([one, other])
 }

@@ -147,9 +147,10 @@ export class ResponderLink extends Link {
     const { signal } = this.#stop
     const psk = config.mode === 'psk'
     this.state = 'preparing'
-    await this.ensureProvisioned({ signal })
     channel.clearAgreement()
     await channel.send({ type: 'prepared', epoch }, { signal })
+    const provisioned = this.ensureProvisioned({ signal })
+    provisioned.catch(() => {})
     const terms = { purpose: purposeOf(this.name, config.mode), signal }
     const outcome = await acceptAgreement(context.kms, channel.agreement, terms)
     if (outcome.outcome !== 'agreed') began.keyId = outcome.burnedKeyId
@@ -159,7 +160,9 @@ export class ResponderLink extends Link {
       secret.wipe()
       throw new ProtocolError(`The key ${keyId} was used before`)
     }
-    await store.take(epoch, keyId)
+    await provisioned
+    const remembered = store.take(epoch, keyId)
+    remembered.catch(() => {})
     const former = [...this.held.values()].at(-1)
     await this.hold({ connection: this.name, keyId, ...this.keyKind(keyId), secret }, { signal })
     // The initiator can't check yet what is signed with the new pre-shared key, so the old one goes back on top.
@@ -173,6 +176,7 @@ export class ResponderLink extends Link {
     await this.#hear(channel, 'confirm', { epoch, keyId })
     this.state = 'initiated'
     const uniqueId = await provenSa(this, { ppkId: this.ppkIdOf(keyId), before, signal })
+    await remembered
     began.proven = true
     await channel.send({ type: 'confirmed', epoch, keyId }, { signal })
     this.state = 'confirmed'
