@@ -13,8 +13,8 @@ import type { KeyedPrincipal } from '../versions/keyed-principal.ts'
 import { krb5ConfValue, listedEnctypes } from './enctype-list.ts'
 import { type Finding, fault, ok, warning } from './finding.ts'
 
-/** Version of MIT's database interface that our module is built for. */
-const DAL_VERSION = 9
+/** Versions of MIT's database interface that our module can be built for. */
+const DAL_VERSIONS = [8, 9]
 /** Beyond this, in seconds, clocks are said to differ even where Kerberos still takes it. */
 const SKEW_WARNING_SECONDS = 60
 
@@ -82,12 +82,12 @@ async function dalVersion({ mode }: KerberosConfig): Promise<Finding> {
   )
   const [, major, minor] = /(\d+)\.(\d+)/.exec(said) ?? []
   if (minor === undefined) return warning('DAL version', 'klist -V tells no release', 'apt-get install krb5-user')
-  const dal = Number(minor) <= 17 ? 7 : Number(minor) < 20 ? 8 : DAL_VERSION
+  const dal = Number(minor) <= 17 ? 7 : Number(minor) < 20 ? 8 : 9
   const text = `MIT krb5 ${major}.${minor} has database interface ${dal}`
-  if (dal === DAL_VERSION) return ok('DAL version', text)
-  const fix = 'build the module against this release, or take mode setup'
+  if (DAL_VERSIONS.includes(dal)) return ok('DAL version', text)
+  const fix = 'take mode setup, or a newer release of krb5'
   return mode === 'plugin'
-    ? fault('DAL version', `${text}; the module is made for ${DAL_VERSION}`, fix)
+    ? fault('DAL version', `${text}; the module is made for ${DAL_VERSIONS.join(' and ')}`, fix)
     : ok('DAL version', text)
 }
 

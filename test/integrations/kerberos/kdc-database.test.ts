@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
+import { stringToKey } from '../../../integrations/kerberos/crypto/encryption.ts'
 import { KdcDatabase } from '../../../integrations/kerberos/kdb/kdc-database.ts'
 import { lockFileOf } from '../../../integrations/kerberos/kdb/lock-file.ts'
 import { type KeytabEntry, readKeytab, writeKeytab } from '../../../integrations/kerberos/keytab.ts'
@@ -46,6 +47,16 @@ describe('KdcDatabase', function () {
     const client = realms.client()
     await client.kinit('alice', 'alice-pw')
     expect(await client.kvno(SERVICE)).to.equal(4242)
+  })
+
+  it('reads the keys that kadmin makes of a password, and makes the same ones', async () => {
+    await realms.realms[0]!.kadmin('addprinc -pw some-pw krbtgt/C.QKD@A.QKD')
+    const [version] = await database.keys('krbtgt/C.QKD@A.QKD')
+    expect(version!.keys.map(({ enctype }) => enctype)).to.deep.equal([20, 18])
+    for (const { enctype, secret } of version!.keys) {
+      const ours = stringToKey(enctype, 'some-pw', { salt: 'A.QKDkrbtgtC.QKD' })
+      expect(ours.secret.equals(secret), String(enctype)).to.equal(true)
+    }
   })
 
   it('writes a keytab like that of kadmin ktadd byte for byte, which klist and kvno accept', async () => {
