@@ -27,10 +27,10 @@ export function defineCommand<U>(definition: CommandDefinition<U>): Command {
   return checked as unknown as Command
 }
 
-/** A command that only has commands below it. */
+/** A command that only has commands below it; `name` with the groups it stands in, as `kerberos trust`. */
 export function defineGroup(name: string, describe: string, commands: readonly Command[]) {
   return defineCommand({
-    command: name,
+    command: name.split(' ').at(-1)!,
     describe,
     builder: yargs => {
       for (const command of commands) yargs.command(command)

@@ -120,7 +120,7 @@ const syncCommand = defineCommand({
 })
 
 /** `qkd kerberos keytab`: keytabs of services. */
-export const keytabCommands = defineGroup('keytab', 'Keytabs of services under keys of the KME', [
+export const keytabCommands = defineGroup('kerberos keytab', 'Keytabs of services under keys of the KME', [
   exportCommand,
   syncCommand,
 ])

@@ -6,8 +6,8 @@ import {
 } from '../../integrations/kerberos/index.ts'
 import { defineCommand, defineGroup, usageError } from '../command.ts'
 import { withKmeOptions, withKms } from '../kme-connection.ts'
+import { stderrLogger } from '../stderr-logger.ts'
 import { printJson, printLines, stopSignal } from '../terminal.ts'
-import { stderrLogger } from './kerberos-agent.ts'
 
 const drawCommand = defineCommand({
   command: 'draw <principal>',
@@ -70,7 +70,10 @@ const serveCommand = defineCommand({
 })
 
 /** `qkd kerberos otp`: logins by one-time keys. */
-export const otpCommands = defineGroup('otp', 'Log users in by one-time keys (FAST OTP)', [drawCommand, serveCommand])
+export const otpCommands = defineGroup('kerberos otp', 'Log users in by one-time keys (FAST OTP)', [
+  drawCommand,
+  serveCommand,
+])
 
 function parseUser(text: string): [principal: string, saeId: string] {
   const [principal = '', saeId = '', ...more] = text.split('=')

@@ -321,7 +321,7 @@ async function setPassword(
 }
 
 /** `qkd kerberos trust`: trusts between realms under keys of the pool. */
-export const trustCommands = defineGroup('trust', 'Trusts with other realms under keys of the KME', [
+export const trustCommands = defineGroup('kerberos trust', 'Trusts with other realms under keys of the KME', [
   addCommand,
   changeCommand('rotate', 'Bring a new key into use now'),
   changeCommand('rekey', 'Begin again at kvno 1, when kvnos have come to their end at 65535'),

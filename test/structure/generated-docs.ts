@@ -1,3 +1,4 @@
+import { kerberosConfigSchema } from '../../integrations/kerberos/config/kerberos-config.ts'
 import { ipsecAgentConfigSchema } from '../../integrations/strongswan/agent-config-schema.ts'
 import { saeProfileSchema } from '../../lib/config/sae-profile.ts'
 import { siteConfigSchema } from '../../lib/config/site-config.ts'
@@ -13,7 +14,8 @@ export const generatedDocs: Readonly<Record<string, (page: string) => string | P
   'docs/configuration.md': page => {
     const withSite = replaceBlock(page, 'site configuration', configurationTable(siteConfigSchema))
     const withHost = replaceBlock(withSite, 'SAE profile', configurationTable(saeProfileSchema))
-    return replaceBlock(withHost, 'IPsec agent', configurationTable(ipsecAgentConfigSchema))
+    const withGateway = replaceBlock(withHost, 'IPsec agent', configurationTable(ipsecAgentConfigSchema))
+    return replaceBlock(withGateway, 'Kerberos agent', configurationTable(kerberosConfigSchema))
   },
   'docs/operator.md': page => {
     const sites = ['examples/site-a.json', 'examples/site-b.json']
