@@ -64,40 +64,39 @@ abstract class DecidedConnection {
 
 /** Admitted under one key, by a client that has proven it. */
 export class PskConnection extends DecidedConnection implements AdmittedConnection {
-  readonly #options: PskConnectionOptions
-  readonly #lent: LentPsk
+  /** Undefined once it is over: a session that stands keeps nothing of what only its handshake needed. */
+  #handshake: { readonly options: PskConnectionOptions; readonly lent: LentPsk } | undefined
   #socket: TLSSocket | undefined
-  #ended = false
 
   constructor(options: PskConnectionOptions) {
     super()
-    this.#options = options
-    this.#lent = new LentPsk(options.key.psk)
+    this.#handshake = { options, lent: new LentPsk(options.key.psk) }
   }
 
   pskFor(socket: TLSSocket, identity: string): Buffer | null {
-    if (this.#ended || identity !== this.#options.identity) return null
+    if (this.#handshake === undefined || identity !== this.#handshake.options.identity) return null
     // One connection, one socket: whatever else runs in this asynchronous scope gets nothing.
     this.#socket ??= socket
-    return this.#socket === socket ? this.#lent.bytes : null
+    return this.#socket === socket ? this.#handshake.lent.bytes : null
   }
 
   confirm(socket: TLSSocket): void {
-    if (this.#ended || this.#socket !== socket) {
+    if (this.#handshake === undefined || this.#socket !== socket) {
       throw new HandshakeRefusal('downgrade', 'The session was made without the key that the gate admitted')
     }
     requirePskSession(socket)
-    const { key, masterSaeId, slaveSaeId, keyId, group } = this.#options
+    const { key, masterSaeId, slaveSaeId, keyId, group } = this.#handshake.options
     setQkdInfo(socket, { masterSaeId, slaveSaeId, keyId, level: key.level, group, cipher: socket.getCipher().name })
     key.spend()
     this.end()
   }
 
   end(): void {
-    if (this.#ended) return
-    this.#ended = true
-    this.#lent.wipe()
-    this.#options.key.release()
+    if (this.#handshake === undefined) return
+    const { options, lent } = this.#handshake
+    this.#handshake = undefined
+    lent.wipe()
+    options.key.release()
   }
 }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { SecretKey, SecurityLevel } from '../../lib/index.ts'
 import type { PskIdentity } from './identity.ts'
 import type { DerivedPsks, PskContext } from './psk.ts'
@@ -39,7 +40,7 @@ export class KeyQuarantine {
   /** What gives up each fetch that is under way. */
   readonly #fetches = new Set<(refusal: HandshakeRefusal) => void>()
   /** One signal for all: the time of each bounds the KMS as well, and a controller for each costs more than its look-up. */
-  #closing = new AbortController()
+  #closing = sharedController()
 
   constructor(options: KeyQuarantineOptions) {
     this.#options = options
@@ -69,7 +70,7 @@ export class KeyQuarantine {
     const closed = new HandshakeRefusal('closed', 'The server was closed')
     for (const giveUp of this.#fetches) giveUp(closed)
     this.#closing.abort(closed)
-    this.#closing = new AbortController()
+    this.#closing = sharedController()
     for (const held of this.#held.values()) {
       held.then(
         key => key.spend(),
@@ -113,6 +114,13 @@ export class KeyQuarantine {
     const [oldest = ''] = this.#spent
     this.#spent.delete(oldest)
   }
+}
+
+/** Has as many listeners as there are fetches under way, whose number is bounded: no leak to be warned of. */
+function sharedController(): AbortController {
+  const controller = new AbortController()
+  setMaxListeners(0, controller.signal)
+  return controller
 }
 
 /** One unproven key. At most one handshake at a time has it. */

@@ -51,8 +51,8 @@ export const tlsMutants: readonly Mutant[] = [
   {
     without: 'the look at the session that came of the handshake, at the server',
     file: tls('admitted-connection'),
-    find: 'if (this.#ended || this.#socket !== socket) {',
-    replace: 'if (this.#ended) {',
+    find: 'if (this.#handshake === undefined || this.#socket !== socket) {',
+    replace: 'if (this.#handshake === undefined) {',
     test: test('admitted-connection'),
     title: 'PskConnection confirms no session but the one that took its key',
   },
@@ -144,8 +144,8 @@ export const tlsMutants: readonly Mutant[] = [
   {
     without: 'one key for one socket',
     file: tls('admitted-connection'),
-    find: 'return this.#socket === socket ? this.#lent.bytes : null',
-    replace: 'return this.#lent.bytes',
+    find: 'return this.#socket === socket ? this.#handshake.lent.bytes : null',
+    replace: 'return this.#handshake.lent.bytes',
     test: test('admitted-connection'),
     title: 'PskConnection gives its key to one socket, for its own identity, until it ends',
   },

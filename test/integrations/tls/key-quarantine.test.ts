@@ -94,6 +94,23 @@ describe('KeyQuarantine', () => {
     quarantine.clear()
   })
 
+  it('lets as many fetches as it allows listen for its end, without a warning of a leak', async () => {
+    const warnings: Error[] = []
+    const onWarning = (warning: Error) => void warnings.push(warning)
+    process.on('warning', onWarning)
+    const { quarantine } = createQuarantine({
+      capacity: 30,
+      fetch: (_, { signal }) =>
+        new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true })),
+    })
+    const fetches = Array.from({ length: 30 }, (_, n) => quarantine.get({ ...identity, keyId: String(n) }, 'a'))
+    await setImmediate()
+    quarantine.clear()
+    for (const fetch of fetches) await expectRefused(fetch, 'closed')
+    process.off('warning', onWarning)
+    expect(warnings).to.deep.equal([])
+  })
+
   it('wipes what a fetch brings after its time, and what it holds when it is cleared', async () => {
     const late = SecretKey.random(32)
     let deliver = (_: FetchedPsk) => {}
