@@ -72,7 +72,7 @@ const terms: Record<string, JsonSchema> = {
   levels: { ...list('Levels that may be asked for', { enum: levels }, 5), minItems: 1, uniqueItems: true },
   level: { enum: levels, description: 'Level of a request that names none; one of "levels"' },
   trustClasses: {
-    ...list('How the key may have come', { enum: ['direct', 'split', 'relayed'] }, 3),
+    ...list('How the key may have come', { enum: ['direct', 'split', 'relayed', 'post-quantum'] }, 4),
     minItems: 1,
     uniqueItems: true,
   },

@@ -4,8 +4,11 @@ import type { AbortOptions, Closable } from './lifecycle.ts'
 /** What a key is made of (design, section 4). A property of every key: asked for, checked, and reported with it. */
 export type SecurityLevel = 'one-time-pad' | 'quantum' | 'hybrid' | 'expanded' | 'post-quantum'
 
-/** How the key material of a block came to both sites: over one link, by disjoint shares, or through trusted relays. */
-export type TrustClass = 'direct' | 'split' | 'relayed'
+/**
+ * How the key material of a block came to both sites: over one link, by disjoint shares, through trusted relays, or over a
+ * link without a quantum channel, which is as secret as ML-KEM is hard.
+ */
+export type TrustClass = 'direct' | 'split' | 'relayed' | 'post-quantum'
 
 /** A key as a host gets it. The caller owns `secret` and wipes it after use. */
 export interface Key {

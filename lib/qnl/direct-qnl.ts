@@ -80,7 +80,8 @@ export class DirectQnl implements Qnl {
     this.#waits.add(wait)
     try {
       const { number, secret } = await link.nextBlock({ signal: wait.signal, ...(after !== undefined && { after }) })
-      return { remoteSiteId, number, secret, trustClass: 'direct', relays: [] }
+      const trustClass = link.status().secrecy === 'computational' ? 'post-quantum' : 'direct'
+      return { remoteSiteId, number, secret, trustClass, relays: [] }
     } finally {
       this.#waits.delete(wait)
       signal?.removeEventListener('abort', onAbort)

@@ -98,7 +98,7 @@ const heads: Record<keyof QnlHeads, JsonSchema> = {
   block: record({
     remoteSiteId: siteId,
     number,
-    trustClass: { enum: ['direct', 'split', 'relayed'] },
+    trustClass: { enum: ['direct', 'split', 'relayed', 'post-quantum'] },
     relays: list(siteId),
   }),
   failure: record({ code: text, message: text, details: list({ type: 'object' }), retryAfterMs: { type: 'number' } }, [

@@ -12,7 +12,12 @@ const levels: Record<SecurityLevel, true> = {
   expanded: true,
   'post-quantum': true,
 }
-const trustClasses: Record<TrustClass, true> = { direct: true, split: true, relayed: true }
+const trustClasses: Record<TrustClass, true> = {
+  direct: true,
+  split: true,
+  relayed: true,
+  'post-quantum': true,
+}
 
 /** True for the name of a level, as read from the wire. */
 export function isSecurityLevel(value: unknown): value is SecurityLevel {

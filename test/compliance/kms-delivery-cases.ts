@@ -15,7 +15,7 @@ import {
 
 const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 const LEVELS = ['one-time-pad', 'quantum', 'hybrid', 'expanded', 'post-quantum']
-const TRUST_CLASSES = ['direct', 'split', 'relayed']
+const TRUST_CLASSES = ['direct', 'split', 'relayed', 'post-quantum']
 
 /** Takes keys until the pool refuses even one; what refuses a larger number must leave the smaller. */
 async function drain({ alice, bob }: KmsFixture, status: KmsStatus): Promise<Key[]> {

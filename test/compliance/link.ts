@@ -40,6 +40,8 @@ const cases: ComplianceCase<LinkRun>[] = [
       assert.deepEqual([atB.localSiteId, atB.remoteSiteId], [a.remoteSiteId, a.localSiteId])
       assert.equal(atA.kind, atB.kind)
       assert.equal(atA.simulated, atB.simulated)
+      assert.equal(atA.secrecy, atB.secrecy)
+      assert.ok(['quantum', 'computational', 'none'].includes(atA.secrecy))
       assert.equal(atA.blockSizeBytes, atB.blockSizeBytes)
       assert.equal(atA.reason, undefined)
       assert.ok(atA.rateBps > 0)

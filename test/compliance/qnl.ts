@@ -62,7 +62,7 @@ const cases: ComplianceCase<QnlRun>[] = [
         const block = await matcher.take(side)
         assert.equal(block.remoteSiteId, peers[side])
         if (!block.secret.wiped) assert.equal(block.secret.sizeBytes, POOL_BLOCK_BYTES)
-        assert.ok(['direct', 'split', 'relayed'].includes(block.trustClass))
+        assert.ok(['direct', 'split', 'relayed', 'post-quantum'].includes(block.trustClass))
         assert.deepEqual([...block.relays], [...block.relays].sort())
         assert.equal(block.relays.length === 0, block.trustClass === 'direct')
       }

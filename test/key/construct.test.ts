@@ -64,7 +64,7 @@ describe('key construction', () => {
       const [cells, blockSecret] = [SecretKey.random(32), SecretKey.random(64)]
       const changes = fc.record({
         issuerSiteId: fc.constantFrom('site-a', 'site-b'),
-        trustClass: fc.constantFrom('direct', 'split', 'relayed'),
+        trustClass: fc.constantFrom('direct', 'split', 'relayed', 'post-quantum'),
         pair: fc.record({ masterSaeId: fc.constantFrom('a', 'ab'), slaveSaeId: fc.constantFrom('bc', 'c') }),
         selection: fc.record({
           suite: fc.constant(suite),

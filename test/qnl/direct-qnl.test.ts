@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import type { Demand, QnlEvent } from '../../lib/interface/qnl.ts'
+import { createPostQuantumPair } from '../../lib/qll/post-quantum/post-quantum-link.ts'
 import { createSimulatedLinkPair } from '../../lib/qll/simulated-link-pair.ts'
 import { DirectQnl, MAX_WAITING_CALLS } from '../../lib/qnl/direct-qnl.ts'
 import { TelemetryHub } from '../../lib/telemetry.ts'
@@ -36,6 +37,13 @@ describe('DirectQnl', () => {
     const block = await alice.qnl.nextBlock('bob')
     expect(block).to.deep.include({ remoteSiteId: 'bob', trustClass: 'direct', relays: [] })
     expect(block.number).to.equal((await alice.b.nextBlock()).number)
+  })
+
+  it('marks blocks of a link without a quantum channel as what they are', async () => {
+    const ends = createPostQuantumPair({ linkId: 'isle', siteIds: ['alice', 'bob'], rateBps: 20_000_000 })
+    await using qnl = new DirectQnl({ siteId: 'alice', links: [ends[0]] })
+    expect(await qnl.nextBlock('bob')).to.deep.include({ trustClass: 'post-quantum', relays: [] })
+    await Promise.all(ends.map(end => end.close()))
   })
 
   it('grants what the link yields, and tells the KMS when that changes', async () => {

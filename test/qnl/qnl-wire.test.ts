@@ -46,7 +46,7 @@ const message = fc.oneof(
     head: fc.record({
       remoteSiteId: siteId,
       number,
-      trustClass: fc.constantFrom('direct' as const, 'split' as const, 'relayed' as const),
+      trustClass: fc.constantFrom('direct' as const, 'split' as const, 'relayed' as const, 'post-quantum' as const),
       relays: fc.array(siteId),
     }),
     secret: fc.uint8Array({ minLength: 1, maxLength: 2000 }).map(bytes => SecretKey.copyOf(bytes)),

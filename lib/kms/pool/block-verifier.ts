@@ -18,7 +18,7 @@ const MAX_EARLY_TAGS = 256
 const ASK_AGAIN_MS = 1000
 /** Numbers that the peer may have dropped before they reach us: a bound on what a hostile peer makes us keep. */
 const MAX_TOMBSTONES = 4096
-const TRUST_CLASSES = ['direct', 'split', 'relayed'] as const
+const TRUST_CLASSES = ['direct', 'split', 'relayed', 'post-quantum'] as const
 
 /** What the verifier works on and with. */
 export interface BlockVerifierOptions {

@@ -9,7 +9,7 @@ import { ByteReader, ByteWriter } from '../../util/bytes.ts'
 const FORMAT = 1
 export const BITMAP_BYTES = Math.ceil(BLOCK_CELLS / 8)
 const STATES: readonly BlockState[] = ['received', 'ready', 'active', 'drained', 'dropped']
-const CLASSES: readonly TrustClass[] = ['direct', 'split', 'relayed']
+const CLASSES: readonly TrustClass[] = ['direct', 'split', 'relayed', 'post-quantum']
 const NO_SLOT = 0xffffffff
 
 /** A block as it is born: nothing leased, acknowledged or consumed. */

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { expect } from 'chai'
 import type { LinkBlock } from '../../../lib/interface/link.ts'
+import type { PolicyFile } from '../../../lib/interface/policy.ts'
 import type { TelemetryEvent } from '../../../lib/interface/telemetry.ts'
 import { exportKey } from '../../../lib/key/export-key.ts'
 import { createMlDsaAuthority, issueMlDsaCertificate } from '../../../lib/key/ml-dsa-issue.ts'
@@ -17,6 +18,7 @@ import {
   createPostQuantumListener,
   createPostQuantumPair,
 } from '../../../lib/qll/post-quantum/post-quantum-link.ts'
+import { createLocalPair, type Site } from '../../../lib/site.ts'
 import { TelemetryHub } from '../../../lib/telemetry.ts'
 import { statusOf } from '../../compliance/link-status.ts'
 import { rejectsWith } from '../../helpers/rejects-with.ts'
@@ -223,6 +225,31 @@ describe('post-quantum link', () => {
       },
       { tamper },
     )
+  })
+})
+
+describe('keys over a post-quantum link', () => {
+  const open = async (policy?: PolicyFile) => {
+    const links = createPostQuantumPair({ linkId: 'isle', rateBps: 50_000_000, siteIds: ['site-a', 'site-b'] })
+    const pool = { targetBlocks: 2, maxWaitMs: 300 }
+    return createLocalPair({ links, pool, ...(policy === undefined ? {} : { policy }) })
+  }
+  const stocked = (site: Site) => until(() => (site.status().pools[0]?.issuableCells ?? 0) > 100, 'key in the pool')
+
+  it('say what they rest on at both ends', async () => {
+    const [a, b] = await open()
+    await stocked(a)
+    const keys = await a.kmsFor('alice').getKey('bob')
+    const same = await b.kmsFor('bob').getKeyWithIds('alice', [keys[0]!.keyId])
+    for (const key of [...keys, ...same]) expect(key).to.include({ trustClass: 'post-quantum' })
+    await Promise.all([a.close(), b.close()])
+  })
+
+  it('are not given out where the policy wants photons', async () => {
+    const [a, b] = await open({ rules: [{ name: 'photons', trustClasses: ['direct'] }], otherwise: 'deny' })
+    await stocked(a)
+    await rejectsWith(a.kmsFor('alice').getKey('bob'), 'ERR_QKD_POOL_EXHAUSTED')
+    await Promise.all([a.close(), b.close()])
   })
 })
 
