@@ -72,7 +72,7 @@ export const rooms: readonly Room[] = [
   {
     room: 'bench/',
     holds: 'benchmarks and soak runs',
-    sees: ['lib/', 'integrations/', 'examples/', 'test/helpers/', 'test/integrations/kerberos/'],
+    sees: ['lib/', 'integrations/', 'examples/', 'test/helpers/', 'test/integrations/kerberos/', 'test/mutation/'],
     loads: 'by name',
   },
 ]

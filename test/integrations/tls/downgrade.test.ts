@@ -10,7 +10,7 @@ import {
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 import { admitted } from '../../../integrations/tls/admitted-connection.ts'
-import { type GateOptions, qkdInfo } from '../../../integrations/tls/index.ts'
+import { type GateOptions, qkdInfo, serverOptions } from '../../../integrations/tls/index.ts'
 import { requirePskSession } from '../../../integrations/tls/session.ts'
 import { rejectsWith } from '../../helpers/rejects-with.ts'
 import { createTempDir } from '../../helpers/temp-dir.ts'
@@ -83,6 +83,17 @@ describe('a TLS server that has a certificate as well', () => {
         expect((await next(pair.sessions)).isSessionReused()).to.equal(false)
       }
     })
+  })
+})
+
+describe('a TLS server whose context was set anew with our options', () => {
+  it('goes on as before', async () => {
+    await using pair = await createTlsPair({ key, cert })
+    pair.server.setSecureContext({ key, cert, ...serverOptions({}) })
+    const client = await pair.connect()
+    expect(qkdInfo(await next(pair.sessions))!.keyId).to.equal(qkdInfo(client)!.keyId)
+    client.destroy()
+    expect(await outcome(pair, { ca })).to.equal('alert 40')
   })
 })
 
