@@ -36,6 +36,37 @@ describe('ramanYield', () => {
     expect(rateWith(75, {}) / rateWith(75)).to.be.below(0.5)
   })
 
+  it('falls with launch power, bandwidth and length on a whole grid, near to the shares of the specification', () => {
+    const lengths = [10, 25, 50, 75]
+    const share = (lengthKm: number, launchPowerDbm: number, filterNm: number) =>
+      rateWith(lengthKm, { launchPowerDbm, filterNm }) / rateWith(lengthKm)
+    const falls = (values: number[]) => expect(values).to.deep.equal([...values].sort((a, b) => b - a))
+    const [powers, filters] = [
+      [-20, -10, -5, 0, 3],
+      [0.05, 0.1, 0.2, 0.4, 0.8],
+    ]
+    for (const km of lengths) {
+      for (const dbm of powers!) falls(filters!.map(nm => share(km, dbm, nm)))
+      for (const nm of filters!) falls(powers!.map(dbm => share(km, dbm, nm)))
+    }
+    for (const dbm of powers!) for (const nm of filters!) falls(lengths.map(km => share(km, dbm, nm)))
+    // Rates with light over rates in the dark, from the table of the network specification.
+    const table: [dbm: number, nm: number, shares: number[]][] = [
+      [-10, 0.1, [0.99, 0.975, 0.95, 0.925]],
+      [0, 0.1, [0.903, 0.77, 0.571, 0.389]],
+      [0, 0.8, [0.362, 0, 0, 0]],
+    ]
+    console.log(
+      `      ${JSON.stringify({ ...receiver, ...source, ...light, scatteringPerKmNm: 2e-9, wavelengthNm: 1550 })}`,
+    )
+    for (const [dbm, nm, shares] of table) {
+      const found = lengths.map(km => share(km, dbm, nm))
+      const cells = found.map((value, at) => `${lengths[at]} km ${value.toFixed(3)} (${shares[at]})`)
+      console.log(`      ${dbm} dBm, ${nm} nm: ${cells.join(', ')}`)
+      for (const [at, value] of found.entries()) expect(value).to.be.closeTo(shares[at]!, 0.05)
+    }
+  })
+
   it('scatters more back than along, and as much of both over a lossless fibre', () => {
     const fibre = { lengthKm: 50, fibreLossDbPerKm: 0.2, receiverEfficiency: 0.1 }
     expect(ramanYield({ ...light, direction: 'counter' }, fibre)).to.be.above(ramanYield(light, fibre))
