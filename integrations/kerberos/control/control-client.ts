@@ -37,11 +37,13 @@ export async function askAgent(
   request: { command: 'status' },
   options?: AskAgentOptions,
 ): Promise<AgentStatus>
+/** Asks for a change. */
 export async function askAgent(
   socketPath: string,
   request: ControlRequest,
   options?: AskAgentOptions,
 ): Promise<ControlRotation>
+/** What both come to. */
 export async function askAgent(
   socketPath: string,
   request: ControlRequest,

@@ -11,6 +11,7 @@ export interface ApReq {
   readonly authenticator: EncryptedData
 }
 
+/** The AP-REQ in bytes. */
 export function encodeApReq({ options, ticket, authenticator }: ApReq): Buffer {
   const { sequence, field, integer, flags, application } = derWrite
   return application(

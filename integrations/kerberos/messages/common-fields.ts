@@ -22,10 +22,12 @@ export interface EncryptedData {
 
 const { sequence, field, integer, text, octets } = derWrite
 
+/** A name without its realm. */
 export function writeName({ nameType, components }: Omit<MessageName, 'realm'>): Buffer {
   return sequence(field(0, integer(nameType)), field(1, sequence(...components.map(text))))
 }
 
+/** The name that comes next, without its realm. */
 export function readName(reader: DerReader): Omit<MessageName, 'realm'> {
   const body = reader.sequence()
   const nameType = body.field(0, inner => inner.integer())
@@ -35,6 +37,7 @@ export function readName(reader: DerReader): Omit<MessageName, 'realm'> {
   return { nameType, components }
 }
 
+/** Something encrypted, in bytes. */
 export function writeEncrypted({ enctype, kvno, cipher }: EncryptedData): Buffer {
   return sequence(
     field(0, integer(enctype)),
@@ -43,6 +46,7 @@ export function writeEncrypted({ enctype, kvno, cipher }: EncryptedData): Buffer
   )
 }
 
+/** What comes next, which is encrypted. */
 export function readEncrypted(reader: DerReader): EncryptedData {
   const body = reader.sequence()
   const enctype = body.field(0, inner => inner.integer())

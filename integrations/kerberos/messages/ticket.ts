@@ -43,6 +43,7 @@ export function decodeTicket(bytes: Uint8Array): Ticket {
   return ticket
 }
 
+/** The ticket in bytes. */
 export function encodeTicket({ server, encrypted }: Ticket): Buffer {
   const { sequence, field, integer, text, application } = derWrite
   return application(
