@@ -1,7 +1,8 @@
 import { createTestSites } from '../../test/helpers/test-sites.ts'
+import { loginsWhile } from '../../test/integrations/kerberos/login-load.ts'
 import { pluginMode } from '../../test/integrations/kerberos/plugin/plugin-mode.ts'
 import { setupMode } from '../../test/integrations/kerberos/setup-mode.ts'
-import { loginsWhile, TRUST } from '../../test/integrations/kerberos/trust-suite.ts'
+import { SERVICE, TRUST } from '../../test/integrations/kerberos/trust-suite.ts'
 import type { SoakOptions } from '../soak.ts'
 
 /**
@@ -14,8 +15,8 @@ export async function run({ count = 500, log }: SoakOptions): Promise<void> {
     await using rig = await mode.build(sites, { now: Date.now })
     const rotate = () => rig.pair.agents[0].rotate(TRUST)
     await rotate()
-    const { failures, rotations } = await loginsWhile(rig.realms, { count, rotate })
-    log(`mode ${mode.name}: ${count} logins, ${rotations} rotations, ${failures.length} failures`)
+    const { logins, failures, rotations } = await loginsWhile(rig.realms, { count, service: SERVICE, rotate })
+    log(`mode ${mode.name}: ${logins} logins, ${rotations} rotations, ${failures.length} failures`)
     if (failures.length > 0) throw new Error([...new Set(failures)].join('; '))
   }
 }

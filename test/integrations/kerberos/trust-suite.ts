@@ -9,6 +9,7 @@ import { createTestSites, type TestSites } from '../../helpers/test-sites.ts'
 import { encodeRequest, exchange, requestTicket } from '../../helpers/tgs-client.ts'
 import { until } from '../../helpers/until.ts'
 import type { AgentPair } from './agent-pair.ts'
+import { loginsWhile } from './login-load.ts'
 
 /** The trust under test: A issues, B accepts. */
 export const TRUST = 'krbtgt/B.QKD@A.QKD'
@@ -83,44 +84,6 @@ export function openWith(table: KvnoTable, { ticket, server }: HeldTicket) {
   return openTicket(ticket, key)
 }
 
-/**
- * Logs in `count` times, four at a time, from nothing to a ticket for a service of the other realm, while `rotate` runs
- * over and over. Gives the failures and the number of rotations.
- */
-export async function loginsWhile(
-  realms: TestRealms,
-  { count, rotate }: { count: number; rotate: () => Promise<unknown> },
-): Promise<{ failures: string[]; rotations: number }> {
-  const failures: string[] = []
-  let [begun, rotations, over] = [0, 0, false]
-  const rotating = (async () => {
-    while (!over) {
-      const begunBefore = begun
-      await rotate()
-      rotations += 1
-      // A version for each login would be more than a table holds.
-      await until(() => over || begun >= begunBefore + 4, 'further logins')
-    }
-  })()
-  const workers = Array.from({ length: 4 }, async () => {
-    while (begun < count) {
-      begun += 1
-      const failure = await login(realms)
-        .then(client => client.kvno(SERVICE))
-        .then(
-          () => undefined,
-          (error: Error) => error.message,
-        )
-      if (failure !== undefined) failures.push(failure)
-    }
-  })
-  await Promise.all(workers).finally(() => {
-    over = true
-  })
-  await rotating
-  return { failures, rotations }
-}
-
 /** The contract of a quantum-keyed trust, the same however the keys come to the KDCs. */
 export function describeTrust(mode: KdcMode, { logins = 40 }: TrustSuiteOptions = {}): void {
   for (const backend of kmsBackends) {
@@ -189,7 +152,7 @@ export function describeTrust(mode: KdcMode, { logins = 40 }: TrustSuiteOptions 
     })
 
     it(`loses none of ${logins} logins while it rotates`, async () => {
-      const { failures, rotations } = await loginsWhile(rig.realms, { count: logins, rotate })
+      const { failures, rotations } = await loginsWhile(rig.realms, { count: logins, service: SERVICE, rotate })
       expect(failures).to.deep.equal([])
       expect(rotations).to.be.above(1)
     })
