@@ -125,9 +125,16 @@ export class FrontierSearch implements CascadeSearch {
   }
 
   /** Notes an odd part for halving; if it is one bit, corrects it and notes what that turns odd. */
-  #take(block: number): void {
+  #take(part: number): void {
+    if (!this.#isOpen(part)) return
+    if (this.#frame.sizeOf(part) > 1) this.#odd[this.#frame.blocks.passOf(part)]!.push(part)
+    else this.#correct(part)
+  }
+
+  /** Corrects an odd part of one bit, and all that turn out to be such by it. */
+  #correct(bit: number): void {
     const frame = this.#frame
-    const open = [block]
+    const open = [bit]
     for (let part = open.pop(); part !== undefined; part = open.pop()) {
       if (!this.#isOpen(part)) continue
       if (frame.sizeOf(part) > 1) {

@@ -1,28 +1,47 @@
-/** Factors of one radix-4 step over `4 × quarter` points: cos and sin of one, two and three times each angle. */
+/** Factors of one step over all its points: cos and sin of one, two (and three) times each angle of a part of them. */
 type Factors = Float64Array
 
 /**
- * Fast Fourier transform of a fixed number of complex points, in place, radix 4. The forward transform leaves the points
- * in an order of its own and the backward one takes them from it: enough for convolutions, which never look at it.
+ * Fast Fourier transform of a fixed number of complex points, in place, radix 4, with one step of radix 3 where the number
+ * has that factor. The forward transform leaves the points in an order of its own and the backward one takes them from it:
+ * enough for convolutions, which never look at it.
  */
 export class FourierTransform {
   readonly points: number
   readonly #factors = new Map<number, Factors>()
 
-  /** @param points a power of two, 2 or more */
+  /** @param points a power of two, 2 or more, or three times one */
   constructor(points: number) {
     this.points = points
-    for (let length = points; length >= 4; length /= 4) this.#factors.set(length, factorsOf(length))
+    if (points % 3 === 0) this.#factors.set(points, factorsOf(points, 3))
+    const whole = points % 3 === 0 ? points / 3 : points
+    for (let length = whole; length >= 4; length /= 4) this.#factors.set(length, factorsOf(length, 4))
+  }
+
+  /** The least number of points that is one of these and not below `least`. */
+  static pointsFrom(least: number): number {
+    let points = 2
+    while (points < least) points *= 2
+    const between = (points / 4) * 3
+    return between >= least && between % 2 === 0 ? between : points
   }
 
   /** Transforms the points whose real and imaginary parts are given. */
   forward(re: Float64Array, im: Float64Array): void {
-    this.#forward(re, im, 0, this.points)
+    const third = this.points / 3
+    if (this.points % 3 === 0) {
+      splitThree(re, im, third, this.#factors.get(this.points)!)
+      for (let i = 0; i < 3; i++) this.#forward(re, im, i * third, third)
+    } else this.#forward(re, im, 0, this.points)
   }
 
   /** Undoes `forward`, but for a factor of `points`. */
   backward(re: Float64Array, im: Float64Array): void {
-    this.#backward(re, im, 0, this.points)
+    const third = this.points / 3
+    if (this.points % 3 === 0) {
+      for (let i = 0; i < 3; i++) this.#backward(re, im, i * third, third)
+      joinThree(re, im, third, this.#factors.get(this.points)!)
+    } else this.#backward(re, im, 0, this.points)
   }
 
   // Depth first, so that the small pieces are worked on while they are in the cache.
@@ -48,17 +67,69 @@ export class FourierTransform {
   }
 }
 
-function factorsOf(length: number): Factors {
-  const quarter = length / 4
-  const factors = new Float64Array(6 * quarter)
-  for (let i = 0; i < quarter; i++) {
-    for (let times = 1; times <= 3; times++) {
+function factorsOf(length: number, radix: 3 | 4): Factors {
+  const part = length / radix
+  const stride = 2 * (radix - 1)
+  const factors = new Float64Array(stride * part)
+  for (let i = 0; i < part; i++) {
+    for (let times = 1; times < radix; times++) {
       const angle = (2 * Math.PI * i * times) / length
-      factors[6 * i + 2 * times - 2] = Math.cos(angle)
-      factors[6 * i + 2 * times - 1] = Math.sin(angle)
+      factors[stride * i + 2 * times - 2] = Math.cos(angle)
+      factors[stride * i + 2 * times - 1] = Math.sin(angle)
     }
   }
   return factors
+}
+
+/** The sine of 120 degrees. */
+const SIN_120 = Math.sqrt(3) / 2
+
+function splitThree(re: Float64Array, im: Float64Array, third: number, factors: Factors): void {
+  for (let a = 0, f = 0; a < third; a++, f += 4) {
+    const b = a + third
+    const c = b + third
+    const sumR = re[b]! + re[c]!
+    const sumI = im[b]! + im[c]!
+    const restR = re[a]! - sumR / 2
+    const restI = im[a]! - sumI / 2
+    // (b - c) turned by -90 degrees
+    const turnedR = SIN_120 * (im[b]! - im[c]!)
+    const turnedI = SIN_120 * (re[c]! - re[b]!)
+    re[a] = re[a]! + sumR
+    im[a] = im[a]! + sumI
+    const oneR = restR + turnedR
+    const oneI = restI + turnedI
+    const twoR = restR - turnedR
+    const twoI = restI - turnedI
+    re[b] = oneR * factors[f]! + oneI * factors[f + 1]!
+    im[b] = oneI * factors[f]! - oneR * factors[f + 1]!
+    re[c] = twoR * factors[f + 2]! + twoI * factors[f + 3]!
+    im[c] = twoI * factors[f + 2]! - twoR * factors[f + 3]!
+  }
+}
+
+function joinThree(re: Float64Array, im: Float64Array, third: number, factors: Factors): void {
+  for (let a = 0, f = 0; a < third; a++, f += 4) {
+    const b = a + third
+    const c = b + third
+    const oneR = re[b]! * factors[f]! - im[b]! * factors[f + 1]!
+    const oneI = im[b]! * factors[f]! + re[b]! * factors[f + 1]!
+    const twoR = re[c]! * factors[f + 2]! - im[c]! * factors[f + 3]!
+    const twoI = im[c]! * factors[f + 2]! + re[c]! * factors[f + 3]!
+    const sumR = oneR + twoR
+    const sumI = oneI + twoI
+    const restR = re[a]! - sumR / 2
+    const restI = im[a]! - sumI / 2
+    // (one - two) turned by +90 degrees
+    const turnedR = SIN_120 * (twoI - oneI)
+    const turnedI = SIN_120 * (oneR - twoR)
+    re[a] = re[a]! + sumR
+    im[a] = im[a]! + sumI
+    re[b] = restR + turnedR
+    im[b] = restI + turnedI
+    re[c] = restR - turnedR
+    im[c] = restI - turnedI
+  }
 }
 
 function pair(re: Float64Array, im: Float64Array, at: number): void {

@@ -63,8 +63,7 @@ export class MultiplyShift {
 
   /** Room for numbers of so many digits modulo X^N + 1; what the last use made is kept while it fits. */
   #tablesFor(digits: number): Tables {
-    let points = 2
-    while (2 * points < digits) points *= 2
+    const points = FourierTransform.pointsFrom(digits / 2)
     if (this.#tables?.xr.length !== points) this.#tables = createTables(points)
     return this.#tables
   }
