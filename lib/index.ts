@@ -1,4 +1,10 @@
 export { SocketChannel, type TlsChannel } from './channel/tls-channel.ts'
+export { type DialTlsChannelOptions, dialTlsChannel } from './channel/tls-dial.ts'
+export {
+  createTlsChannelListener,
+  type TlsChannelListener,
+  type TlsChannelListenerOptions,
+} from './channel/tls-listener.ts'
 export { acceptAgreement } from './client/agreement/accept.ts'
 export { keyFingerprint } from './client/agreement/fingerprint.ts'
 export { initiateAgreement } from './client/agreement/initiate.ts'
@@ -104,8 +110,14 @@ export {
   type IssueOptions,
   issueCertificate,
 } from './pki.ts'
-export { BB84_PRESETS, type Bb84Preset, type Bb84PresetName } from './qll/bb84/model/presets.ts'
-export { CURVE_POINTS, type DesignPoint, designCurve, type LinkDesign } from './qll/simulation/link-design.ts'
+export type { Bb84Preset } from './qll/bb84/model/presets.ts'
+export {
+  CURVE_POINTS,
+  DESIGN_PRESETS,
+  type DesignPoint,
+  designCurve,
+  type LinkDesign,
+} from './qll/simulation/link-design.ts'
 export {
   type ExpectedLink,
   type LinkSimulation,

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import {
-  BB84_PRESETS,
   CURVE_POINTS,
+  DESIGN_PRESETS,
   type DesignPoint,
   designCurve,
   type LinkSimulation,
@@ -14,14 +14,18 @@ import { parseDistanceKm } from '../link/units.ts'
 import { describeLink, eventLine, summaryLines } from '../link/words.ts'
 import { print, printJson, printLines, stopSignal } from '../terminal.ts'
 
-const presets = Object.keys(BB84_PRESETS) as (keyof typeof BB84_PRESETS)[]
+const presets = Object.keys(DESIGN_PRESETS)
 
 const simulateCommand = defineCommand({
   command: 'simulate',
   describe: 'Run a BB84 link in this process: simulated photons, real post-processing, stage by stage',
   builder: yargs =>
     yargs
-      .option('preset', { choices: presets, default: 'gys' as const, describe: 'The devices, as published' })
+      .option('preset', {
+        choices: presets,
+        default: 'gys',
+        describe: 'The devices, as published; roofs-…: through air',
+      })
       .option('distance', {
         type: 'string',
         requiresArg: true,

@@ -194,7 +194,7 @@ function parameters({ design, expected, interceptFraction }: LinkSimulation): st
   const rows: [string, string][] = [
     ['Source of the preset', source],
     ['Clock', `${receiver.clockHz / 1e6} MHz`],
-    ['Fibre', `${receiver.fibreLossDbPerKm} dB/km`],
+    ...pathRows(design),
     ['Receiver efficiency', String(receiver.receiverEfficiency)],
     ['Background per gate', receiver.backgroundYield.toExponential(2)],
     ['Misalignment', percentText(receiver.misalignment)],
@@ -209,6 +209,12 @@ function parameters({ design, expected, interceptFraction }: LinkSimulation): st
   ]
   const terms = rows.map(([term, text]) => element('dt', {}, escapeText(term)) + element('dd', {}, escapeText(text)))
   return element('section', {}, element('h2', {}, 'Parameters'), element('dl', {}, ...terms))
+}
+
+function pathRows({ preset }: LinkSimulation['design']): [string, string][] {
+  const { receiver, air } = preset
+  if (air === undefined) return [['Fibre', `${receiver.fibreLossDbPerKm} dB/km`]]
+  return Object.entries(air).map(([name, value]) => [`Air: ${name}`, String(value)])
 }
 
 function percent(share: number | undefined): string {

@@ -7,12 +7,21 @@ import {
 } from '../bb84/model/asymptotic-rate.ts'
 import { ChannelModel } from '../bb84/model/channel-model.ts'
 import { type BlockPlan, planBlock } from '../bb84/model/plan-block.ts'
-import type { Bb84Preset } from '../bb84/model/presets.ts'
+import { BB84_PRESETS, type Bb84Preset } from '../bb84/model/presets.ts'
 import { type ClassicalLight, ramanYield } from '../bb84/model/raman.ts'
+import { type FreeSpaceParameters, freeSpaceChannel } from '../free-space/free-space-channel.ts'
+import { FREE_SPACE_PRESETS } from '../free-space/presets.ts'
+
+/** The presets that a link can be designed from, by name: those of fibres, and those of paths through air. */
+export const DESIGN_PRESETS: Readonly<Record<string, Bb84Preset & { readonly air?: FreeSpaceParameters }>> = {
+  ...BB84_PRESETS,
+  ...FREE_SPACE_PRESETS,
+}
 
 /** A BB84 link on paper: devices, what lies between them, and how long its blocks are. */
 export interface LinkDesign {
-  readonly preset: Bb84Preset
+  /** Devices, and the air between them where it is no fibre. */
+  readonly preset: Bb84Preset & { readonly air?: FreeSpaceParameters }
   /** Distance of the two sites, in km. */
   readonly lengthKm: number
   /** Classical channels in the same fibre. Default none. */
@@ -27,7 +36,8 @@ export function designChannel(
   { lengthKm = design.lengthKm, interceptFraction = 0 }: { lengthKm?: number; interceptFraction?: number } = {},
 ): ChannelModel {
   const { preset, classical } = design
-  const { receiver } = preset
+  const { receiver, air } = preset
+  if (air !== undefined) return freeSpaceChannel(receiver, air, { lengthKm, interceptFraction })
   const stray = classical === undefined ? 0 : ramanYield(classical, { ...receiver, lengthKm })
   return new ChannelModel(receiver, { lengthKm, ramanYield: stray, interceptFraction })
 }

@@ -7,7 +7,6 @@ import { WegmanCarter } from '../../key/wegman-carter.ts'
 import { requireInteger } from '../../util/deadline.ts'
 import { pulsesFor } from '../bb84/model/expected-block.ts'
 import type { BlockPlan } from '../bb84/model/plan-block.ts'
-import { bb84Preset } from '../bb84/model/presets.ts'
 import type { ClassicalLight } from '../bb84/model/raman.ts'
 import { PhotonChannel } from '../bb84/photons/photon-channel.ts'
 import type { PulseRecords, RecordSource } from '../bb84/photons/records.ts'
@@ -15,6 +14,7 @@ import { systemRandom } from '../bb84/random.ts'
 import { Bb84Session } from '../bb84/session/bb84-session.ts'
 import type { BlockReport, Stage } from '../bb84/session/report.ts'
 import {
+  DESIGN_PRESETS,
   type DesignPoint,
   designChannel,
   designPoint,
@@ -25,7 +25,7 @@ import {
 
 /** What a simulation is told. */
 export interface LinkSimulationOptions extends AbortOptions {
-  /** Name of a preset: a published system, or a model of one. */
+  /** Name among `DESIGN_PRESETS`: a published system over fibre, or a model of a path through air. */
   readonly preset: string
   /** Distance of the two sites in km, 0 to 2,000. */
   readonly lengthKm: number
@@ -134,7 +134,15 @@ export async function simulateLink(options: LinkSimulationOptions): Promise<Link
 
 function checked(options: LinkSimulationOptions) {
   const { lengthKm, interceptFraction = 0, blocks = 3, blockBits = 2 ** 20, classical, signal } = options
-  const preset = bb84Preset(options.preset)
+  const preset = DESIGN_PRESETS[options.preset]
+  if (preset === undefined || !Object.hasOwn(DESIGN_PRESETS, options.preset)) {
+    throw new InvalidArgumentError(
+      `There is no preset "${options.preset}"; choose one of ${Object.keys(DESIGN_PRESETS).join(', ')}`,
+    )
+  }
+  if (preset.air !== undefined && classical !== undefined) {
+    throw new InvalidArgumentError(`Preset "${options.preset}" has no fibre for classical light to share`)
+  }
   if (!(lengthKm >= 0 && lengthKm <= 2000)) throw new InvalidArgumentError('lengthKm must be from 0 to 2000')
   if (!(interceptFraction >= 0 && interceptFraction <= 1)) {
     throw new InvalidArgumentError('interceptFraction must be from 0 to 1')

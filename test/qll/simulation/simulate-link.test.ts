@@ -41,6 +41,14 @@ describe('simulateLink', () => {
     expect(lit.expected.reachKm).to.be.below(dark.expected.reachKm)
   })
 
+  it('goes through air as well, where there is no fibre to share', async () => {
+    const { blocks, rateBps, expected } = await simulateLink({ preset: 'roofs-day', lengthKm: 2, blocks: 2, blockBits })
+    expect(blocks.every(({ outcome }) => outcome === 'key')).to.equal(true)
+    expect(rateBps / expected.plan.rateBps).to.be.within(0.8, 1.2)
+    const classical = { launchPowerDbm: 0, direction: 'co', filterNm: 0.1, gatePs: 300 } as const
+    await rejectsWith(simulateLink({ preset: 'roofs-day', lengthKm: 2, classical }), 'ERR_QKD_INVALID_ARGUMENT')
+  })
+
   it('stops where its signal says so', async () => {
     const stop = new AbortController()
     const reason = new Error('enough')
