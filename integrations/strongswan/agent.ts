@@ -33,6 +33,8 @@ import type { UpdownEvent } from './updown-event.ts'
 
 /** How long a peer's agent may take to say which connection its channel is for, in milliseconds. */
 const HELLO_TIMEOUT_MS = 5_000
+/** How long charon's log may be behind the hook, in milliseconds. */
+const NAMING_TIMEOUT_MS = 1_000
 /** Channels that may wait to say it. */
 const MAX_STRANGERS = 64
 
@@ -111,6 +113,8 @@ class CharonAgent implements IpsecAgent {
   #timer: NodeJS.Timeout | undefined
   #reconciling: Promise<ReconcileReport> | undefined
   #closing: Promise<void> | undefined
+  /** Calls of the hook, one after the other. */
+  #calls: Promise<void> = Promise.resolve()
 
   constructor(options: IpsecAgentOptions) {
     this.#options = options
@@ -195,11 +199,7 @@ class CharonAgent implements IpsecAgent {
   }
 
   handleUpdown(event: UpdownEvent): void {
-    const seen = this.#charon.watch.seen(event.uniqueId)
-    const { direction, edge } = this.#updown.take(event)
-    const link = this.#links.get(seen?.connection ?? '') ?? this.#withChild(event.child)
-    const keyId = link?.keyIdOf(seen?.ppkId) ?? (link?.config.mode === 'psk' ? link.current?.keyId : undefined)
-    this.#events.emit({ type: 'updown', connection: link?.name, keyId, direction, edge, event })
+    this.#calls = this.#calls.then(() => this.#takeUpdown(event))
   }
 
   onEvent(listener: (event: IpsecAgentEvent) => void): Unsubscribe {
@@ -221,6 +221,7 @@ class CharonAgent implements IpsecAgent {
     await Promise.all([...this.#links.values()].map(link => link.close(options)))
     this.#stop.abort(new ClosedError('The agent is closed'))
     await this.#reconciling?.catch(() => {})
+    await this.#calls
     await this.#charon.close()
     this.#events.clear()
   }
@@ -302,6 +303,20 @@ class CharonAgent implements IpsecAgent {
     }
     await channel.send({ type: 'refusal', code: code ?? 'mode-mismatch' }, deadline)
     throw new ConfigError(`Connection "${hello.connection}" of ${raw.peerId} is not served: ${code}`)
+  }
+
+  async #takeUpdown(event: UpdownEvent): Promise<void> {
+    const { now = Date.now } = this.#options
+    if (this.#charon.connected && now() - event.atMs < NAMING_TIMEOUT_MS) {
+      // The hook may be quicker than charon's log, which says what the IKE_SA stands on.
+      using deadline = startDeadline(this.#stop.signal, NAMING_TIMEOUT_MS)
+      await this.#charon.watch.named(event.uniqueId, deadline).catch(() => {})
+    }
+    const seen = this.#charon.watch.seen(event.uniqueId)
+    const { direction, edge } = this.#updown.take(event)
+    const link = this.#links.get(seen?.connection ?? '') ?? this.#withChild(event.child)
+    const keyId = link?.keyIdOf(seen?.ppkId) ?? (link?.config.mode === 'psk' ? link.current?.keyId : undefined)
+    this.#events.emit({ type: 'updown', connection: link?.name, keyId, direction, edge, event })
   }
 
   #named(connection: string): Link {

@@ -107,6 +107,15 @@ export class SaWatch {
     return look() ?? (await this.#wait(look, { signal }))
   }
 
+  /** Resolves once it is known which PPK an IKE_SA uses, or that it is up without one. */
+  async named(uniqueId: string, { signal }: Required<AbortOptions>): Promise<void> {
+    const look = () => {
+      const { ppkId, ppk } = this.#seen.get(uniqueId) ?? {}
+      return ppkId !== undefined || ppk !== undefined ? true : undefined
+    }
+    if (look() === undefined) await this.#wait(look, { signal })
+  }
+
   /** Resolves with the new number of an IKE_SA once it was rekeyed. To be called before the rekeying is asked for. */
   rekeyed(uniqueId: string, { signal }: Required<AbortOptions>): Promise<string> {
     return this.#wait(news => (news.type === 'rekeyed' && news.from === uniqueId ? news.to : undefined), { signal })
