@@ -3,6 +3,15 @@ import type { IpsecAgentEvent, IpsecAgentStatus, IpsecConnectionStatus } from '.
 
 /** The state of an agent in words, a line for each thing. */
 export function describeAgent(status: IpsecAgentStatus, nowMs: number): string[] {
+  return agentLines(status, nowMs).map(plain)
+}
+
+/** An event of an agent in words. */
+export function describeAgentEvent(event: IpsecAgentEvent): string {
+  return plain(eventLine(event))
+}
+
+function agentLines(status: IpsecAgentStatus, nowMs: number): string[] {
   const { saeId, charon, connections, alarms } = status
   const daemon = charon.connected ? `strongSwan ${charon.version ?? ''}` : 'charon does not answer'
   return [
@@ -36,8 +45,7 @@ function describeConnection(connection: IpsecConnectionStatus, nowMs: number): s
   ]
 }
 
-/** An event of an agent in words. */
-export function describeAgentEvent(event: IpsecAgentEvent): string {
+function eventLine(event: IpsecAgentEvent): string {
   switch (event.type) {
     case 'charon':
       return event.connected ? `charon is there (strongSwan ${event.version ?? '?'})` : 'charon is gone'
@@ -64,8 +72,7 @@ export function describeAgentEvent(event: IpsecAgentEvent): string {
       const { connection = '?', keyId = 'not seen', direction, edge, event: call } = event
       const change = edge ? direction : direction === 'up' ? 'moved' : 'late down'
       const traffic = `${call.variables.PLUTO_MY_CLIENT ?? '?'} to ${call.variables.PLUTO_PEER_CLIENT ?? '?'}`
-      // A gateway may call itself what it likes: nothing of that reaches the terminal as more than text.
-      return plain(`${connection}: ${call.child} ${change}, ${traffic}, IKE_SA ${call.uniqueId}, key_ID ${keyId}`)
+      return `${connection}: ${call.child} ${change}, ${traffic}, IKE_SA ${call.uniqueId}, key_ID ${keyId}`
     }
   }
 }
@@ -78,6 +85,7 @@ function because(reason: string | undefined): string {
   return reason === undefined ? '' : `: ${reason}`
 }
 
+/** Other gateways and charon may say what they like: nothing of that reaches the terminal as more than text. */
 function plain(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must go.
   return stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f]/g, '?')

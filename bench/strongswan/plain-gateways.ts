@@ -29,11 +29,16 @@ export class PlainGateways implements AsyncDisposable {
     sessions[0].onEvent(event => this.#events.push(event))
   }
 
-  /** Starts both, and brings the tunnel up. */
-  static async open(): Promise<PlainGateways> {
+  /** Starts both, and brings the tunnel up. With `heard`, somebody listens to both logs over VICI, as agents must. */
+  static async open({ heard = false }: { heard?: boolean } = {}): Promise<PlainGateways> {
     const charons = await createCharonPair()
     const session = (path: string) =>
-      new ViciSession({ path, events: EVENTS, onConnect: async () => {}, onDisconnect: () => {} })
+      new ViciSession({
+        path,
+        events: heard ? [...EVENTS, 'log'] : EVENTS,
+        onConnect: async () => {},
+        onDisconnect: () => {},
+      })
     const tap = await tapVici(join(charons.directory, 'tap'), charons.a.viciPath)
     const plain = new PlainGateways(charons, tap, [session(tap.path), session(charons.b.viciPath)])
     using secret = SecretKey.random(32)
