@@ -78,7 +78,8 @@ export class InitiatorLink extends Link {
 
   get nextRotationMs(): number | undefined {
     const { current } = this
-    const dueMs = current?.uniqueId === undefined ? 0 : current.sinceMs + this.config.rotation.everySeconds * 1000
+    const dueMs =
+      current?.uniqueId === undefined ? this.context.now() : current.sinceMs + this.config.rotation.everySeconds * 1000
     return Math.max(dueMs, this.#notBeforeMs)
   }
 
@@ -111,7 +112,7 @@ export class InitiatorLink extends Link {
     this.#stop.abort(new ClosedError('The agent is closed'))
     await this.#channel?.close()
     await this.#running
-    this.wipeAll()
+    this.stock.wipe()
   }
 
   rotate({ signal }: AbortOptions): Promise<void> {

@@ -119,7 +119,7 @@ export class InitiatorRotation {
     const { config, context } = this.#link
     if (config.mode === 'psk') return
     const [variant, options] = [{ ppkId: this.#link.ppkIdOf(keyId) }, { signal: this.#signal }]
-    await settled(this.#link.hold(this.#key!, options), context.charon.loadConnection(config, variant, options))
+    await settled(this.#link.stock.hold(this.#key!, options), context.charon.loadConnection(config, variant, options))
   }
 
   /**
@@ -130,10 +130,10 @@ export class InitiatorRotation {
   async #stagePsk(keyId: string): Promise<void> {
     const link = this.#link
     await this.#hear('ready', keyId)
-    await link.hold(this.#key!, { signal: this.#signal })
+    await link.stock.hold(this.#key!, { signal: this.#signal })
     await this.#tell({ type: 'stage', epoch: this.#epoch, stage: 'loaded' })
     await this.#hear('staged')
-    await link.dropAllBut(keyId)
+    await link.stock.dropAllBut(keyId)
     await this.#tell({ type: 'stage', epoch: this.#epoch, stage: 'retired' })
     await this.#hear('staged')
     const variant = { generation: this.#epoch }
@@ -157,7 +157,7 @@ export class InitiatorRotation {
       this.#replace(uniqueId),
       this.#commit(keyId),
       store.commit({ epoch: this.#epoch, keyId, sinceMs }),
-      config.mode === 'psk' ? undefined : this.#link.drop(keyId),
+      config.mode === 'psk' ? undefined : this.#link.stock.drop(keyId),
     ])
     return latest
   }
@@ -202,8 +202,8 @@ export class InitiatorRotation {
       await this.#remembered?.catch(() => {})
       if (this.#keyId !== undefined) {
         // Of two pre-shared keys nobody knows which the other end signs with: both stay until the next one is agreed.
-        if (link.config.mode !== 'psk') await link.drop(this.#keyId)
-        if (!link.held.has(this.#keyId)) this.#key?.secret.wipe()
+        if (link.config.mode !== 'psk') await link.stock.drop(this.#keyId)
+        if (!link.stock.has(this.#keyId)) this.#key?.secret.wipe()
         await link.store.burn(this.#keyId)
       }
       if (this.#before !== undefined) {

@@ -6,9 +6,9 @@ import type { Alarms } from '../alarms.ts'
 import type { Charon, CharonKey } from '../charon/charon.ts'
 import { ppkId } from '../charon/names.ts'
 import type { SaNews } from '../charon/sa-watch.ts'
-import { readStaticSecret } from '../charon/static-secret.ts'
 import { TrafficMeter } from '../charon/traffic-meter.ts'
-import type { ListedConnection, ListedSa } from '../vici/commands.ts'
+import type { ListedSa } from '../vici/commands.ts'
+import { CharonStock, type FoundStock } from './charon-stock.ts'
 import type { LinkStore } from './link-record.ts'
 import { reasonOf } from './rotation-fault.ts'
 
@@ -24,9 +24,7 @@ export interface LinkContext {
 }
 
 /** What charon was found to have. */
-export interface CharonInventory {
-  readonly connections: readonly ListedConnection[]
-  readonly keys: readonly { readonly connection: string; readonly keyId: string }[]
+export interface CharonInventory extends FoundStock {
   readonly sas: readonly ListedSa[]
 }
 
@@ -43,16 +41,14 @@ interface CurrentKey {
   readonly sinceMs: number
 }
 
-const STATIC_SECRET = 'auth'
-
 /** One IKE connection: what charon must have for it, what it stands on, and what became of its rotations. */
 export abstract class Link {
   readonly config: IpsecConnectionConfig
   readonly context: LinkContext
   readonly store: LinkStore
   readonly meter = new TrafficMeter()
-  /** Keys that charon has for this connection, in the order in which they were loaded. */
-  readonly held = new Map<string, CharonKey>()
+  /** What charon must have for it. */
+  readonly stock: CharonStock
   state: IpsecLinkState = 'idle'
   #current: CurrentKey | undefined
   #rotations = 0
@@ -63,6 +59,8 @@ export abstract class Link {
     this.config = config
     this.store = store
     this.context = context
+    const { charon, logger } = context
+    this.stock = new CharonStock({ config, charon, logger, variant: () => this.restingVariant() })
   }
 
   abstract get peerConnected(): boolean
@@ -97,9 +95,7 @@ export abstract class Link {
   /** Gives a charon what it must have, when it was met a moment ago. */
   async provision({ signal }: Required<AbortOptions>): Promise<void> {
     const { charon } = this.context
-    await charon.loadConnection(this.config, this.restingVariant(), { signal })
-    await this.#loadStaticSecret({ signal })
-    for (const key of this.held.values()) await charon.loadKey(key, { signal })
+    await this.stock.provide({ signal })
     const sas = await charon.sas(this.name, { signal })
     for (const sa of sas) if (sa.state === 'ESTABLISHED') charon.watch.seed(sa)
     this.#adopt(sas)
@@ -111,21 +107,15 @@ export abstract class Link {
   async ensureProvisioned(options: Required<AbortOptions>): Promise<void> {
     const { charon } = this.context
     const [connections, keys] = await Promise.all([charon.connections(this.name, options), charon.keys(options)])
-    const { provisioned } = await this.#supply({ connections, keys }, options)
-    if (provisioned) this.context.emit({ type: 'provisioned', connection: this.name, reason: 'charon had lost it' })
+    if (!(await this.stock.supply({ connections, keys }, options))) return
+    this.context.emit({ type: 'provisioned', connection: this.name, reason: 'charon had lost it' })
   }
 
   /** Compares with what charon has, gives what is missing and takes what nobody uses. */
   async repair(found: CharonInventory, options: AbortOptions): Promise<LinkRepair> {
-    const { charon } = this.context
     // What a rotation needs it has looked after itself.
-    const provisioned = this.state === 'idle' && (await this.#supply(found, options)).provisioned
-    const unloaded: string[] = []
-    for (const { connection, keyId } of found.keys) {
-      if (connection !== this.name || !this.isStray(keyId)) continue
-      await charon.unloadKey(this.name, keyId, options)
-      unloaded.push(keyId)
-    }
+    const provisioned = this.state === 'idle' && (await this.stock.supply(found, options))
+    const unloaded = await this.stock.takeStrays(found, options)
     await this.inspect(
       found.sas.filter(({ name }) => name === this.name),
       options,
@@ -184,28 +174,6 @@ export abstract class Link {
     return keyId === undefined || this.config.mode === 'psk' ? undefined : ppkId(this.name, keyId)
   }
 
-  /** True for a key in charon that serves nothing. Those of an agent before this one still serve in mode `psk`. */
-  isStray(keyId: string): boolean {
-    return keyId !== STATIC_SECRET && !this.held.has(keyId) && this.config.mode !== 'psk'
-  }
-
-  /** Gives charon a key, and remembers it until `drop`. The link owns the secret from here on. */
-  async hold(key: CharonKey, options: AbortOptions): Promise<void> {
-    this.held.delete(key.keyId)
-    this.held.set(key.keyId, key)
-    await this.context.charon.loadKey(key, options)
-  }
-
-  /** Takes a key from charon and wipes it. That charon is gone is no matter: then so is the key. */
-  async drop(keyId: string): Promise<void> {
-    const key = this.held.get(keyId)
-    this.held.delete(keyId)
-    key?.secret.wipe()
-    await this.context.charon.unloadKey(this.name, keyId).catch(error => {
-      this.context.logger.debug({ connection: this.name, keyId, reason: reasonOf(error) }, 'a key was not unloaded')
-    })
-  }
-
   /** What charon must know of a key besides its bytes. */
   keyKind(keyId: string): Pick<CharonKey, 'type' | 'owners'> {
     const { mode, local, remote } = this.config
@@ -213,20 +181,6 @@ export abstract class Link {
     return mode === 'psk' || id === undefined
       ? { type: 'ike', owners: [local.id, remote.id] }
       : { type: 'ppk', owners: [id] }
-  }
-
-  /** Takes every other key of the connection from charon, those of an agent before this one too. */
-  async dropAllBut(keyId: string): Promise<void> {
-    const loaded = (await this.context.charon.keys()).filter(key => key.connection === this.name)
-    for (const key of new Set([...this.held.keys(), ...loaded.map(each => each.keyId)])) {
-      if (key !== keyId && key !== STATIC_SECRET) await this.drop(key)
-    }
-  }
-
-  /** Wipes what is held here; charon keeps what it has. */
-  wipeAll(): void {
-    for (const { secret } of this.held.values()) secret.wipe()
-    this.held.clear()
   }
 
   /** A key is in use from now on. */
@@ -298,22 +252,6 @@ export abstract class Link {
     await Promise.all(uniqueIds.map(uniqueId => this.#terminate(uniqueId, options)))
   }
 
-  /** Gives charon what it lacks. */
-  async #supply(found: Omit<CharonInventory, 'sas'>, options: AbortOptions): Promise<{ provisioned: boolean }> {
-    const { charon } = this.context
-    const ours = new Set(found.keys.filter(({ connection }) => connection === this.name).map(({ keyId }) => keyId))
-    // One that an admin has loaded under our name, and that asks for no PPK, is none.
-    const fits = (connection: ListedConnection) => this.config.mode === 'psk' || connection.ppkRequired
-    const missing = !found.connections.some(connection => connection.name === this.name && fits(connection))
-    const secretLost = this.config.secretFile !== undefined && !ours.has(STATIC_SECRET)
-    const lost = [...this.held.keys()].some(keyId => !ours.has(keyId))
-    if (missing) await charon.loadConnection(this.config, this.restingVariant(), options)
-    if (secretLost) await this.#loadStaticSecret(options)
-    // All of them, because their order counts.
-    if (lost) for (const key of this.held.values()) await charon.loadKey(key, options)
-    return { provisioned: missing || secretLost || lost }
-  }
-
   /** An IKE_SA that was up before this agent, or that a rotation cut short has left up. */
   #adopt(sas: readonly ListedSa[]): void {
     const up = sas.filter(sa => sa.state === 'ESTABLISHED' && (sa.ppk || this.config.mode === 'psk'))
@@ -359,13 +297,5 @@ export abstract class Link {
       options.signal?.throwIfAborted()
       this.context.logger.debug({ connection: this.name, uniqueId, reason: reasonOf(error) }, 'an IKE_SA is not gone')
     }
-  }
-
-  async #loadStaticSecret(options: AbortOptions): Promise<void> {
-    const { secretFile, local, remote, name } = this.config
-    if (secretFile === undefined) return
-    using secret = await readStaticSecret(secretFile)
-    const key = { connection: name, keyId: STATIC_SECRET, type: 'ike' as const, owners: [local.id, remote.id], secret }
-    await this.context.charon.loadKey(key, options)
   }
 }

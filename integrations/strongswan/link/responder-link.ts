@@ -51,7 +51,7 @@ export class ResponderLink extends Link {
     await this.#channel?.close()
     await this.#serving
     this.#failWaiters(new ClosedError('The agent is closed'))
-    this.wipeAll()
+    this.stock.wipe()
   }
 
   async rotate({ signal }: AbortOptions): Promise<void> {
@@ -130,7 +130,7 @@ export class ResponderLink extends Link {
       if (!told) await this.#tell(channel, { type: 'failed', epoch, reason: reasonOf(error) })
       if (keyId !== undefined) {
         // A pre-shared key that the initiator may sign with stays until the next one has replaced it.
-        if (this.config.mode !== 'psk') await this.drop(keyId)
+        if (this.config.mode !== 'psk') await this.stock.drop(keyId)
         if (proven && !told) this.#inDoubt = { epoch, keyId }
         else await this.store.burn(keyId)
       }
@@ -163,10 +163,10 @@ export class ResponderLink extends Link {
     await provisioned
     const remembered = store.take(epoch, keyId)
     remembered.catch(() => {})
-    const former = [...this.held.values()].at(-1)
-    await this.hold({ connection: this.name, keyId, ...this.keyKind(keyId), secret }, { signal })
+    const former = this.stock.newest
+    await this.stock.hold({ connection: this.name, keyId, ...this.keyKind(keyId), secret }, { signal })
     // The initiator can't check yet what is signed with the new pre-shared key, so the old one goes back on top.
-    if (psk && former !== undefined) await this.hold(former, { signal })
+    if (psk && former !== undefined) await this.stock.hold(former, { signal })
     // Before the initiator can begin anything.
     const before = new Set(await this.uniqueIds({ signal }))
     this.state = 'prepared'
@@ -181,7 +181,10 @@ export class ResponderLink extends Link {
     await channel.send({ type: 'confirmed', epoch, keyId }, { signal })
     this.state = 'confirmed'
     await this.#hear(channel, 'commit', { epoch, keyId })
-    await Promise.all([store.commit({ epoch, keyId, sinceMs: context.now() }), psk ? undefined : this.drop(keyId)])
+    await Promise.all([
+      store.commit({ epoch, keyId, sinceMs: context.now() }),
+      psk ? undefined : this.stock.drop(keyId),
+    ])
     this.inUse(keyId, uniqueId, { epoch })
     await this.#tell(channel, { type: 'committed', epoch, keyId })
   }
@@ -189,10 +192,10 @@ export class ResponderLink extends Link {
   async #stagePsk(channel: PeerChannel, epoch: number, keyId: string): Promise<void> {
     const { signal } = this.#stop
     await this.#hear(channel, 'stage', { epoch, stage: 'loaded' })
-    await this.hold(this.held.get(keyId)!, { signal })
+    await this.stock.hold(this.stock.get(keyId)!, { signal })
     await channel.send({ type: 'staged', epoch, stage: 'loaded' }, { signal })
     await this.#hear(channel, 'stage', { epoch, stage: 'retired' })
-    await this.dropAllBut(keyId)
+    await this.stock.dropAllBut(keyId)
     await channel.send({ type: 'staged', epoch, stage: 'retired' }, { signal })
   }
 

@@ -47,7 +47,7 @@ export class VendorLink extends Link {
   async close(): Promise<void> {
     this.#stop.abort(new ClosedError('The agent is closed'))
     await Promise.all(this.#work)
-    for (const keyId of [...this.held.keys()]) await this.drop(keyId)
+    await this.stock.dropAll()
   }
 
   async rotate(): Promise<void> {
@@ -64,10 +64,10 @@ export class VendorLink extends Link {
   }
 
   override async provision(options: Required<AbortOptions>): Promise<void> {
-    if (!this.held.has(PLACEHOLDER)) {
+    if (!this.stock.has(PLACEHOLDER)) {
       const owners = [`${PLACEHOLDER}@${this.name}.qkd`]
       const secret = SecretKey.random(32)
-      this.held.set(PLACEHOLDER, { connection: this.name, keyId: PLACEHOLDER, type: 'ppk', owners, secret })
+      this.stock.add({ connection: this.name, keyId: PLACEHOLDER, type: 'ppk', owners, secret })
     }
     await super.provision(options)
   }
@@ -127,15 +127,15 @@ export class VendorLink extends Link {
     try {
       await this.store.take(epoch, keyId)
       const { signal } = this.#stop
-      await this.hold({ connection: this.name, keyId, type: 'ppk', owners: [keyId], secret }, { signal })
+      await this.stock.hold({ connection: this.name, keyId, type: 'ppk', owners: [keyId], secret }, { signal })
       using deadline = startDeadline(signal, UNUSED_MS)
       const uniqueId = await charon.watch.ppkUsed(this.name, keyId, deadline)
       await charon.watch.standing(uniqueId, [], deadline)
-      await this.drop(keyId)
+      await this.stock.drop(keyId)
       await this.store.commit({ epoch, keyId, sinceMs: now() })
       this.inUse(keyId, uniqueId, { epoch })
     } catch (error) {
-      await this.drop(keyId)
+      await this.stock.drop(keyId)
       await this.store.burn(keyId)
       if (!this.#stop.signal.aborted) this.failed(error, { epoch, burnedKeyId: keyId })
       throw error
