@@ -96,13 +96,19 @@ async function answerProposal(message: Propose, context: AcceptContext): Promise
   }
 }
 
-async function answerUse(message: Use, { ledger, signal }: AcceptContext): Promise<VersionMessage> {
+async function answerUse(message: Use, { ledger, signal, logger }: AcceptContext): Promise<VersionMessage> {
   const { principal, epoch } = message
   const current = ledger.table.current(principal)?.epoch
   if (current !== epoch) {
     const version = ledger.table.versions(principal).find(each => each.epoch === epoch)
     if (version?.state !== 'announced') return refuse(message, 'unknown-version', `epoch ${epoch} was not announced`)
-    await ledger.promote(principal, epoch, { signal })
+    try {
+      await ledger.promote(principal, epoch, { signal })
+    } catch (error) {
+      // Every version is in place since it was announced; what waits is only that older ones go.
+      if (!(error instanceof QkdError)) throw error
+      logger?.error({ principal, epoch, reason: error.message }, 'older key versions could not be removed')
+    }
   }
   return { type: 'noted', principal, epoch, atMs: Date.now() }
 }

@@ -83,6 +83,8 @@ export async function fillWindow(
   if (context.channel.peerId !== terms.peerSaeId) {
     throw new InvalidArgumentError(`${principal} is shared with ${terms.peerSaeId}, not ${context.channel.peerId}`)
   }
+  // The KDC may still seal with an older one, if what is written down could not be put in place.
+  await ledger.settle(principal, { signal: context.signal })
   const inUse = ledger.table.current(principal)
   if (inUse !== undefined) await tellUse(terms, inUse.epoch, context)
   const wanted = rekey ? 1 : terms.window

@@ -25,6 +25,8 @@ export class KeyLedger implements Disposable {
   readonly #now: () => number
   /** kvnos that stood in the sink before the first agreement, and since when they are superseded. */
   readonly #foreign = new Map<string, { kvnos: readonly number[]; endsMs: number | undefined }>()
+  /** Principals whose versions are written down and could not be put in place. */
+  readonly #unsettled = new Set<string>()
   #last: Promise<unknown> = Promise.resolve()
 
   constructor({ principals, sink, store, now = Date.now }: KeyLedgerOptions) {
@@ -106,6 +108,13 @@ export class KeyLedger implements Disposable {
     })
   }
 
+  /** Puts in place what could not be before; to be called before anybody is told that it is. */
+  async settle(principal: string, options?: AbortOptions): Promise<void> {
+    await this.#inTurn(async () => {
+      if (this.#unsettled.has(principal)) await this.#apply(principal, options)
+    })
+  }
+
   /** Drops, at an issuer, every version but the current one: what `trust rekey` needs where the kvno can't wrap. */
   async dropOlder(principal: string, options?: AbortOptions): Promise<void> {
     await this.#inTurn(async () => {
@@ -125,6 +134,7 @@ export class KeyLedger implements Disposable {
       this.table.forget(principal)
       this.#foreign.delete(principal)
       this.#principals.delete(principal)
+      this.#unsettled.delete(principal)
       await this.#save(options)
     })
   }
@@ -133,7 +143,7 @@ export class KeyLedger implements Disposable {
   async expire(options?: AbortOptions): Promise<KvnoEntry[]> {
     return await this.#inTurn(async () => {
       const ended = this.table.expire()
-      const affected = new Set(ended.map(({ principal }) => principal))
+      const affected = new Set([...this.#unsettled, ...ended.map(({ principal }) => principal)])
       for (const [principal, { kvnos, endsMs }] of this.#foreign) {
         if (endsMs === undefined || endsMs > this.#now() || kvnos.length === 0) continue
         this.#foreign.set(principal, { kvnos: [], endsMs: undefined })
@@ -179,7 +189,9 @@ export class KeyLedger implements Disposable {
     const current = versions.find(({ state }) => state === 'current')
     const ages = role === 'issuer' && maxAgeSeconds > 0 && current !== undefined
     const expiresMs = ages ? current.sinceMs + maxAgeSeconds * 1000 : undefined
+    this.#unsettled.add(principal)
     await this.#sink.apply({ principal, versions, keepForeign: this.foreignKvnos(principal), expiresMs }, options)
+    this.#unsettled.delete(principal)
   }
 
   async #save(options?: AbortOptions): Promise<void> {

@@ -160,6 +160,27 @@ describe('mode setup', function () {
     expect(await (await login(rig.realms)).kvno(SERVICE)).to.be.above(0)
   })
 
+  it('tells the acceptor nothing of a version that the issuer could not put before its KDC', async () => {
+    await rig[Symbol.asyncDispose]()
+    await using dir = await createTempDir()
+    const down = join(dir.path, 'down')
+    rig = await buildSetup(sites, { issuerSink: { propagate: ['sh', '-c', `test ! -e ${down}`] } })
+    await rig.pair.agents[0].rotate(TRUST)
+    await writeFile(down, '')
+    for (let round = 0; round < 2; round += 1) {
+      expect(await failureOf(rig.pair.agents[0].rotate(TRUST))).to.contain('propagate: sh failed')
+      // The first one stays in use at B, so that none of its tickets is lost.
+      expect(rig.pair.ledgers[1].table.current(TRUST)!.kvno).to.equal(1)
+    }
+    await rm(down)
+    expect((await rig.pair.agents[0].rotate(TRUST)).current.kvno).to.equal(3)
+    expect(rig.pair.ledgers[1].table.versions(TRUST).map(({ state }) => state)).to.deep.equal([
+      'current',
+      'retained',
+      'retained',
+    ])
+  })
+
   it('begins again at kvno 1 by a rekey, with tickets of the last kvno still served', async () => {
     await rig[Symbol.asyncDispose]()
     rig = await buildSetup(sites)

@@ -41,6 +41,8 @@ export interface SetupOptions {
   readonly onFault?: (text: string) => void
   /** For the agent of B. */
   readonly sink?: DatabaseSinkOptions
+  /** For the agent of A. */
+  readonly issuerSink?: DatabaseSinkOptions
 }
 
 /** Two realms keyed by two agents through their databases. */
@@ -58,7 +60,7 @@ export async function buildSetup(kms: Parameters<KdcMode['build']>[0], options: 
       now,
     })
     const pair = await createAgentPair([
-      { kms: kms.alice, principals: [trustTerms('issuer', terms)], ...agent(a) },
+      { kms: kms.alice, principals: [trustTerms('issuer', terms)], ...agent(a, options.issuerSink) },
       { kms: kms.bob, principals: [trustTerms('acceptor', terms)], ...agent(b, options.sink) },
     ])
     return {
