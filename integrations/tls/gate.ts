@@ -110,6 +110,12 @@ export class Gate {
   }
 
   #letThrough(peeked: PeekedSocket, connection: AdmittedConnection, outcome: GateOutcome): void {
+    if (peeked.raw.destroyed) {
+      // In the very turn in which it was decided on: its `close` may have been told already.
+      connection.end()
+      this.#refuse(peeked, new HandshakeRefusal('closed', 'The peer closed the connection'), outcome)
+      return
+    }
     peeked.raw.once('close', () => connection.end())
     outcome.onAdmitted(connection, connection.begin(peeked))
   }

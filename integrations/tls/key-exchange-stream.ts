@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream'
 import { CLIENT_KEY_EXCHANGE, HelloReader } from './hello-reader.ts'
-import { HandshakeRefusal, sendRefusal } from './refusal.ts'
+import { HandshakeRefusal, sendRefusal, toRefusal } from './refusal.ts'
 
 const HANDSHAKE_RECORD = 22
 const HANDSHAKE_HEADER_BYTES = 4
@@ -99,7 +99,7 @@ export class KeyExchangeStream extends Duplex {
         error => this.refuse(error),
       )
     } catch (error) {
-      this.refuse(error as HandshakeRefusal)
+      this.refuse(toRefusal(error))
     }
   }
 

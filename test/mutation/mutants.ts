@@ -73,6 +73,22 @@ export const tlsMutants: readonly Mutant[] = [
     title: 'requirePskSession throws for a session under a certificate, at both ends',
   },
   {
+    without: 'the look at what a session of TLS 1.2 stands on',
+    file: tls('session'),
+    find: 'if (!hasSuite || socket.isSessionReused() || socket.getPeerX509Certificate() !== undefined) throw withoutKey()',
+    replace: 'void hasSuite',
+    test: test('downgrade'),
+    title: 'requireTls12PskSession throws for a session under a key that was resumed',
+  },
+  {
+    without: 'TLS 1.3 unless another version is asked for',
+    file: tls('suites'),
+    find: "const { minVersion = 'TLSv1.3', tls12Suites, requireGroup } = options",
+    replace: "const { minVersion = 'TLSv1.2', tls12Suites, requireGroup } = options",
+    test: test('tls12-client'),
+    title: 'connect with TLS 1.2 makes none unless it was asked for',
+  },
+  {
     without: 'the refusal of suites in which OpenSSL ignores the key',
     file: tls('admission'),
     find: 'if (cipherSuites.some(suite => numbers.includes(suite))) return',
@@ -333,6 +349,14 @@ export const tlsMutants: readonly Mutant[] = [
     replace: 'if (this.#waiting < 0) {',
     test: test('refusals'),
     title: 'the gate of a TLS server holds a bounded number of clients that have not said who they are',
+  },
+  {
+    without: 'a bound on clients of TLS 1.2 that have not named their key',
+    file: tls('gate'),
+    find: 'else if (connection.decided === undefined) this.#waiting -= 1',
+    replace: 'else if (connection.decided !== null) this.#waiting -= 1',
+    test: test('tls12'),
+    title: 'a TLS server that takes TLS 1.2 holds a bounded number of clients that have not named their key',
   },
   {
     without: 'a bound on the bytes of a hello',

@@ -3,12 +3,14 @@ import { connect as connectHttp2, createSecureServer } from 'node:http2'
 import { createServer as createHttpsServer, request } from 'node:https'
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
-import { createServer as createTlsServer } from 'node:tls'
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
 import { expect } from 'chai'
 import { attach, connect, createServer, qkdInfo, serverOptions } from '../../../integrations/tls/index.ts'
 import { createTestAuthority } from '../../helpers/test-certificates.ts'
 import { createKmsPair } from './kms-pair.ts'
+import { drawPskOptions, outcome } from './plain-client.ts'
 import { next, readAll, watchServer } from './tls-pair.ts'
+import { WatchedKms } from './watched-kms.ts'
 
 const peers = [{ saeId: 'alice' }]
 
@@ -54,6 +56,26 @@ describe('attach', () => {
     client.end('there and back')
     expect((await readAll(client)).toString()).to.equal('there and back')
     expect(qkdInfo(await next(watched.sessions))!.masterSaeId).to.equal('alice')
+  })
+
+  it('gives the key of a stream back that is gone in the turn in which it was let in', async () => {
+    const { alice, bob } = await createKmsPair()
+    const watchedBob = new WatchedKms(bob)
+    const server = createTlsServer(serverOptions({}))
+    attach(server, watchedBob, { peers })
+    await using watched = await watchServer(server)
+    const { options } = await drawPskOptions(alice)
+    const [near, far] = createDuplexPair()
+    watchedBob.alter = keys => {
+      far.destroy()
+      return keys
+    }
+    server.emit('connection', far)
+    const client = connectTls({ socket: near, ...options }).on('error', () => {})
+    expect((await next(watched.refusals)).reason).to.equal('closed')
+    client.destroy()
+    expect(await outcome(watched, options)).to.equal('session')
+    expect(watchedBob.fetches).to.equal(1)
   })
 
   it('tells listeners of a connection only when its key is at hand, whenever they were added', async () => {

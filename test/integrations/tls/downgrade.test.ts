@@ -11,12 +11,12 @@ import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 import { admitted } from '../../../integrations/tls/admitted-connection.ts'
 import { type GateOptions, qkdInfo, serverOptions } from '../../../integrations/tls/index.ts'
-import { requirePskSession } from '../../../integrations/tls/session.ts'
+import { requirePskSession, requireTls12PskSession } from '../../../integrations/tls/session.ts'
 import { rejectsWith } from '../../helpers/rejects-with.ts'
 import { createTempDir } from '../../helpers/temp-dir.ts'
 import { createTestAuthority } from '../../helpers/test-certificates.ts'
 import { PeerProcess } from './peer-process.ts'
-import { drawPskOptions, pskOptions } from './plain-client.ts'
+import { drawPskOptions, pskOptions, tls12Options } from './plain-client.ts'
 import { createTlsPair, next, type TlsPair, watchServer } from './tls-pair.ts'
 
 const { key, cert, ca } = createTestAuthority().issue('bob.example')
@@ -192,6 +192,34 @@ describe('requirePskSession', () => {
     expect(() => requirePskSession(client)).to.throw()
     const server = await next(watched.sessions)
     expect(() => requirePskSession(server)).to.throw('TLSv1.2')
+    client.destroy()
+  })
+})
+
+describe('requireTls12PskSession', () => {
+  const suites = ['ECDHE-PSK-CHACHA20-POLY1305'] as const
+
+  it('throws for a session under a certificate, and for TLS 1.3', async () => {
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      await using watched = await watchServer(createTlsServer({ key, cert, maxVersion }))
+      const client = connectTls({ host: '127.0.0.1', port: watched.port, ca })
+      const server = await next(watched.sessions)
+      expect(() => requireTls12PskSession(server, suites)).to.throw(maxVersion === 'TLSv1.2' ? 'without' : 'TLSv1.3')
+      client.destroy()
+    }
+  })
+
+  it('throws for a session under a key that was resumed', async () => {
+    const psk = randomBytes(32)
+    const options = tls12Options('anybody', psk)
+    const { ciphers, maxVersion } = options
+    await using watched = await watchServer(createTlsServer({ ciphers, maxVersion, pskCallback: () => psk }))
+    const session = await ticketOf(watched, options)
+    const first = await next(watched.sessions)
+    expect(() => requireTls12PskSession(first, suites)).not.to.throw()
+    const client = connectTls({ host: '127.0.0.1', port: watched.port, ...options, session })
+    const again = await next(watched.sessions)
+    expect(() => requireTls12PskSession(again, suites)).to.throw('without the pre-shared key')
     client.destroy()
   })
 })
