@@ -51,7 +51,8 @@ export async function withKms<T>(args: KmeArguments, use: (kms: Kms) => Promise<
   return await use(kms)
 }
 
-async function readProfile(args: KmeArguments): Promise<SaeProfile> {
+/** The profile of the host: `--config`, or the parts. */
+export async function readProfile(args: KmeArguments): Promise<SaeProfile> {
   const given = [...NEEDED, 'kmeId' as const].filter(name => args[name] !== undefined)
   if (args.config !== undefined) {
     if (given.length > 0) {

@@ -111,6 +111,7 @@ export {
   issueCertificate,
 } from './pki.ts'
 export type { Bb84Preset } from './qll/bb84/model/presets.ts'
+export { type Bridge, type Delivery, promisedBps } from './qll/satellite/promise.ts'
 export {
   CURVE_POINTS,
   DESIGN_PRESETS,
@@ -125,6 +126,19 @@ export {
   type LinkSimulationOptions,
   simulateLink,
 } from './qll/simulation/simulate-link.ts'
+export { OpticalSwitch, type SwitchConnection } from './qll/switched/optical-switch.ts'
+export {
+  addressText,
+  type LinkEndAddress,
+  planSchedule,
+  type ScheduleOptions,
+  type Slot,
+  type SwitchSchedule,
+  type SwitchState,
+  stateAt,
+  type Turn,
+} from './qll/switched/schedule.ts'
+export type { SharedLink, SwitchedSite } from './qll/switched/time-shares.ts'
 export { describePlan } from './qnl/planner/describe-plan.ts'
 export type {
   NetworkDemand,

@@ -1,9 +1,16 @@
-import { type KerberosConfig, loadKerberosConfig, openAgentSite } from '../../integrations/kerberos/index.ts'
+import {
+  type KerberosConfig,
+  loadKerberosConfig,
+  openAgentSite,
+  type ReplicaFeed,
+} from '../../integrations/kerberos/index.ts'
 import { type ChannelListener, connectChannel, createChannelListener } from '../../integrations/tls/index.ts'
 import { ConfigError, type Kms, type Logger, TelemetryHub } from '../../lib/index.ts'
 import { defineCommand } from '../command.ts'
 import { withKerberosFile } from '../kerberos-file.ts'
 import { withKmeOptions, withKms } from '../kme-connection.ts'
+import { openReplicas } from '../replica-listener.ts'
+import { stderrLogger } from '../stderr-logger.ts'
 import { printJson, printLines, stopSignal } from '../terminal.ts'
 
 /** `qkd kerberos agent`: agrees on key versions with other sites and puts them before the KDC. */
@@ -11,18 +18,37 @@ export const agentCommand = defineCommand({
   command: 'agent',
   describe: 'Key Kerberos principals from the KME, with the agents of other sites, until SIGTERM or Ctrl-C',
   builder: yargs =>
-    withKmeOptions(withKerberosFile(yargs)).example(
-      '$0 kerberos agent --kerberos /etc/qkd/kerberos.json --config /etc/qkd/alice.json',
-      'beside the KDC, as the user that the KDC runs as',
-    ),
+    withKmeOptions(withKerberosFile(yargs))
+      .option('replicas', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'Mode plugin: where to wait for the agents of replica KDCs, host:port',
+      })
+      .option('replica', {
+        type: 'string',
+        array: true,
+        default: [],
+        requiresArg: true,
+        describe: 'SAE ID of such an agent, which its certificate must name; once for each',
+      })
+      .example(
+        '$0 kerberos agent --kerberos /etc/qkd/kerberos.json --config /etc/qkd/alice.json',
+        'beside the KDC, as the user that the KDC runs as',
+      ),
+  repeatable: ['replica'],
   handler: async args => {
     const config = await loadKerberosConfig(args.kerberos)
-    await withKms(args, kms => runAgent(kms, config, args))
+    await using replicas = await openReplicas(config, args)
+    await withKms(args, kms => runAgent(kms, config, { json: args.json, replicas: replicas?.feed }))
   },
 })
 
 /** Runs an agent until a signal. */
-export async function runAgent(kms: Kms, config: KerberosConfig, { json }: { json: boolean }): Promise<void> {
+export async function runAgent(
+  kms: Kms,
+  config: KerberosConfig,
+  { json, replicas }: { json: boolean; replicas?: ReplicaFeed },
+): Promise<void> {
   // Asked for before anything is open, so that a signal during the start is not lost.
   const stopped = stopSignal()
   const logger = stderrLogger({ json })
@@ -32,6 +58,7 @@ export async function runAgent(kms: Kms, config: KerberosConfig, { json }: { jso
     kms,
     logger,
     telemetry,
+    replicas,
     openChannel: async (peerSaeId, { signal }) => {
       const { host, port } = config.peers.find(({ saeId }) => saeId === peerSaeId)!
       if (host === undefined || port === undefined) throw new ConfigError(`peers: ${peerSaeId} has no host and port`)
@@ -57,14 +84,4 @@ function createListener(
   if (listen === undefined || issuers.size === 0) return undefined
   const peers = [...issuers].map(saeId => ({ saeId }))
   return createChannelListener(kms, { ...listen, peers, onChannel, deadlineMs: timeoutMs, logger })
-}
-
-/** What an administrator should know goes to standard error; the journal keeps it. */
-export function stderrLogger({ json }: { json: boolean }): Logger {
-  const tell = (severity: string) => (fields: object, message: string) => {
-    const words = Object.entries(fields).map(([name, value]) => `${name}=${String(value)}`)
-    const text = [message, ...words].join(' ')
-    process.stderr.write(json ? `${JSON.stringify({ [severity]: message, ...fields })}\n` : `${severity}: ${text}\n`)
-  }
-  return { debug: () => {}, info: tell('info'), warn: tell('warning'), error: tell('error') }
 }

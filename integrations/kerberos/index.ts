@@ -99,6 +99,7 @@ export {
 } from './otp/one-time-password.ts'
 export { createOtpServer, type OtpServer, type OtpServerCounters, type OtpServerOptions } from './otp/otp-server.ts'
 export { formatPrincipal, type PrincipalName, parsePrincipal, trustPrincipal } from './principal.ts'
+export { type FollowPrimaryOptions, followPrimary } from './replica/follow-primary.ts'
 export { ReplicaFeed, type ReplicaFeedOptions } from './replica/replica-feed.ts'
 export { ReplicaTable, type ReplicaTableOptions } from './replica/replica-table.ts'
 export { type AcceptContext, acceptVersions } from './versions/accept-versions.ts'

@@ -5,6 +5,7 @@ import { createDatabaseSink, masterKeyVault } from '../kdb/database-sink.ts'
 import { KdcDatabase } from '../kdb/kdc-database.ts'
 import { createKeyServer } from '../key-server.ts'
 import { createKeytabSink, keytabVault } from '../keytab-sink.ts'
+import type { ReplicaFeed } from '../replica/replica-feed.ts'
 import { KeyLedger } from '../versions/key-ledger.ts'
 import { tableSink } from '../versions/key-sink.ts'
 import { LedgerFile } from '../versions/ledger-store.ts'
@@ -16,6 +17,8 @@ export interface AgentSiteOptions {
   readonly openChannel: (peerSaeId: string, options: AbortOptions) => Promise<MessageChannel>
   readonly telemetry?: Telemetry
   readonly logger: Logger
+  /** Mode plugin: keeps the agents of the realm's other KDCs in step. The caller closes it. Default none. */
+  readonly replicas?: ReplicaFeed
 }
 
 /** An agent with everything that its file names: database or keytab, state file, control socket, the KDC's socket. */
@@ -66,7 +69,7 @@ export async function openAgentSite(config: KerberosConfig, options: AgentSiteOp
   return { agent, close, [Symbol.asyncDispose]: close }
 }
 
-function createLedger(config: KerberosConfig, { logger, telemetry }: AgentSiteOptions): KeyLedger {
+function createLedger(config: KerberosConfig, { logger, telemetry, replicas }: AgentSiteOptions): KeyLedger {
   const { kdc, keytab, mode, stateFile } = config
   const principals = principalTerms(config)
   if (kdc === undefined) {
@@ -80,7 +83,7 @@ function createLedger(config: KerberosConfig, { logger, telemetry }: AgentSiteOp
     telemetry?.emit({ type: 'alarm', id, severity: 'major', state: 'cleared', text: description })
   }
   const database = configuredDatabase(kdc, { onFault })
-  const sink = mode === 'plugin' ? tableSink : createDatabaseSink(database, { propagate: kdc.propagate })
+  const sink = mode === 'plugin' ? (replicas ?? tableSink) : createDatabaseSink(database, { propagate: kdc.propagate })
   return new KeyLedger({ principals, sink, store: new LedgerFile(stateFile, masterKeyVault(kdc.stashFile)) })
 }
 
