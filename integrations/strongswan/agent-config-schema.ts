@@ -116,10 +116,9 @@ const connection = object(
     proposals: texts('IKE proposal, as in swanctl.conf', AES_GCM),
     children: {
       type: 'array',
-      minItems: 1,
       maxItems: 64,
       items: child,
-      description: 'What is carried: at least one child',
+      description: 'What is carried; with none an IKE_SA comes up alone (RFC 6023)',
     },
     rotation,
     hardExpirySeconds: integer('Age of a key at which the connection is taken down, in seconds', 2, 31_536_000),

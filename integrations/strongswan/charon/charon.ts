@@ -125,7 +125,7 @@ export class Charon {
     return listSas(this.#session, connection, options)
   }
 
-  async initiate(connection: string, child: string, { signal }: AbortOptions = {}): Promise<void> {
+  async initiate(connection: string, child: string | undefined, { signal }: AbortOptions = {}): Promise<void> {
     await initiate(this.#session, { ike: connection, child }, { signal, timeoutMs: INITIATE_TIMEOUT_MS })
   }
 

@@ -27,6 +27,7 @@ export function connectionBody(config: IpsecConnectionConfig, { ppkId, generatio
     dpd_delay: '10s',
     ...settings,
     ...variant,
+    ...(children.length === 0 ? { childless: 'force' } : {}),
     version: '2',
     local_addrs: local.addresses,
     remote_addrs: remote.addresses,

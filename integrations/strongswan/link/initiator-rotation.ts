@@ -144,9 +144,8 @@ export class InitiatorRotation {
   async #establish(before: ReadonlySet<string>): Promise<void> {
     const { config, context } = this.#link
     this.#before = before
-    for (const { name } of config.children) {
-      await context.charon.initiate(config.name, name, { signal: this.#signal })
-    }
+    const children = config.children.length > 0 ? config.children.map(({ name }) => name) : [undefined]
+    for (const child of children) await context.charon.initiate(config.name, child, { signal: this.#signal })
   }
 
   /** Nothing here can make the new IKE_SA worse: what fails is mended later. */

@@ -128,10 +128,10 @@ export interface ViciWaitOptions extends ViciCallOptions {
   readonly timeoutMs: number
 }
 
-/** Brings a child up, in a new IKE_SA if its connection has changed since the last one. */
+/** Brings a child up, in a new IKE_SA if its connection has changed since the last one; without a child, an IKE_SA alone. */
 export async function initiate(
   session: ViciSession,
-  names: { readonly ike: string; readonly child: string },
+  names: { readonly ike: string; readonly child?: string },
   { timeoutMs, signal }: ViciWaitOptions,
 ): Promise<void> {
   // Level -1: what charon has to say comes by the log event, and not twice.
