@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises'
+import { access, constants, writeFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import {
   CURVE_POINTS,
   DESIGN_PRESETS,
@@ -61,6 +62,8 @@ const simulateCommand = defineCommand({
       .example('$0 link simulate --distance 50km --eve 0.1 --report out.html', 'with an eavesdropper, and drawn'),
   handler: async ({ preset, distance, eve, classical, filter, blocks, blockBits, report, json }) => {
     const lengthKm = parseDistanceKm(distance)
+    // Before the work, not after it.
+    if (report !== undefined) await access(dirname(resolve(report)), constants.W_OK)
     const ended = new AbortController()
     const stopped = new AbortController()
     stopSignal({ signal: ended.signal }).then(

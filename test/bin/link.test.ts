@@ -69,11 +69,26 @@ describe('qkd link simulate', function () {
     }
   })
 
+  it('refuses a report where nothing can be written, before anything runs', async () => {
+    const { exitCode, stdout, stderr } = await simulate('--report', '/no/such/folder/out.html')
+    expect({ exitCode, stdout }).to.deep.equal({ exitCode: EXIT_CODES.system.code, stdout: '' })
+    expect(stderr).to.match(/^error: ENOENT: .*\/no\/such\/folder/)
+  })
+
   it('draws a report that needs nothing else, for light and dark, as a browser shows it', async function () {
     const chromium = peerProgram(this, 'chromium', 'chromium')
     await using dir = await createTempDir()
     const report = join(dir.path, 'out.html')
-    const { exitCode, stdout } = await simulate('--distance', '50km', '--eve', '0.02', '--report', report)
+    const { exitCode, stdout } = await simulate(
+      '--distance',
+      '50km',
+      '--eve',
+      '0.02',
+      '--blocks',
+      '2',
+      '--report',
+      report,
+    )
     expect(exitCode).to.equal(0)
     expect(stdout).to.include(`report       ${report}`)
     const html = await readFile(report, 'utf8')
