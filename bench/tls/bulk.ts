@@ -5,16 +5,25 @@ import type { Connect, Ends } from './ends.ts'
 
 const MIB = 1024 * 1024
 
+/** Options of `measureBulk`. */
+export interface BulkOptions {
+  readonly slices: number
+  readonly ends: Pick<Ends, 'clients' | 'sliceBytes' | 'serverUsage'>
+  /** What is measured, where that is not TLS 1.3 beside node:tls. */
+  readonly of?: string
+}
+
 /** Throughput of one connection each way, next to node:tls, and what a MiB costs the server. */
-export async function measureBulk(report: Report, { slices, ends }: { slices: number; ends: Ends }): Promise<void> {
+export async function measureBulk(report: Report, { slices, ends, of }: BulkOptions): Promise<void> {
   const { sliceBytes, clients } = ends
   const sockets: TLSSocket[] = []
   for (const name of ['embedded', 'plain'] as const) sockets.push(await opened(clients.get(name)!))
   const [wrapped, plain] = sockets as [TLSSocket, TLSSocket]
-  for (const [what, move] of [
+  for (const [way, move] of [
     ['bulk to the server', upload],
     ['bulk to the client', download],
   ] as const) {
+    const what = of === undefined ? way : `${way} in ${of}`
     const cpuUs: Record<'a' | 'b', number[]> = { a: [], b: [] }
     const timed = (socket: TLSSocket, end: 'a' | 'b') => async () => {
       const before = (await ends.serverUsage('cpu')).cpuUs

@@ -3,6 +3,7 @@ import { measureBulk } from './bulk.ts'
 import { createEnds } from './ends.ts'
 import { measureHandshakes } from './handshakes.ts'
 import { measureMemory } from './memory.ts'
+import { measureTls12 } from './tls12.ts'
 import { measureTunnel } from './tunnel.ts'
 
 const MIB = 1024 * 1024
@@ -15,6 +16,7 @@ export async function compare(report: Report, { quick }: BenchOptions): Promise<
     await measureHandshakes(report, { quick, ends })
     await measureBulk(report, { slices: quick ? 3 : 20, ends })
   }
+  await measureTls12(report, { slices: quick ? 3 : 20, sliceBytes })
   await measureMemory(report, { connections: quick ? 100 : 2000 })
   await measureTunnel(report, { slices: quick ? 3 : 20, sliceBytes })
 }

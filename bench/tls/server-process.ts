@@ -13,6 +13,7 @@ import {
 } from '../../lib/index.ts'
 import { answer } from './bench-process.ts'
 import type { ServerCertificate } from './certificates.ts'
+import { serveSlices } from './slices.ts'
 
 /** What a client does with a server: the names of the servers. */
 export type ServerName = 'plain' | 'embedded' | 'remote' | 'ecdsa' | 'rsa'
@@ -63,25 +64,6 @@ async function start(setup: ServerSetup): Promise<ServerAddresses> {
     ports[name] = (server.address() as AddressInfo).port
   }
   return { site: site.address, ports }
-}
-
-/** One byte when the session stands, and one after each slice that came; a slice for a message of one byte. */
-function serveSlices(socket: TLSSocket, sliceBytes: number): void {
-  let leftBytes = sliceBytes
-  socket.on('error', () => {})
-  socket.on('data', chunk => {
-    if (chunk.byteLength === 1) void sendSlice(socket, sliceBytes)
-    else leftBytes -= chunk.byteLength
-    for (; leftBytes <= 0; leftBytes += sliceBytes) socket.write('.')
-  })
-  socket.write('.')
-}
-
-async function sendSlice(socket: TLSSocket, sliceBytes: number): Promise<void> {
-  const chunk = Buffer.alloc(64 * 1024)
-  for (let sent = 0; sent < sliceBytes; sent += chunk.byteLength) {
-    if (!socket.write(chunk)) await once(socket, 'drain')
-  }
 }
 
 async function stop(): Promise<void> {
