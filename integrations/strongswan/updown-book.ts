@@ -28,6 +28,11 @@ export class UpdownBook {
     this.#holders(child).add(this.#rootOf(uniqueId))
   }
 
+  /** Forgets everything. */
+  clear(): void {
+    this.#places.clear()
+  }
+
   take({ verb, child, uniqueId, variables }: UpdownEvent): UpdownMeaning {
     const place = placeOf(child, verb, variables)
     const root = this.#rootOf(uniqueId)
