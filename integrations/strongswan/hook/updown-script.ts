@@ -64,6 +64,15 @@ line() {
   printf '%s=%s\\n' "$1" "$safe$rest"
 }
 
+# Said in the file's name too, because calls that follow each other may end in another order.
+case \${PLUTO_VERB-} in
+  up-*) direction=up ;;
+  down-*) direction=down ;;
+  *) exit 0 ;;
+esac
+case \${PLUTO_UNIQUEID-} in
+  '' | *[!0-9]* | ???????????*) exit 0 ;;
+esac
 now=$(date +%s%N)
 case $now in
   *[!0-9]*) now=$(date +%s)000000000 ;;
@@ -71,14 +80,14 @@ esac
 
 {
   [ -d "$spool" ] || mkdir -p "$spool"
-  set -- "$spool"/*.updown
+  set -- "$spool"/[0-9]*.*.*.*
   while [ $# -ge "$limit" ]; do
     rm -f "$1"
     shift
   done
   for name in ${UPDOWN_NAMES.join(' ')}; do
     line "$name"
-  done >"$spool/$now.$$.part" && mv -f "$spool/$now.$$.part" "$spool/$now.$$.updown"
+  done >"$spool/$now.$$.part" && mv -f "$spool/$now.$$.part" "$spool/$now.$$.$PLUTO_UNIQUEID.$direction"
 } &
 exit 0
 `

@@ -16,12 +16,14 @@ export interface UpdownSpoolOptions {
 /** 24 values of at most 1,024 characters, each of which may be two when escaped. */
 const MAX_FILE_BYTES = 64 * 1024
 /** Directories are also read at this pace, because a watch may miss what happens in them. */
-const POLL_MS = 1_000
+const POLL_MS = 500
+/** How long a "down" waits for an "up" of the moment before, which the hook may finish later. */
+const HOLD_MS = 1_000
 /** A file that was begun this long ago will not be finished. */
 const STALE_MS = 60_000
 /** Files taken in one go; the rest waits for the next. */
 const BATCH = 256
-const NAME = /^(\d{1,20})\.\d+\.updown$/
+const NAME = /^(?<time>\d{1,20})\.\d+\.(?<uniqueId>\d{1,10})\.(?<direction>up|down)$/
 const PART = /^\d{1,20}\.\d+\.part$/
 
 /** The agent's end of the updown hook: takes the files out of the spool directory, oldest first. */
@@ -84,21 +86,54 @@ export class UpdownSpool {
   }
 
   async #takeBatch(): Promise<void> {
-    const { spoolDir, onEvent } = this.#options
+    const { spoolDir } = this.#options
     const names = await readdir(spoolDir)
-    const files = names.filter(name => NAME.test(name)).sort(byTime)
+    const files = dueFiles(names.map(parseName).filter(file => file !== undefined))
     if (files.length > BATCH) this.#again = true
-    for (const name of files.slice(0, BATCH)) {
-      const path = join(spoolDir, name)
-      const text = await readBounded(path).catch(() => undefined)
-      const event = text === undefined ? undefined : parseUpdownFile(text, Number(timeOf(name) / 1_000_000n))
-      // Before it is told, so that a listener that fails doesn't make it come again.
-      await rm(path, { force: true, recursive: true })
-      if (event === undefined) this.#logger.warn({ file: name }, 'a file in the spool is none of the hook')
-      else onEvent(event)
-    }
-    for (const name of names.filter(name => PART.test(name)).slice(0, BATCH)) await removeStale(join(spoolDir, name))
+    for (const file of files.slice(0, BATCH)) await this.#take(file)
+    for (const name of names.filter(each => PART.test(each)).slice(0, BATCH)) await removeStale(join(spoolDir, name))
   }
+
+  async #take({ name, atMs }: SpoolFile): Promise<void> {
+    const path = join(this.#options.spoolDir, name)
+    const text = await readBounded(path).catch(() => undefined)
+    const event = text === undefined ? undefined : parseUpdownFile(text, atMs)
+    // Before it is told, so that a listener that fails doesn't make it come again.
+    await rm(path, { force: true, recursive: true })
+    if (event === undefined) this.#logger.warn({ file: name }, 'a file in the spool is none of the hook')
+    else this.#options.onEvent(event)
+  }
+}
+
+/** What the name of a file in the spool says. */
+interface SpoolFile {
+  readonly name: string
+  readonly atNs: bigint
+  readonly atMs: number
+  readonly uniqueId: string
+  readonly direction: string
+}
+
+function parseName(name: string): SpoolFile | undefined {
+  const parts = NAME.exec(name)?.groups
+  if (parts === undefined) return undefined
+  const atNs = BigInt(parts.time!)
+  return { name, atNs, atMs: Number(atNs / 1_000_000n), uniqueId: parts.uniqueId!, direction: parts.direction! }
+}
+
+/**
+ * What may be told, in order. A "down" that is fresh waits: if the "up" of the IKE_SA that takes over were told after it, the
+ * traffic would seem to have been down. It waits no longer than for a later "up" of its own IKE_SA.
+ */
+function dueFiles(files: SpoolFile[]): SpoolFile[] {
+  const nowMs = Date.now()
+  const sorted = files.sort((a, b) => (a.atNs === b.atNs ? (a.name < b.name ? -1 : 1) : a.atNs < b.atNs ? -1 : 1))
+  return sorted.filter(({ direction, atMs, uniqueId }, at) => {
+    // A time to come is that of a clock that was set back since.
+    const fresh = nowMs - atMs >= 0 && nowMs - atMs < HOLD_MS
+    if (direction === 'up' || !fresh) return true
+    return sorted.slice(at + 1).some(later => later.direction === 'up' && later.uniqueId === uniqueId)
+  })
 }
 
 /** Makes the spool directory; what lies in it is believed, so nobody else may write there. */
@@ -112,15 +147,6 @@ export async function prepareSpool(spoolDir: string): Promise<void> {
     throw new ConfigError(`spoolDir: can't make ${spoolDir} (${code}); make it, or name another`, { cause })
   }
   throw new ConfigError(`spoolDir: others may write to ${spoolDir}; run chmod 0700 ${spoolDir}`)
-}
-
-function timeOf(name: string): bigint {
-  return BigInt(NAME.exec(name)![1]!)
-}
-
-function byTime(a: string, b: string): number {
-  const difference = timeOf(a) - timeOf(b)
-  return difference === 0n ? (a < b ? -1 : 1) : difference < 0n ? -1 : 1
 }
 
 async function readBounded(path: string): Promise<string | undefined> {

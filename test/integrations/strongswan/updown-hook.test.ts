@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect } from 'chai'
@@ -29,7 +29,7 @@ async function createHook({ spoolLimit }: { spoolLimit?: number } = {}) {
   const dir = await createTempDir()
   const [script, spoolDir] = [join(dir.path, 'updown'), join(dir.path, 'run', 'updown')]
   await writeFile(script, updownScript({ spoolDir, spoolLimit }), { mode: 0o755 })
-  const files = async () => (await readdir(spoolDir).catch(() => [])).filter(name => name.endsWith('.updown')).sort()
+  const files = async () => (await readdir(spoolDir).catch(() => [])).filter(name => /\.(up|down)$/.test(name)).sort()
   let calls = 0
   const call = async (values: Record<string, string>, shell = 'dash') => {
     calls += 1
@@ -143,23 +143,44 @@ describe('UpdownSpool', () => {
     expect(spool.ids()).to.deep.equal(['10', '9'])
     for (const id of ['12', '11']) await hook.call({ ...UP, PLUTO_UNIQUEID: id, PLUTO_VERB: 'down-client-v6' })
     await until(() => spool.events.length === 4, 'four events')
-    expect(spool.ids().sort()).to.deep.equal(['10', '11', '12', '9'])
+    expect(spool.ids()).to.deep.equal(['10', '9', '12', '11'])
     expect(spool.events[3]).to.include({ verb: 'down-client-v6' })
     expect(await hook.files()).to.deep.equal([])
+  })
+
+  it('tells of the "up" first that came with a "down" and ended later', async () => {
+    await using dir = await createTempDir()
+    await using spool = await openSpool(dir.path)
+    const write = async (ms: number, uniqueId: string, direction: 'up' | 'down') => {
+      const text = `PLUTO_VERB=${direction}-client\nPLUTO_CONNECTION=net\nPLUTO_UNIQUEID=${uniqueId}\nPLUTO_REQID=1\n`
+      await writeFile(join(dir.path, 'part'), text)
+      await rename(join(dir.path, 'part'), join(dir.path, `${ms}000000.1.${uniqueId}.${direction}`))
+    }
+    const nowMs = Date.now()
+    await write(nowMs, '1', 'down')
+    await until(async () => (await readdir(dir.path)).length === 1, 'the down')
+    await write(nowMs - 1, '2', 'up')
+    await until(() => spool.events.length === 2, 'both')
+    expect(spool.ids()).to.deep.equal(['2', '1'])
+    // Of one IKE_SA the order is as it was.
+    await write(nowMs + 2, '2', 'down')
+    await write(nowMs + 3, '2', 'up')
+    await until(() => spool.events.length === 4, 'all')
+    expect(spool.events.map(({ verb }) => verb)).to.deep.equal(['up-client', 'down-client', 'down-client', 'up-client'])
   })
 
   it('throws away what is none of the hook, and follows no link', async () => {
     await using dir = await createTempDir()
     const write = (name: string, text: string) => writeFile(join(dir.path, name), text)
     await write('secret', 'PLUTO_VERB=up-client\nPLUTO_CONNECTION=net\nPLUTO_UNIQUEID=1\nPLUTO_REQID=1\n')
-    await symlink(join(dir.path, 'secret'), join(dir.path, '1.1.updown'))
-    await write('2.1.updown', 'PLUTO_VERB=sideways-client\nPLUTO_CONNECTION=net\nPLUTO_UNIQUEID=1\nPLUTO_REQID=1\n')
-    await write('3.1.updown', 'PLUTO_VERB=up-client\nPLUTO_CONNECTION=net\nPLUTO_UNIQUEID=x\nPLUTO_REQID=1\n')
-    await write('4.1.updown', '\0'.repeat(70_000))
-    await write('5.1.updown', '')
-    await mkdir(join(dir.path, '6.1.updown'))
+    await symlink(join(dir.path, 'secret'), join(dir.path, '1.1.7.up'))
+    await write('2.1.7.up', 'PLUTO_VERB=sideways-client\nPLUTO_CONNECTION=net\nPLUTO_UNIQUEID=1\nPLUTO_REQID=1\n')
+    await write('3.1.7.up', 'PLUTO_VERB=up-client\nPLUTO_CONNECTION=net\nPLUTO_UNIQUEID=x\nPLUTO_REQID=1\n')
+    await write('4.1.7.up', '\0'.repeat(70_000))
+    await write('5.1.7.up', '')
+    await mkdir(join(dir.path, '6.1.7.up'))
     await write(
-      '7.1.updown',
+      '7.1.7.up',
       'PLUTO_VERB=up-host\nPLUTO_CONNECTION=net\nPLUTO_REQID=1\nPLUTO_UNIQUEID=7\n__proto__=1\nrest',
     )
     await using spool = await openSpool(dir.path)

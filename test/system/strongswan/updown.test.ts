@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { expect } from 'chai'
 import { updownScript } from '../../../integrations/strongswan/hook/updown-script.ts'
 import { UpdownSpool } from '../../../integrations/strongswan/hook/updown-spool.ts'
+import { ViciSession } from '../../../integrations/strongswan/vici/session.ts'
 import { type CharonNode, requireCharon } from '../../helpers/charon-pair.ts'
 import { createIpsecPair, type Gateway } from '../../helpers/ipsec-pair.ts'
 import { createTempDir } from '../../helpers/temp-dir.ts'
@@ -54,21 +56,25 @@ async function createHookedPair() {
   }
 }
 
-/** Has charon list its SAs, waiting for busy ones, again and again; an answer that takes too long fails. */
-function listThroughout(node: CharonNode) {
+/** Has charon list its SAs again and again, waiting for busy ones; an answer that takes longer than a second fails. */
+async function listThroughout(node: CharonNode): Promise<() => Promise<number[]>> {
+  const options = { path: node.viciPath, events: [], onConnect: async () => {}, onDisconnect: () => {} }
+  const session = new ViciSession(options)
+  await session.start()
   let stopped = false
   const times: number[] = []
   const running = (async () => {
     while (!stopped) {
       const began = performance.now()
-      await node.sas()
+      await session.stream('list-sas', 'list-sa', {}, { timeoutMs: 1_000 })
       times.push(performance.now() - began)
+      await nextTurn()
     }
   })()
   running.catch(() => {})
   return async () => {
     stopped = true
-    await running
+    await running.finally(() => session.close())
     return times
   }
 }
@@ -86,7 +92,7 @@ describe('the updown hook under rotation', function () {
     const { pair } = hooked
     await pair.start()
     for (const end of ['a', 'b'] as const) await hooked.listen(end)
-    const lists = [listThroughout(pair.charons.a), listThroughout(pair.charons.b)]
+    const lists = [await listThroughout(pair.charons.a), await listThroughout(pair.charons.b)]
     for (let round = 0; round < ROTATIONS; round += 1) await pair.rotate()
     const wanted = 1 + 2 * ROTATIONS
     await until(() => calls(pair.a).length >= wanted && calls(pair.b).length >= wanted, `${wanted} calls`)
@@ -144,7 +150,7 @@ describe('the updown hook under rotation', function () {
     const script = await readFile(path('a', 'hook'), 'utf8')
     await writeFile(path('a', 'hook'), script.replace('\n{\n', `\n{\n  : <${path('a', 'disk')}\n`))
     await pair.start()
-    const stop = listThroughout(pair.charons.a)
+    const stop = await listThroughout(pair.charons.a)
     await pair.rotate()
     await pair.rotate()
     expect(await stop()).to.not.be.empty
