@@ -79,4 +79,21 @@ describe('IpsecAgent', function () {
     await using _ = await pair.charons.ping()
     await until(() => pair.b.seen('rotated').length >= 2, 'a rotation by bytes')
   })
+
+  it("has traffic back without an operator after the responder's charon was killed", async () => {
+    await using pair = await createIpsecPair()
+    await pair.start()
+    const ping = await pair.charons.ping()
+    await pair.charons.b.kill()
+    await pair.charons.b.start()
+    const backMs = performance.now()
+    const connected = () => pair.b.seen('charon').at(-1)?.connected === true
+    await until(() => pair.b.seen('charon').length > 2 && connected(), 'charon to be provisioned')
+    const provisionedMs = performance.now() - backMs
+    await ping.flows({ timeoutMs: 20_000 })
+    const trafficMs = performance.now() - backMs
+    console.log(`      provisioned after ${provisionedMs.toFixed(0)} ms, traffic back after ${trafficMs.toFixed(0)} ms`)
+    expect(await pair.charons.b.swanctl('--list-conns')).to.include(CONNECTION)
+    expect((await pair.b.loaded()).map(id => id.split(':').at(-1))).to.include('auth')
+  })
 })
