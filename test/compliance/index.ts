@@ -18,7 +18,7 @@ export type {
   HttpTransport,
 } from '../../lib/interface/http.ts'
 export type { Closable } from '../../lib/interface/lifecycle.ts'
-export type { Link, LinkBlock, LinkKind, LinkState, LinkStatus } from '../../lib/interface/link.ts'
+export type { Link, LinkBlock, LinkKind, LinkSecrecy, LinkState, LinkStatus } from '../../lib/interface/link.ts'
 export type { Logger } from '../../lib/interface/logger.ts'
 export type { MessageChannel } from '../../lib/interface/message-channel.ts'
 export type { PoolStore, SlotStore } from '../../lib/interface/pool-store.ts'
