@@ -153,8 +153,8 @@ ${sections?.(this) ?? ''}
   }
 
   /** Starts the KDC and waits until it answers. */
-  async start(extraEnv: NodeJS.ProcessEnv = {}): Promise<void> {
-    const args = ['-n', '-r', this.name, '-P', join(this.directory, 'kdc.pid')]
+  async start(extraEnv: NodeJS.ProcessEnv = {}, ...extraArgs: readonly string[]): Promise<void> {
+    const args = ['-n', '-r', this.name, '-P', join(this.directory, 'kdc.pid'), ...extraArgs]
     const kdc = spawn('/usr/sbin/krb5kdc', args, {
       env: { ...this.env, ...extraEnv },
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -223,7 +223,10 @@ export class TestClient {
 
   /** Logs in; throws where it fails. */
   async kinit(principal: string, password: string, ...options: readonly string[]): Promise<void> {
-    const { code, stderr } = await runProgram('kinit', [...options, principal], { env: this.env, input: `${password}\n` })
+    const { code, stderr } = await runProgram('kinit', [...options, principal], {
+      env: this.env,
+      input: `${password}\n`,
+    })
     if (code !== 0) throw new Error(`kinit ${principal}: ${stderr}`)
   }
 

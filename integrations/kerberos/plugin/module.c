@@ -19,9 +19,9 @@
 
 #include "versions.h"
 
-/* Versions of the module interface under which this file was read: 1.18 to 1.22. A change of it is to be read first. */
-#if KRB5_KDB_DAL_MAJOR_VERSION < 8 || KRB5_KDB_DAL_MAJOR_VERSION > 9
-#error "This krb5 has another database module interface (KRB5_KDB_DAL_MAJOR_VERSION) than the module was written for"
+/* The version of the module interface that this file was written for: krb5 1.20 to 1.22. A change is to be read first. */
+#if KRB5_KDB_DAL_MAJOR_VERSION != 9
+#error "This krb5 has another database module interface than 9 (KRB5_KDB_DAL_MAJOR_VERSION), which the module is written for"
 #endif
 
 /* Exported by libkrb5 for libkdb5, which uses it in the search that ours replaces; in no installed header. */

@@ -253,6 +253,21 @@ describe('database module', function () {
     expect(await realm!.logged()).to.match(/\[dbmodules\] qkd needs qkd_socket/)
   })
 
+  it('asks from each worker process of a KDC over a connection of its own', async () => {
+    await using realms = await createPluginRealms({ names: ['A.QKD'] })
+    const [realm] = realms.realms
+    await realms.addPoolPrincipal(0, TRUST)
+    await realms.startAgent(0, { validMs: 0 })
+    rotate({ issuer: realms.agents[0]!.table, acceptors: [] }, TRUST)
+    await realm!.stop()
+    await realm!.start({}, '-w', '3')
+    const client = realms.client()
+    await client.kinit('alice', 'alice-pw')
+    const [grant] = await readCredentialCache(client.ccache)
+    await Promise.all(Array.from({ length: 60 }, () => requestTicket(realm!.port, grant!, TRUST)))
+    expect(realms.agents[0]!.server!.counters()).to.include({ served: 60, refused: 0, malformed: 0 })
+  })
+
   it('asks once while the agent says that its answer holds, and again after that', async () => {
     await using realms = await createPluginRealms()
     const counters = () => realms.agents.map(({ server }) => server!.counters().served)
