@@ -1,11 +1,10 @@
 // An HTTP server that knows its clients by Kerberos, with every ticket under a key of the KMS:
-//   npx tsx examples/kerberos/negotiate-server.ts bob.json HTTP/www.example@A.EXAMPLE alice
+//   npx tsx examples/kerberos/negotiate-server.ts bob.json HTTP/www.example@A.EXAMPLE alice /run/www/krb5.keytab
 // Prerequisites: npm install kerberos@7; bob.json, the profile of this host (qkd pki init writes it); a KDC of A.EXAMPLE
-// whose agent, SAE alice, has the service among its principals and this host among its peers.
+// whose agent, SAE alice, has the service among its principals and this host among its peers; for the keytab, which the
+// server writes itself, a directory on a tmpfs.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import {
   createGssAcceptor,
   createNegotiate,
@@ -18,10 +17,9 @@ import {
 import { createChannelListener } from '../../integrations/tls/index.ts'
 import { createRemoteKms, loadSaeProfile } from '../../lib/index.ts'
 
-const [profilePath, service, kdcSaeId, keytabPath = join(tmpdir(), `negotiate-${process.pid}.keytab`)] =
-  process.argv.slice(2)
-if (profilePath === undefined || service === undefined || kdcSaeId === undefined) {
-  console.error('usage: negotiate-server.ts PROFILE SERVICE SAE-OF-THE-KDC [KEYTAB]')
+const [profilePath, service, kdcSaeId, keytabPath] = process.argv.slice(2)
+if (profilePath === undefined || service === undefined || kdcSaeId === undefined || keytabPath === undefined) {
+  console.error('usage: negotiate-server.ts PROFILE SERVICE SAE-OF-THE-KDC KEYTAB')
   process.exit(2)
 }
 const { saeId, kme, kmeId, tls } = (await loadSaeProfile(profilePath)).profile
