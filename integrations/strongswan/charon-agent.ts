@@ -10,6 +10,7 @@ import {
   type MessageChannel,
   startDeadline,
   type Unsubscribe,
+  ViciError,
 } from '../../lib/index.ts'
 import type { IpsecAgent, IpsecAgentOptions, ReconcileReport } from './agent.ts'
 import type { IpsecConnectionConfig } from './agent-config.ts'
@@ -77,6 +78,7 @@ export class CharonAgent implements IpsecAgent {
     try {
       for (const link of this.#links.values()) await link.open()
       const problem = await this.#charon.start({ signal })
+      if (problem instanceof ConfigError) throw problem
       if (problem !== undefined) this.#lost(problem)
       const whole = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal])
       // Each connection listens to it, and a gateway may have hundreds.
@@ -173,7 +175,7 @@ export class CharonAgent implements IpsecAgent {
   }
 
   async #provision(contact: Required<AbortOptions>): Promise<void> {
-    for (const link of this.#links.values()) await link.provision(contact)
+    for (const link of this.#links.values()) await this.#apart(link, contact, () => link.provision(contact))
     for (const sa of await this.#charon.sas(undefined, contact)) {
       for (const { name } of sa.children) this.#updown.seed(name, sa.uniqueId)
     }
@@ -215,13 +217,28 @@ export class CharonAgent implements IpsecAgent {
     const found = { connections, keys, sas }
     const [provisioned, unloaded]: [string[], string[]] = [[], []]
     for (const link of this.#links.values()) {
-      const repair = await link.repair(found, options)
-      unloaded.push(...repair.unloaded)
-      if (!repair.provisioned) continue
+      const repair = await this.#apart(link, options, () => link.repair(found, options))
+      unloaded.push(...(repair?.unloaded ?? []))
+      if (!repair?.provisioned) continue
       provisioned.push(link.name)
       this.#events.emit({ type: 'provisioned', connection: link.name, reason: 'charon had lost it' })
     }
     return { connections: provisioned, unloaded }
+  }
+
+  /** One connection that charon refuses holds up no other. */
+  async #apart<T>(link: Link, { signal }: AbortOptions, work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      const done = await work()
+      link.clear('not-provisioned')
+      return done
+    } catch (error) {
+      signal?.throwIfAborted()
+      // Only what charon has refused says which command it was.
+      if (!(error instanceof ViciError) || error.details.length === 0) throw error
+      link.raise('not-provisioned', 'critical', reasonOf(error))
+      return undefined
+    }
   }
 
   async #welcome(raw: MessageChannel): Promise<void> {

@@ -165,10 +165,13 @@ export class InitiatorLink extends Link {
   async #run(onMet: (outcome: unknown) => void): Promise<void> {
     const { signal } = this.#stop
     const pause = new BackOff({ minMs: 500, maxMs: 10_000 })
+    // Each channel may cost a key, and a peer that refuses must be set right by a person first.
+    const refusedPause = new BackOff({ minMs: 5_000, maxMs: 60_000 })
     while (!signal.aborted && !this.#draining) {
       try {
         const channel = await this.#meet(signal)
         pause.reset()
+        refusedPause.reset()
         onMet(undefined)
         await this.#serve(channel)
         // Each channel may cost a key.
@@ -178,7 +181,8 @@ export class InitiatorLink extends Link {
         onMet(error)
         this.#failWaiters(error)
         this.#blame(error)
-        await this.#wake.sleep(pause.nextMs(), { signal }).catch(() => {})
+        const waitMs = (error instanceof ConfigError ? refusedPause : pause).nextMs()
+        await this.#wake.sleep(waitMs, { signal }).catch(() => {})
       }
     }
     onMet(undefined)

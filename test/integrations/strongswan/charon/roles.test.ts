@@ -1,3 +1,4 @@
+import { chmod } from 'node:fs/promises'
 import { expect } from 'chai'
 import { requireCharon } from '../../../helpers/charon-pair.ts'
 import { CONNECTION, createIpsecPair } from '../../../helpers/ipsec-pair.ts'
@@ -44,6 +45,24 @@ describe('IpsecAgent', function () {
       expect(await pair.charons.a.sas()).to.deep.equal([])
     })
   }
+
+  it('names a connection that charon refuses, and serves the others', async () => {
+    await using pair = await createIpsecPair({ reconcileSeconds: 1 })
+    const [good] = pair.a.config.connections
+    const bad = { ...good!, name: 'bad', settings: { no_such_setting: 'yes' } }
+    pair.a.config = { ...pair.a.config, connections: [bad, good!] }
+    await pair.start()
+    const { alarms } = await pair.a.agent.status()
+    expect(alarms.find(({ id }) => id === 'not-provisioned')).to.deep.include({ connection: 'bad' })
+    expect(alarms.find(({ id }) => id === 'not-provisioned')?.text).to.match(/no_such_setting/)
+  })
+
+  it('does not start with a secret that others may read', async () => {
+    await using pair = await createIpsecPair()
+    await chmod(pair.a.config.connections[0]!.secretFile!, 0o644)
+    const error = await rejectsWith(pair.a.start(), 'ERR_QKD_CONFIG')
+    expect(error.message).to.match(/others may read this secret; run chmod 600/)
+  })
 
   it('never leaves an SA up with a gateway that requires no PPK and has none', async () => {
     // The other gateway has no agent; its connection is as an admin wrote it.
