@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { open, readFile, rename, rm } from 'node:fs/promises'
-import { type AbortOptions, StoreError } from '../../../lib/index.ts'
+import { type AbortOptions, type SecretKey, StoreError } from '../../../lib/index.ts'
 import { ENCTYPES, type Enctype, type KerberosKey } from '../enctype.ts'
 import { type KvnoEntry, type KvnoState, kvnoOf } from '../kvno-table.ts'
 
@@ -35,6 +35,8 @@ export interface KeyVault {
 export class LedgerFile implements LedgerStore {
   readonly #path: string
   readonly #vault: KeyVault
+  /** What was sealed once stays as it is: an agent holds dozens of versions and writes them all down each time. */
+  readonly #sealed = new WeakMap<SecretKey, string>()
 
   constructor(path: string, vault: KeyVault) {
     this.#path = path
@@ -89,12 +91,18 @@ export class LedgerFile implements LedgerStore {
         versions.map(async ({ epoch, keyId, state, sinceMs, endsMs = null, keys, kvno }) => {
           const sealed = keys.map(async key => ({
             enctype: key.enctype,
-            sealed: await this.#vault.seal(key, { principal, kvno }),
+            sealed: await this.#seal(key, { principal, kvno }),
           }))
           return { epoch, keyId, state, sinceMs, endsMs, keys: await Promise.all(sealed) }
         }),
       ),
     }
+  }
+
+  async #seal(key: KerberosKey, version: { principal: string; kvno: number }): Promise<string> {
+    const sealed = this.#sealed.get(key.secret) ?? (await this.#vault.seal(key, version))
+    this.#sealed.set(key.secret, sealed)
+    return sealed
   }
 
   async #fromRow({ principal, foreign, versions }: SavedRow): Promise<SavedPrincipal> {
@@ -105,7 +113,9 @@ export class LedgerFile implements LedgerStore {
       for (const { enctype, sealed: text } of sealed) {
         if (!ENCTYPES.some(profile => profile.enctype === enctype)) continue
         const key = await this.#vault.open(text, { principal, kvno, enctype })
-        if (key !== undefined) keys.push(key)
+        if (key === undefined) continue
+        this.#sealed.set(key.secret, text)
+        keys.push(key)
       }
       if (keys.length > 0)
         entries.push({ principal, epoch, kvno, keyId, state, keys, sinceMs, endsMs: endsMs ?? undefined })
