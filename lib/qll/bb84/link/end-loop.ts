@@ -2,11 +2,12 @@ import type { StreamChannel } from '../../../channel/stream-channel.ts'
 import { ClosedError, ProtocolError } from '../../../errors.ts'
 import type { SecretKey } from '../../../key/secret-key.ts'
 import { WegmanCarter } from '../../../key/wegman-carter.ts'
-import type { BackOff } from '../../../util/back-off.ts'
+import { BackOff } from '../../../util/back-off.ts'
 import { abortable, withDeadline } from '../../../util/deadline.ts'
 import type { BlockNumbers } from '../../block-numbers.ts'
 import type { EndState } from '../../end-state.ts'
 import type { LinkEnd } from '../../simulated-link.ts'
+import { wallClock } from '../photons/photon-line.ts'
 import type { RecordSource } from '../photons/records.ts'
 import type { Authenticator } from '../session/authenticator.ts'
 import { Bb84Session, type SessionBlock } from '../session/bb84-session.ts'
@@ -16,6 +17,9 @@ import type { CheckedBb84Options } from './bb84-link-options.ts'
 import { whileHeld } from './door.ts'
 import { encodeIntroduction, hear, INTRODUCTION_MS, type Introduction, introductionMismatch } from './introduction.ts'
 import { LightGauge } from './light-gauge.ts'
+
+/** Pause before the next block while light leaves no key, in milliseconds: the first, and the longest. */
+const PROBE_MS = [100, 10_000] as const
 
 /** A way to the other end, and to this end's devices. */
 export interface EndConnection {
@@ -55,6 +59,7 @@ export class EndLoop implements LinkEnd {
   readonly #ledger = new AuthenticationLedger(this.#reserve)
   readonly #closing = new AbortController()
   readonly #running: Promise<void>
+  readonly #probes = new BackOff({ minMs: PROBE_MS[0], maxMs: PROBE_MS[1] })
   #connection: EndConnection | undefined
   #interruption: string | undefined
   #lastNumber = -1n
@@ -135,7 +140,9 @@ export class EndLoop implements LinkEnd {
       this.#gauge.opened()
       for (;;) {
         await this.#room(signal)
-        this.#take(await session.nextBlock({ signal }))
+        const block = await session.nextBlock({ signal })
+        this.#take(block)
+        await this.#spare(block, signal)
       }
     } finally {
       stop?.()
@@ -200,6 +207,12 @@ export class EndLoop implements LinkEnd {
     }
     this.#gauge.block(report)
     this.#parts.options.onBlock(report)
+  }
+
+  /** Light that leaves no key costs authentication key all the same: Alice looks again after longer and longer pauses. */
+  async #spare({ report }: SessionBlock, signal: AbortSignal): Promise<void> {
+    if (report.cause !== 'light') this.#probes.reset()
+    else if (this.#parts.role === 'alice') await wallClock.sleep(this.#probes.nextMs(), { signal })
   }
 
   /** Resolves when a block may come; a block may overfill the buffer by what it brings. */

@@ -27,7 +27,7 @@ export interface LineClock {
 }
 
 /** The time of the wall. A line at work keeps its process alive, as an open socket would. */
-const wallClock: LineClock = {
+export const wallClock: LineClock = {
   now: () => performance.now(),
   sleep: (ms, { signal }) =>
     pause(ms, undefined, { signal }).catch(error => {

@@ -105,6 +105,20 @@ describe('Bb84Link', () => {
     })
   })
 
+  it('looks ever more seldom at light that leaves no key, for each look costs authentication key', () => {
+    let eve = 0
+    const path: PhotonPath = () => testChannel({ interceptFraction: eve })
+    return withPair({ path }, async ({ alice, bob, matcher, reports }) => {
+      await matcher.match(5)
+      eve = 0.5
+      await Promise.all([statusOf(alice, ({ state }) => state === 'down'), drain([alice, bob], 500)])
+      await drain([alice, bob], 500)
+      // Of both ends; without pauses there would be a hundred.
+      const looks = reports.filter(({ outcome }) => outcome === 'aborted')
+      expect(looks).to.have.length.within(2, 14)
+    })
+  })
+
   it('is degraded while the light is good for less than half of the rate', () => {
     let lengthKm = 10
     return withPair({ path: () => testChannel({ lengthKm }) }, async ({ alice, matcher }) => {
