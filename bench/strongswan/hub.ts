@@ -1,10 +1,11 @@
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createIpsecAgent, type IpsecAgent, type IpsecAgentConfig } from '../../integrations/strongswan/index.ts'
 import { createMemoryChannelPair } from '../../lib/channel/memory-channel.ts'
 import { createLocalPair } from '../../lib/site.ts'
-import { run } from '../../test/helpers/charon/run.ts'
-import { createCharonPair } from '../../test/helpers/charon-pair.ts'
+import { CharonNode } from '../../test/helpers/charon/charon-node.ts'
+import { createNamespaceStar, type Namespace } from '../../test/helpers/charon/namespace-pair.ts'
+import { createTempDir } from '../../test/helpers/temp-dir.ts'
 import { until } from '../../test/helpers/until.ts'
 import { cpuTimeMs, elapsedMs } from '../report.ts'
 
@@ -22,7 +23,7 @@ export interface HubFigures {
   readonly underPpk: number
 }
 
-/** One agent at the hub, and one for each of its peers, which share the charon at the other end. */
+/** One agent at the hub with a charon, and one for each of its peers with a charon of its own. */
 export async function measureHub({ peers, rounds }: { peers: number; rounds: number }): Promise<HubFigures> {
   const names = Array.from({ length: peers }, (_, at) => `peer-${at + 1}`)
   const sites = await createLocalPair({
@@ -34,16 +35,24 @@ export async function measureHub({ peers, rounds }: { peers: number; rounds: num
   })
   await using stack = new Closing()
   for (const site of sites) stack.add(site)
-  const charons = stack.add(await createCharonPair())
-  const secretFile = join(charons.directory, 'secret')
+  const directory = stack.add(await createTempDir('qkdkit-hub-')).path
+  const star = stack.add(await createNamespaceStar(peers))
+  const charonOf = async (name: string, namespace: Namespace) => {
+    await mkdir(join(directory, name))
+    const charon = stack.add(new CharonNode(namespace, join(directory, name), {}))
+    await charon.start()
+    return charon
+  }
+  const center = await charonOf('hub', star.hub)
+  const charons = new Map<string, CharonNode>()
+  for (const [at, name] of names.entries()) charons.set(name, await charonOf(name, star.peers[at]!))
+  const secretFile = join(directory, 'secret')
   await writeFile(secretFile, 'a static secret', { mode: 0o600 })
-  for (const [at] of names.entries())
-    await run('ip', ['-n', charons.b.namespace.name, 'addr', 'add', `10.2.${at}.2/32`, 'dev', 'lo'])
   const config = (end: 'a' | 'b', chosen: readonly string[]): IpsecAgentConfig => ({
     saeProfile: 'not read here',
-    viciSocket: charons[end].viciPath,
+    viciSocket: (end === 'a' ? center : charons.get(chosen[0]!)!).viciPath,
     listen: { host: '127.0.0.1', port: 0 },
-    stateDir: join(charons.directory, end === 'a' ? 'hub' : chosen[0]!),
+    stateDir: join(directory, end === 'a' ? 'hub' : chosen[0]!, 'state'),
     spoolDir: 'not read here',
     controlSocket: 'not read here',
     reconcileSeconds: 60,
@@ -80,12 +89,12 @@ export async function measureHub({ peers, rounds }: { peers: number; rounds: num
     await until(() => rotated >= peers, `${peers} tunnels`, { timeoutMs: 120_000 })
   })
   rotationsMs.length = 0
-  const cpuBefore = cpuTimeMs(charons.a.pid!)!
+  const cpuBefore = cpuTimeMs(center.pid!)!
   const ms = await elapsedMs(async () => {
     for (let round = 0; round < rounds; round += 1) await hub.rotate()
   })
-  const charonCpuMs = (cpuTimeMs(charons.a.pid!)! - cpuBefore) / (rounds * peers)
-  const underPpk = (await charons.a.sas()).filter(({ ppk, state }) => ppk && state === 'ESTABLISHED').length
+  const charonCpuMs = (cpuTimeMs(center.pid!)! - cpuBefore) / (rounds * peers)
+  const underPpk = (await center.sas()).filter(({ ppk, state }) => ppk && state === 'ESTABLISHED').length
   return { startMs, perMinute: (rounds * peers * 60_000) / ms, rotationsMs, charonCpuMs, underPpk }
 }
 
@@ -97,7 +106,7 @@ function connection(
 ): IpsecAgentConfig['connections'][number] {
   const ends = [
     { id: 'hub', addresses: ['192.0.2.1'], net: '10.1.0.0/24' },
-    { id: name, addresses: ['192.0.2.2'], net: `10.2.${at}.0/24` },
+    { id: name, addresses: [`192.0.2.${10 + at}`], net: `10.2.${at}.0/24` },
   ] as const
   const [own, other] = end === 'a' ? ends : [ends[1], ends[0]]
   return {

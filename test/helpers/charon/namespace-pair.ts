@@ -43,6 +43,52 @@ export async function createNamespacePair(): Promise<{ a: Namespace; b: Namespac
   return { a, b, [Symbol.asyncDispose]: remove }
 }
 
+/**
+ * One namespace in the middle (192.0.2.1, behind it 10.1.0.1) with a cable to each of `count` others (192.0.2.10 and so on,
+ * behind them 10.2.0.1 and so on).
+ */
+export async function createNamespaceStar(
+  count: number,
+): Promise<{ hub: Namespace; peers: readonly Namespace[] } & AsyncDisposable> {
+  await removeOrphans()
+  const names: string[] = []
+  const remove = async () => {
+    for (const name of names) await run('ip', ['netns', 'del', name]).catch(() => {})
+  }
+  const add = async (end: 'a' | 'b', address: string, innerAddress: string): Promise<Namespace> => {
+    const name = nextStem(end)
+    await run('ip', ['netns', 'add', name])
+    names.push(name)
+    await run('ip', ['-n', name, 'link', 'set', 'lo', 'up'])
+    await run('ip', ['-n', name, 'addr', 'add', `${innerAddress}/32`, 'dev', 'lo'])
+    return { ...namespace(name, 1), address, innerAddress }
+  }
+  try {
+    const hub = await add('a', '192.0.2.1', '10.1.0.1')
+    const peers: Namespace[] = []
+    for (let at = 0; at < count; at += 1) {
+      const peer = await add('b', `192.0.2.${10 + at}`, `10.2.${at}.1`)
+      const [near, far] = [`to-${at}`, cableOf(peer.name)]
+      await run('ip', ['link', 'add', near, 'netns', hub.name, 'type', 'veth', 'peer', 'name', far, 'netns', peer.name])
+      await run('ip', ['-n', peer.name, 'addr', 'add', `${peer.address}/24`, 'dev', far])
+      await run('ip', ['-n', peer.name, 'link', 'set', far, 'up'])
+      await run('ip', ['-n', hub.name, 'addr', 'add', `${hub.address}/32`, 'dev', near])
+      await run('ip', ['-n', hub.name, 'link', 'set', near, 'up'])
+      await run('ip', ['-n', hub.name, 'route', 'add', `${peer.address}/32`, 'dev', near, 'src', hub.address])
+      peers.push(peer)
+    }
+    return { hub, peers, [Symbol.asyncDispose]: remove }
+  } catch (error) {
+    await remove()
+    throw error
+  }
+}
+
+function nextStem(end: 'a' | 'b'): string {
+  made += 1
+  return `${PREFIX}${process.pid}-${made}-${end}`
+}
+
 function namespace(name: string, host: number): Namespace {
   return {
     name,
