@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto'
 import { ProtocolError } from '../errors.ts'
 import { hkdf } from './hkdf.ts'
+import { joinSecrets } from './join.ts'
 import { bytesOf, type SecretKey } from './secret-key.ts'
 
 const NONCE_BYTES = 12
@@ -50,6 +51,14 @@ export class RecordCipher {
     return plain
   }
 
+  /** Mixes a fresh secret in; both ends do at the same place of their stream. Wipes it. */
+  renew(secret: SecretKey): void {
+    const both = joinSecrets([this.#key, secret])
+    this.#replace(hkdf(both, { hash: 'sha512', info: 'qkdkit/1 renewed record key', sizeBytes: 32 }))
+    both.wipe()
+    secret.wipe()
+  }
+
   wipe(): void {
     this.#key.wipe()
   }
@@ -63,9 +72,12 @@ export class RecordCipher {
   #advance(): void {
     this.#records += 1
     if (this.#records < RECORDS_PER_KEY) return
-    const next = hkdf(this.#key, { hash: 'sha512', info: 'qkdkit/1 next record key', sizeBytes: 32 })
+    this.#replace(hkdf(this.#key, { hash: 'sha512', info: 'qkdkit/1 next record key', sizeBytes: 32 }))
+  }
+
+  #replace(key: SecretKey): void {
     this.#key.wipe()
-    this.#key = next
+    this.#key = key
     this.#records = 0
   }
 }

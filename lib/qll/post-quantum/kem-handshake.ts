@@ -5,7 +5,8 @@
  *     responder  hello(link, sites, nonce, ciphertext), proof
  *     initiator  proof
  *
- * A proof is a tag or a signature over both hellos and who gives it. The key is new for each connection.
+ * A proof is a tag or a signature over both hellos and who gives it. The key is new for each connection, and renewed while
+ * that lasts (`key-renewal.ts`).
  */
 import { createHash, randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
@@ -18,6 +19,7 @@ import type { SecretKey } from '../../key/secret-key.ts'
 import { ByteReader, ByteWriter } from '../../util/bytes.ts'
 import type { Authenticator } from '../bb84/session/authenticator.ts'
 import { FrameStream } from './frame-stream.ts'
+import type { StreamRole } from './key-renewal.ts'
 import { SealedDuplex } from './sealed-duplex.ts'
 
 /** Which end of which link this is, and what proves it. */
@@ -29,6 +31,8 @@ export interface HandshakeOptions extends AbortOptions {
   readonly authenticator: Authenticator
   /** Default ML-KEM-768, by node:crypto where Node has it. */
   readonly kem?: Kem
+  /** How old a key may become before it is renewed, in milliseconds. Default ten minutes. */
+  readonly renewMs?: number
 }
 
 /** "qkdp" and the version of this format. */
@@ -55,7 +59,7 @@ export async function initiate(duplex: Duplex, options: HandshakeOptions): Promi
     await verify(options, transcript, { role: 'responder', proof: await frames.next(options) })
     const secret = pair.decapsulate(ciphertext)
     frames.write(await prove(options, transcript, 'initiator'))
-    return sealed(frames, { secret, transcript, role: 'initiator' })
+    return sealed(frames, { secret, transcript, role: 'initiator', kem, ...renewalOf(options) })
   } finally {
     pair.wipe()
   }
@@ -77,14 +81,16 @@ export async function respond(duplex: Duplex, options: HandshakeOptions): Promis
     frames.write(ours)
     frames.write(await prove(options, transcript, 'responder'))
     await verify(options, transcript, { role: 'initiator', proof: await frames.next(options) })
-    return sealed(frames, { secret, transcript, role: 'responder' })
+    return sealed(frames, { secret, transcript, role: 'responder', kem, ...renewalOf(options) })
   } catch (reason) {
     secret.wipe()
     throw reason
   }
 }
 
-type Role = 'initiator' | 'responder'
+function renewalOf({ renewMs }: HandshakeOptions): { renewMs?: number } {
+  return renewMs === undefined ? {} : { renewMs }
+}
 
 function hello({ linkId, localSiteId, remoteSiteId }: HandshakeOptions, material: Uint8Array): Buffer {
   return new ByteWriter()
@@ -127,7 +133,7 @@ function encapsulateFor(kem: Kem, publicKey: Uint8Array) {
   }
 }
 
-async function prove({ authenticator }: HandshakeOptions, transcript: Buffer, role: Role): Promise<Uint8Array> {
+async function prove({ authenticator }: HandshakeOptions, transcript: Buffer, role: StreamRole): Promise<Uint8Array> {
   const hash = authenticator.outgoingHash()
   hash.update(labelled(transcript, role))
   return authenticator.tag(hash)
@@ -136,7 +142,7 @@ async function prove({ authenticator }: HandshakeOptions, transcript: Buffer, ro
 async function verify(
   { authenticator, remoteSiteId }: HandshakeOptions,
   transcript: Buffer,
-  { role, proof }: { role: Role; proof: Uint8Array },
+  { role, proof }: { role: StreamRole; proof: Uint8Array },
 ): Promise<void> {
   const hash = authenticator.incomingHash()
   hash.update(labelled(transcript, role))
@@ -144,20 +150,24 @@ async function verify(
   throw new UnauthorizedError(`The other end did not prove that it is site "${remoteSiteId}"`)
 }
 
-function labelled(transcript: Buffer, role: Role): Buffer {
+function labelled(transcript: Buffer, role: StreamRole): Buffer {
   return Buffer.concat([Buffer.from(`${LABEL} ${role}\0`), createHash('sha512').update(transcript).digest()])
 }
 
 /** A key for each direction, bound to all that was said. Wipes `secret`. */
 function sealed(
   frames: FrameStream,
-  { secret, transcript, role }: { secret: SecretKey; transcript: Buffer; role: Role },
+  {
+    secret,
+    transcript,
+    ...options
+  }: { secret: SecretKey; transcript: Buffer; role: StreamRole; kem: Kem; renewMs?: number },
 ): SealedDuplex {
   const salt = createHash('sha512').update(transcript).digest()
-  const cipher = (from: Role) =>
+  const cipher = (from: StreamRole) =>
     new RecordCipher(hkdf(secret, { hash: 'sha512', salt, info: `${LABEL} ${from}`, sizeBytes: 32 }))
-  const other = role === 'initiator' ? 'responder' : 'initiator'
-  const ciphers = { outgoing: cipher(role), incoming: cipher(other) }
+  const other = options.role === 'initiator' ? 'responder' : 'initiator'
+  const duplex = new SealedDuplex(frames, { ...options, outgoing: cipher(options.role), incoming: cipher(other) })
   secret.wipe()
-  return new SealedDuplex(frames, ciphers)
+  return duplex
 }

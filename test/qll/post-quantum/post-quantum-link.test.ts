@@ -276,6 +276,36 @@ describe('kem handshake', () => {
     })
   }
 
+  it('renews its keys under traffic in both directions, and loses no byte', async () => {
+    const [near, far] = createMemoryDuplexPair()
+    const ends = await Promise.all([
+      respond(near, { ...alice, authenticator: shared(), renewMs: 0, signal: signal() }),
+      initiate(far, { ...bob, authenticator: shared(), renewMs: 0, signal: signal() }),
+    ])
+    const sizeBytes = 400_000
+    const texts = ends.map((_, at) => Buffer.alloc(sizeBytes, at === 0 ? 'from alice ' : 'bob says '))
+    const read = ends.map(
+      end =>
+        new Promise<Buffer>(resolve => {
+          const chunks: Buffer[] = []
+          end.on('data', chunk => {
+            chunks.push(chunk)
+            const all = Buffer.concat(chunks)
+            if (all.byteLength >= sizeBytes) resolve(all)
+          })
+        }),
+    )
+    for (let at = 0; at < sizeBytes; at += 4000) {
+      for (const [side, end] of ends.entries()) end.write(texts[side]!.subarray(at, at + 4000))
+      if (at % 40_000 === 0) await new Promise(resolve => setImmediate(resolve))
+    }
+    const [atAlice, atBob] = await Promise.all(read)
+    expect(atAlice!.equals(texts[1]!)).to.equal(true)
+    expect(atBob!.equals(texts[0]!)).to.equal(true)
+    expect(Math.min(...ends.map(end => end.renewals))).to.be.above(3)
+    for (const end of ends) end.on('error', () => {}).destroy()
+  })
+
   it('refuses an end of another link, site or protocol, in words', async () => {
     for (const [change, message] of [
       [{ linkId: 'other' }, /not that of link "isle" at site "bob"/],
