@@ -12,6 +12,10 @@ export class BenchProcess implements AsyncDisposable {
     this.#child = fork(module, { execArgv: ['--expose-gc', ...(isSource ? ['--import', 'tsx'] : [])] })
   }
 
+  get pid(): number {
+    return this.#child.pid!
+  }
+
   /** Sends `message` and gives the answer; fails when the process ends instead. */
   async ask<T>(message: object): Promise<T> {
     const over = new AbortController()

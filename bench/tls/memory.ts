@@ -1,23 +1,25 @@
 import { once } from 'node:events'
 import type { TLSSocket } from 'node:tls'
-import { callsPerSecond, type Report } from '../report.ts'
+import { callsPerSecond, interleave, median, type Report } from '../report.ts'
 import { createEnds } from './ends.ts'
 
 const CONCURRENCY = 16
 /** Connections that come and go before anything is counted: code, pools and caches take their place with them. */
 const WARM_UP = 200
 
+interface MemoryOptions {
+  readonly connections: number
+  readonly rounds: number
+}
+
 /** Memory of the server for each open connection, next to node:tls; each in a process that served nothing else. */
-export async function measureMemory(report: Report, { connections }: { connections: number }): Promise<void> {
-  const [plain, wrapped] = [await perConnection('plain', connections), await perConnection('embedded', connections)]
-  report({
-    metric: `memory of each of ${connections} connections`,
-    value: wrapped,
-    unit: 'KiB',
-    baseline: plain,
-    ratio: wrapped / plain,
-    samples: 1,
+export async function measureMemory(report: Report, { connections, rounds }: MemoryOptions): Promise<void> {
+  const { a, b, ratio } = await interleave(rounds, {
+    a: () => perConnection('embedded', connections),
+    b: () => perConnection('plain', connections),
   })
+  const metric = `memory of each of ${connections} connections`
+  report({ metric, value: median(a), unit: 'KiB', baseline: median(b), ratio, samples: rounds })
 }
 
 async function perConnection(name: 'plain' | 'embedded', connections: number): Promise<number> {

@@ -6,7 +6,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { findProgram } from '../../test/helpers/peer-program.ts'
 import { createTempDir } from '../../test/helpers/temp-dir.ts'
-import { elapsedMs, interleave, median, type Report } from '../report.ts'
+import { cpuTimeMs, elapsedMs, interleave, median, type Report } from '../report.ts'
 import { BenchProcess } from './bench-process.ts'
 import { createSiteConfigs } from './site-configs.ts'
 import type { TunnelReady, TunnelSetup } from './tunnel-process.ts'
@@ -17,6 +17,8 @@ const host = '127.0.0.1'
 /** A way into a tunnel. */
 interface Way extends AsyncDisposable {
   readonly port: number
+  /** The processes of both ends. */
+  readonly pids: readonly number[]
 }
 
 /** Throughput through our tunnel next to stunnel: the same source and sink, each tunnel's ends in processes of their own. */
@@ -30,27 +32,44 @@ export async function measureTunnel(
   const { port } = sink.address() as AddressInfo
   try {
     await using own = await openOwn(port)
-    const upload = await openSource(own.port, sliceBytes)
+    const upload = counted(own, await openSource(own.port, sliceBytes), sliceBytes)
     const metric = 'bulk through the tunnel'
     if (stunnel === undefined) {
       console.error('no stunnel here (Debian package stunnel4): the tunnel is measured alone')
       const rates: number[] = []
-      for (let slice = 0; slice < slices; slice += 1) rates.push(await upload())
+      for (let slice = 0; slice < slices; slice += 1) rates.push(await upload.send())
       report({ metric, value: median(rates), unit: 'MiB/s', samples: slices })
       return
     }
     await using theirs = await openStunnel(stunnel, port)
-    const { a, b, ratio } = await interleave(slices, { a: upload, b: await openSource(theirs.port, sliceBytes) })
-    report({
-      metric: `${metric}, beside stunnel`,
-      value: median(a),
-      unit: 'MiB/s',
-      baseline: median(b),
-      ratio,
-      samples: slices,
-    })
+    const other = counted(theirs, await openSource(theirs.port, sliceBytes), sliceBytes)
+    const { a, b, ratio } = await interleave(slices, { a: upload.send, b: other.send })
+    const measured = { metric: `${metric}, beside stunnel`, samples: slices }
+    report({ ...measured, value: median(a), unit: 'MiB/s', baseline: median(b), ratio })
+    const [value, baseline] = [upload.cpuUs(), other.cpuUs()]
+    if (value === undefined || baseline === undefined) return
+    const cpu = { value, baseline, unit: 'us', ratio: value / baseline }
+    report({ ...measured, metric: 'CPU of a MiB through the tunnel, both ends', ...cpu })
   } finally {
     sink.close()
+  }
+}
+
+/** Sends slices, and says what a MiB has cost the ends of the way; undefined where the system does not tell. */
+function counted(way: Way, send: () => Promise<number>, sliceBytes: number) {
+  const used = () => way.pids.map(cpuTimeMs)
+  const before = used()
+  let slices = 0
+  return {
+    send: () => {
+      slices += 1
+      return send()
+    },
+    cpuUs: () => {
+      const spent = used().map((ms, at) => (ms === undefined ? Number.NaN : ms - (before[at] ?? Number.NaN)))
+      const us = (spent.reduce((sum, ms) => sum + ms, 0) * 1000) / slices / (sliceBytes / MIB)
+      return Number.isNaN(us) ? undefined : us
+    },
   }
 }
 
@@ -67,7 +86,7 @@ async function openOwn(port: number): Promise<Way> {
     const { address, site } = await exit.ask<TunnelReady>(there)
     const here: TunnelSetup = { site: configs.alice(site), end: 'entry', connect: address }
     const ready = await entry.ask<TunnelReady>(here)
-    return { port: ready.address.port, [Symbol.asyncDispose]: close }
+    return { port: ready.address.port, pids: [entry.pid, exit.pid], [Symbol.asyncDispose]: close }
   } catch (error) {
     await close()
     throw error
@@ -95,6 +114,7 @@ async function openStunnel(stunnel: string, target: number): Promise<Way> {
   const children = await Promise.all(programs)
   return {
     port: client,
+    pids: children.map(({ pid }) => pid!),
     [Symbol.asyncDispose]: async () => {
       for (const child of children) {
         child.kill('SIGKILL')

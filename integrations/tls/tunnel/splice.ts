@@ -43,8 +43,12 @@ export function splice({ local, remote, signal, onBytesIn, onBytesOut }: SpliceO
       return
     }
     signal.addEventListener('abort', onAbort, { once: true })
+    const gather = gatherer(local)
     local.on('data', chunk => onBytesIn(chunk.length))
-    remote.on('data', chunk => onBytesOut(chunk.length))
+    remote.on('data', chunk => {
+      onBytesOut(chunk.length)
+      gather()
+    })
     const onEnd = () => {
       if (wasReset(local)) cut(new ClosedError('The connection was reset'))
       else remote.end()
@@ -55,4 +59,22 @@ export function splice({ local, remote, signal, onBytesIn, onBytesOut }: SpliceO
     local.pipe(remote, { end: false })
     remote.pipe(local)
   })
+}
+
+/**
+ * Has what is written to `socket` from now on go out as one, at the end of this turn of the event loop: TLS brings its records
+ * one by one, and a system call for each costs more than to carry it.
+ */
+function gatherer(socket: Socket): () => void {
+  let gathering = false
+  const send = () => {
+    gathering = false
+    socket.uncork()
+  }
+  return () => {
+    if (gathering) return
+    gathering = true
+    socket.cork()
+    setImmediate(send)
+  }
 }
