@@ -22,6 +22,8 @@ export interface CharonStockOptions {
 }
 
 const STATIC_SECRET = 'auth'
+/** Pre-shared keys of rotations that came to nothing: nobody knows which the other end signs with, but not for ever. */
+const MAX_HELD = 16
 
 /** What one connection must have in charon: itself, the static secret of both gateways, and keys. */
 export class CharonStock {
@@ -94,6 +96,8 @@ export class CharonStock {
     this.#held.delete(key.keyId)
     this.#held.set(key.keyId, key)
     await this.#options.charon.loadKey(key, options)
+    const [oldest] = this.#held.keys()
+    if (this.#held.size > MAX_HELD) await this.drop(oldest!)
   }
 
   /** Takes a key from charon and wipes it. That charon is gone is no matter: then so is the key. */
