@@ -53,6 +53,23 @@ describe('IpsecAgent', function () {
     expect((await pair.charons.a.sas()).map(({ uniqueId }) => uniqueId)).to.deep.equal([ids.at(-1)])
   })
 
+  it('has every child of a connection in the new IKE_SA', async () => {
+    const child = (name: string, localTs: string, remoteTs: string) => {
+      return { name, localTs: [localTs], remoteTs: [remoteTs], espProposals: ['aes256gcm16-x25519'], settings: {} }
+    }
+    const only = {
+      a: { children: [child('net', '10.1.0.0/24', '10.2.0.0/24'), child('host', '10.1.0.1/32', '10.2.0.1/32')] },
+      b: { children: [child('net', '10.2.0.0/24', '10.1.0.0/24'), child('host', '10.2.0.1/32', '10.1.0.1/32')] },
+    }
+    await using pair = await createIpsecPair({ only })
+    await pair.start()
+    for (let round = 0; round < 2; round += 1) await pair.rotate()
+    for (const gateway of [pair.a, pair.b]) {
+      const sas = await gateway.charon.sas()
+      expect(sas.map(({ children }) => children.map(({ name }) => name).sort())).to.deep.equal([['host', 'net']])
+    }
+  })
+
   it('rotates when a responder asks', async () => {
     await using pair = await createIpsecPair()
     await pair.start()
