@@ -18,8 +18,8 @@ export interface FetchedPsk extends DerivedPsks {
 export interface KeyQuarantineOptions {
   /** Asks the KMS, for `fetchTimeoutMs` at most; called once for each identity. The signal tells of `clear()`. */
   readonly fetch: (identity: PskIdentity, options: { signal: AbortSignal }) => Promise<FetchedPsk>
-  /** A place for a fetch on behalf of an address, given back by calling the result; throws where none is free. */
-  readonly acquire: (address: string | undefined) => () => void
+  /** A place for a fetch on behalf of an address, given back by calling the result with whether there was no key; throws where none is free. */
+  readonly acquire: (address: string | undefined) => (missed?: boolean) => void
   /** Keys held or under way at once; further ones are refused, none is pushed out. */
   readonly capacity: number
   /** How long a key waits for its client. */
@@ -85,16 +85,17 @@ export class KeyQuarantine {
       const release = acquire(address)
       let isOver = false
       /** True for the first who ends the fetch. */
-      const end = (): boolean => {
+      const end = (missed = false): boolean => {
         if (isOver) return false
         isOver = true
         clearTimeout(timer)
         this.#fetches.delete(giveUp)
-        release()
+        release(missed)
         return true
       }
       const giveUp = (refusal: unknown): void => {
-        if (end()) reject(refusal)
+        const missed = refusal instanceof HandshakeRefusal && refusal.reason === 'unknown-key'
+        if (end(missed)) reject(refusal)
       }
       const tooLate = () => giveUp(new HandshakeRefusal('kms', `The KMS gave no key within ${fetchTimeoutMs} ms`))
       const timer = setTimeout(tooLate, fetchTimeoutMs).unref()

@@ -5,6 +5,9 @@ import { HandshakeRefusal } from './refusal.ts'
 /** How an IPv6 socket shows a peer that came by IPv4: `::ffff:192.0.2.1` (RFC 4291, section 2.5.5.2). */
 const MAPPED_IPV4 = Buffer.from('00000000000000000000ffff', 'hex')
 
+/** How long a look-up that found no key still counts for its address, in milliseconds. */
+const MISS_MS = 1000
+
 /** Options of `LookupLimits`. */
 export interface LookupLimitsOptions {
   /** Look-ups under way at once. */
@@ -15,7 +18,10 @@ export interface LookupLimitsOptions {
   readonly onChange: (pending: number) => void
 }
 
-/** Bounds the KMS look-ups under way: each may cost a key, and a guessed identity costs its sender nothing. */
+/**
+ * Bounds the KMS look-ups under way: each may cost a key, and a guessed identity costs its sender nothing. One that found no
+ * key counts for its address for a second more, so that a KMS that is quick to say no is not asked the faster for it.
+ */
 export class LookupLimits {
   readonly #options: LookupLimitsOptions
   readonly #byGroup = new Map<string, number>()
@@ -26,10 +32,11 @@ export class LookupLimits {
   }
 
   /**
-   * Takes a place for a look-up on behalf of `address`; the caller gives it back by calling the result once.
+   * Takes a place for a look-up on behalf of `address`; the caller gives it back by calling the result once, and says whether
+   * there was no such key.
    * @throws {HandshakeRefusal} none is free
    */
-  acquire(address: string | undefined): () => void {
+  acquire(address: string | undefined): (missed?: boolean) => void {
     const group = addressGroup(address)
     const ofGroup = this.#byGroup.get(group) ?? 0
     if (this.#pending >= this.#options.max || ofGroup >= this.#options.maxPerAddress) {
@@ -37,12 +44,17 @@ export class LookupLimits {
     }
     this.#byGroup.set(group, ofGroup + 1)
     this.#change(1)
-    return () => {
-      const left = (this.#byGroup.get(group) ?? 0) - 1
-      if (left > 0) this.#byGroup.set(group, left)
-      else this.#byGroup.delete(group)
+    return (missed = false) => {
       this.#change(-1)
+      if (missed) setTimeout(() => this.#leave(group), MISS_MS).unref()
+      else this.#leave(group)
     }
+  }
+
+  #leave(group: string): void {
+    const left = (this.#byGroup.get(group) ?? 0) - 1
+    if (left > 0) this.#byGroup.set(group, left)
+    else this.#byGroup.delete(group)
   }
 
   #change(by: 1 | -1): void {

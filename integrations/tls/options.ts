@@ -23,7 +23,7 @@ export interface GateOptions extends TlsVersionOptions {
   readonly deadlineMs?: number
   /** KMS look-ups under way at once; further ones are refused. 1 to 65536, default 256. */
   readonly maxPending?: number
-  /** Of these, for one IPv4 address or one /64 of IPv6; 1 to 65536, default 64. */
+  /** Of these, for one IPv4 address or one /64 of IPv6, and besides those that found no key in the last second; 1 to 65536, default 64. */
   readonly maxPendingPerAddress?: number
   /**
    * What becomes of a client that offers no key of the KMS: refused (`forbid`, the default), or let through to the

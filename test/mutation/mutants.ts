@@ -232,7 +232,16 @@ export const tlsMutants: readonly Mutant[] = [
     replace: 'if (this.#pending < 0) {',
     test: test('attacks'),
     title:
-      'an attacker who guesses identities, 1,000 in a second makes no more look-ups at a time than the caps allow, and leaves room for others',
+      'an attacker who guesses identities, 1,000 in a second makes few look-ups at a KMS that takes 20 ms, and leaves room for others',
+  },
+  {
+    without: 'the second that a guess counts for its address',
+    file: tls('lookup-limits'),
+    find: 'if (missed) setTimeout(() => this.#leave(group), MISS_MS).unref()',
+    replace: 'if (missed) setTimeout(() => this.#leave(group), MISS_MS * 0).unref()',
+    test: test('attacks'),
+    title:
+      'an attacker who guesses identities, 1,000 in a second makes few look-ups at a KMS that takes 0 ms, and leaves room for others',
   },
   {
     without: 'one guess for one connection',

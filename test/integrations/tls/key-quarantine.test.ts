@@ -138,6 +138,13 @@ describe('KeyQuarantine', () => {
 })
 
 describe('LookupLimits', () => {
+  it('lets a look-up that found no key count for its address for a while more, and for nobody else', () => {
+    const limits = new LookupLimits({ max: 3, maxPerAddress: 2, onChange: () => {} })
+    for (let n = 0; n < 2; n += 1) limits.acquire('192.0.2.1')(true)
+    expect(() => limits.acquire('192.0.2.1')).to.throw(HandshakeRefusal)
+    for (const address of ['192.0.2.2', '192.0.2.3', '192.0.2.4']) limits.acquire(address)
+  })
+
   it('bounds look-ups in all and for each address, and tells how many are under way', () => {
     const pending: number[] = []
     const limits = new LookupLimits({ max: 3, maxPerAddress: 2, onChange: count => pending.push(count) })
