@@ -11,7 +11,6 @@ import {
   rekeyIke,
   sharedIds,
   terminateIke,
-  unloadConnection,
   unloadShared,
 } from '../vici/commands.ts'
 import { loadShared } from '../vici/load-shared.ts'
@@ -109,10 +108,6 @@ export class Charon {
     options?: AbortOptions,
   ): Promise<void> {
     await loadConnection(this.#session, config.name, connectionBody(config, variant), options)
-  }
-
-  async unloadConnection(name: string, options?: AbortOptions): Promise<void> {
-    await unloadConnection(this.#session, name, options)
   }
 
   /** Connections, one or all. */

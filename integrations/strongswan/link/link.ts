@@ -189,7 +189,7 @@ export abstract class Link {
     this.#rotations += 1
     this.meter.reset()
     const { name, config } = this
-    for (const id of ['rotation-failed', 'no-key-in-use', 'hard-expiry']) this.clear(id)
+    for (const id of ['rotation-failed', 'no-key-in-use', 'no-ppk', 'hard-expiry']) this.clear(id)
     this.context.telemetry?.emit({
       type: 'rotation',
       integration: 'strongswan',
@@ -232,7 +232,7 @@ export abstract class Link {
   /** Looks at the IKE_SAs from time to time. */
   async inspect(sas: readonly ListedSa[], { signal }: AbortOptions): Promise<void> {
     for (const sa of sas) if (sa.state === 'ESTABLISHED') await this.#guard(sa)
-    this.meter.read(sas)
+    this.meter.read(sas.filter(({ uniqueId }) => uniqueId === this.#current?.uniqueId))
     const { hardExpirySeconds } = this.config
     const sinceMs = this.#current?.sinceMs ?? this.store.record.committed?.sinceMs
     if (hardExpirySeconds === undefined || sas.length === 0 || this.state !== 'idle' || sinceMs === undefined) return

@@ -49,11 +49,6 @@ export async function loadConnection(
   requireSuccess('load-conn', await session.request('load-conn', { [name]: connection }, options))
 }
 
-/** Forgets a connection; SAs that stand on it stay. */
-export async function unloadConnection(session: ViciSession, name: string, options?: ViciCallOptions): Promise<void> {
-  requireSuccess('unload-conn', await session.request('unload-conn', { name }, options))
-}
-
 /** What charon has of a connection. */
 export interface ListedConnection {
   readonly name: string

@@ -75,11 +75,6 @@ export class ViciConnection {
     return this.#socket.destroyed
   }
 
-  /** True while an exchange is under way. */
-  get busy(): boolean {
-    return this.#waiting !== undefined
-  }
-
   /** Called once, when the connection is lost or closed. */
   onClose(listener: () => void): void {
     if (this.#socket.closed) listener()
