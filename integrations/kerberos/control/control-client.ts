@@ -9,7 +9,7 @@ import {
   startDeadline,
 } from '../../../lib/index.ts'
 import type { AgentStatus } from '../agent/agent-status.ts'
-import { type ControlRequest, decodeReply, MAX_LINE_CHARS } from './control-wire.ts'
+import { type ControlRequest, decodeReply, MAX_REPLY_CHARS } from './control-wire.ts'
 
 /** Options of `askAgent`. */
 export interface AskAgentOptions {
@@ -57,7 +57,7 @@ export async function askAgent(
     let text = ''
     socket.setEncoding('utf8').on('data', (chunk: string) => {
       text += chunk
-      if (text.length > MAX_LINE_CHARS) socket.destroy(new ProtocolError('The agent answers more than it should'))
+      if (text.length > MAX_REPLY_CHARS) socket.destroy(new ProtocolError('The agent answers more than it should'))
     })
     await abortable(once(socket, 'end'), deadline)
     const reply = decodeReply(text)

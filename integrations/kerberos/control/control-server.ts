@@ -9,7 +9,7 @@ import {
 } from '../../../lib/index.ts'
 import type { KerberosAgent } from '../agent/kerberos-agent.ts'
 import { listenPrivately, removeSocket } from '../private-socket.ts'
-import { type ControlReply, type ControlRequest, decodeRequest, MAX_LINE_CHARS } from './control-wire.ts'
+import { type ControlReply, type ControlRequest, decodeRequest, MAX_REQUEST_CHARS } from './control-wire.ts'
 
 const MAX_CONNECTIONS = 16
 const IDLE_MS = 120_000
@@ -73,9 +73,13 @@ class UnixControlServer implements ControlServer {
     socket.setEncoding('utf8').on('data', (chunk: string) => {
       text += chunk
       const end = text.indexOf('\n')
-      if (end === -1 && text.length <= MAX_LINE_CHARS) return
+      if (text.length > MAX_REQUEST_CHARS) {
+        socket.destroy()
+        return
+      }
+      if (end === -1) return
       socket.pause()
-      void this.#answer(text.slice(0, Math.max(0, end))).then(reply => socket.end(`${JSON.stringify(reply)}\n`))
+      void this.#answer(text.slice(0, end)).then(reply => socket.end(`${JSON.stringify(reply)}\n`))
     })
   }
 

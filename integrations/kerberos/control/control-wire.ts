@@ -1,7 +1,9 @@
 import { ProtocolError } from '../../../lib/index.ts'
 
-/** Longest line, in characters. */
-export const MAX_LINE_CHARS = 4 * 1024 * 1024
+/** Longest request, in characters. */
+export const MAX_REQUEST_CHARS = 4_096
+/** Longest reply: the status of many principals with all their versions. */
+export const MAX_REPLY_CHARS = 64 * 1024 * 1024
 
 /** What may be asked of a running agent. */
 export type ControlRequest =

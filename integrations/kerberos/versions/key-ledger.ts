@@ -60,6 +60,8 @@ export class KeyLedger implements Disposable {
         for (const version of versions) this.table.restore(version)
       }
       this.table.expire()
+      // What can't be written is better known before a key is taken for it.
+      await this.#save(options)
       for (const principal of this.#principals.keys()) {
         if (this.table.versions(principal).length > 0) await this.#apply(principal, options)
       }
