@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { chmod, stat } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -80,7 +79,8 @@ describe('ControlServer', () => {
         text += chunk
       })
       socket.write(`${line}\n`)
-      await once(socket, 'close')
+      // Not `once`, which an error of the socket would end.
+      await new Promise(resolve => socket.once('close', resolve))
       // What is too long to be a request is cut off.
       if (line.length > 5_000) expect(text).to.equal('')
       else expect(JSON.parse(text), line).to.include({ ok: false })
