@@ -12,7 +12,7 @@ import { textsOf } from '../../integrations/strongswan/vici/answers.ts'
 import { ViciConnection } from '../../integrations/strongswan/vici/connection.ts'
 import { encodeViciPacket } from '../../integrations/strongswan/vici/packet.ts'
 import { createMemoryChannelPair } from '../../lib/channel/memory-channel.ts'
-import type { Kms, Logger, MessageChannel } from '../../lib/index.ts'
+import { exportKey, type Key, type Kms, type Logger, type MessageChannel } from '../../lib/index.ts'
 import { TelemetryHub } from '../../lib/telemetry.ts'
 import { type CharonNode, type CharonPair, type CharonSettings, createCharonPair } from './charon-pair.ts'
 import { type KmsPair, kmsBackends } from './kms-backends.ts'
@@ -47,6 +47,8 @@ export class Gateway {
   /** Everything that the agent logged, as text. */
   readonly logged: string[] = []
   readonly telemetry = new TelemetryHub()
+  /** Bytes of every key that the KMS gave this gateway. */
+  readonly fetched: Buffer[] = []
   /** The host's KMS; may be changed before a start. */
   kms: Kms
   #agent: IpsecAgent | undefined
@@ -58,7 +60,7 @@ export class Gateway {
   ) {
     this.config = config
     this.charon = charon
-    this.kms = kms
+    this.kms = recording(kms, this.fetched)
     this.#dial = dial
   }
 
@@ -147,6 +149,23 @@ export class Gateway {
       this.logged.push(`${message} ${JSON.stringify(fields)}`)
     }
     return { debug: at(), info: at(), warn: at(), error: at() }
+  }
+}
+
+/** Keeps a copy of every key that goes by. */
+function recording(kms: Kms, into: Buffer[]): Kms {
+  const record = async (asking: Promise<Key[]>) => {
+    const keys = await asking
+    for (const { secret } of keys) into.push(exportKey(secret))
+    return keys
+  }
+  return {
+    saeId: kms.saeId,
+    getStatus: (slaveSaeId, options) => kms.getStatus(slaveSaeId, options),
+    getKey: (slaveSaeId, options) => record(kms.getKey(slaveSaeId, options)),
+    getKeyWithIds: (masterSaeId, keyIds, options) => record(kms.getKeyWithIds(masterSaeId, keyIds, options)),
+    close: options => kms.close(options),
+    [Symbol.asyncDispose]: () => kms.close(),
   }
 }
 
@@ -336,7 +355,7 @@ export async function repeatedIds({ a, b }: Pick<IpsecPair, 'a' | 'b'>): Promise
 
 /** Where one of the keys stands, as it is, in hex or in base64, in whatever the agents and charons have written. */
 export async function keysInTheOpen({ a, b, charons }: IpsecPair): Promise<string[]> {
-  const keys = [...a.keys(), ...b.keys()].map(({ data }) => data)
+  const keys = [...[...a.keys(), ...b.keys()].map(({ data }) => data), ...a.fetched, ...b.fetched]
   const places = new Map<string, Buffer>()
   for (const entry of await readdir(charons.directory, { withFileTypes: true, recursive: true })) {
     const path = join(entry.parentPath, entry.name)

@@ -37,6 +37,8 @@ describe('IpsecAgent', function () {
     expect(pair.a.keys().map(({ data }) => data.toString('hex'))).to.deep.equal(
       pair.b.keys().map(({ data }) => data.toString('hex')),
     )
+    expect(pair.a.fetched).to.have.length(4)
+    expect(pair.b.fetched).to.have.length(4)
     expect(await keysInTheOpen(pair)).to.deep.equal([])
     // The search itself finds what is there.
     pair.a.logged.push(pair.a.keys()[0]!.data.toString('base64'))
