@@ -19,14 +19,19 @@ describe('qkd ipsec', function () {
   // Each case starts several processes.
   this.timeout(90_000)
 
-  let kms: KmsPair
+  const opened: KmsPair[] = []
   let profiles: NonNullable<KmsPair['profiles']>
   before(async function () {
     requireCharon(this)
-    kms = await kmsBackends.find(({ name }) => name === 'remote')!.create()
-    profiles = kms.profiles!
+    profiles = await openKms('remote')
   })
-  after(() => kms?.[Symbol.asyncDispose]())
+  after(() => Promise.all(opened.map(kms => kms[Symbol.asyncDispose]())))
+
+  async function openKms(backend: string): Promise<typeof profiles> {
+    const kms = await kmsBackends.find(({ name }) => name === backend)!.create()
+    opened.push(kms)
+    return kms.profiles!
+  }
 
   let charons: CharonPair
   let a: GatewayProcess
@@ -48,16 +53,16 @@ describe('qkd ipsec', function () {
   }
 
   /** Writes the configurations of both agents; `change` is what differs from the example at a gateway. */
-  async function configure(change: { a?: object; b?: object } = {}): Promise<void> {
+  async function configure(change: { a?: object; b?: object } = {}, hosts = profiles): Promise<void> {
     const [port, peerPort] = (await freePorts(2)) as [number, number]
-    await a.configure({ profile: profiles.alice, port, peerPort, change: change.a })
-    await b.configure({ profile: profiles.bob, port: peerPort, peerPort: port, change: change.b })
+    await a.configure({ profile: hosts.alice, port, peerPort, change: change.a })
+    await b.configure({ profile: hosts.bob, port: peerPort, peerPort: port, change: change.b })
   }
 
   /** Both agents, after the admins have taken the connection out of swanctl.conf; resolves when a key is in use. */
-  async function handOver(change: { a?: object; b?: object } = {}): Promise<void> {
+  async function handOver(hosts = profiles): Promise<void> {
     for (const gateway of [a, b]) await gateway.charon.loadAll(await gateway.example('swanctl-qkd.conf'))
-    await configure(change)
+    await configure({}, hosts)
     await Promise.all([a.start(), b.start()])
     const up = async () => [await a.status(), await b.status()].every(status => keyOf(status) !== undefined)
     await until(up, 'a key in use at both gateways', { timeoutMs: 20_000 })
@@ -71,46 +76,48 @@ describe('qkd ipsec', function () {
 
   const keyOf = (status: IpsecAgentStatus) => status.connections[0]!.keyId
 
-  it('takes over from a swanctl.conf that works, outlives systemctl reload, and gives it back', async () => {
-    await connectByAdmin()
-    const ping = await charons.ping()
-    await handOver()
-    await a.charon.swanctl('--terminate', '--ike', 'net', '--timeout', '5')
-    const first = await a.json<IpsecAgentStatus>('status')
-    expect(first.connections[0]).to.include({ name: 'net-qkd', mode: 'ppk', role: 'initiator', peerConnected: true })
-    expect(keyOf(await b.status())).to.equal(keyOf(first))
+  for (const backend of ['remote', 'foreign']) {
+    it(`takes over from a swanctl.conf that works, outlives systemctl reload, and gives it back (${backend} KMS)`, async () => {
+      await connectByAdmin()
+      const ping = await charons.ping()
+      await handOver(await openKms(backend))
+      await a.charon.swanctl('--terminate', '--ike', 'net', '--timeout', '5')
+      const first = await a.json<IpsecAgentStatus>('status')
+      expect(first.connections[0]).to.include({ name: 'net-qkd', mode: 'ppk', role: 'initiator', peerConnected: true })
+      expect(keyOf(await b.status())).to.equal(keyOf(first))
 
-    // The responder asks the initiator to rotate.
-    const { rotated } = await b.json<{ rotated: { keyId: string }[] }>('rotate', 'net-qkd')
-    expect(rotated[0]!.keyId).to.be.a('string').and.not.equal(keyOf(first))
-    expect(keyOf(await a.status())).to.equal(rotated[0]!.keyId)
+      // The responder asks the initiator to rotate.
+      const { rotated } = await b.json<{ rotated: { keyId: string }[] }>('rotate', 'net-qkd')
+      expect(rotated[0]!.keyId).to.be.a('string').and.not.equal(keyOf(first))
+      expect(keyOf(await a.status())).to.equal(rotated[0]!.keyId)
 
-    // What systemctl reload runs: it unloads what the agents have loaded.
-    for (const { charon, ...gateway } of [a, b].map(each => ({
-      charon: each.charon,
-      path: each.path('swanctl.conf'),
-    }))) {
-      await charon.swanctl('--load-all', '--noprompt', '--file', gateway.path)
-    }
-    await Promise.all([a.json('reconcile'), callAgent(b.path('agent.sock'), { call: 'reconcile' })])
-    for (const gateway of [a, b]) expect(await gateway.charon.swanctl('--list-conns')).to.match(/^net-qkd:/m)
-    await callAgent(a.path('agent.sock'), { call: 'rotate' })
+      // What systemctl reload runs: it unloads what the agents have loaded.
+      for (const { charon, ...gateway } of [a, b].map(each => ({
+        charon: each.charon,
+        path: each.path('swanctl.conf'),
+      }))) {
+        await charon.swanctl('--load-all', '--noprompt', '--file', gateway.path)
+      }
+      await Promise.all([a.json('reconcile'), callAgent(b.path('agent.sock'), { call: 'reconcile' })])
+      for (const gateway of [a, b]) expect(await gateway.charon.swanctl('--list-conns')).to.match(/^net-qkd:/m)
+      await callAgent(a.path('agent.sock'), { call: 'rotate' })
 
-    expect(await Promise.all([a.stop(), b.stop()])).to.deep.equal([0, 0])
-    await ping.flows()
-    const kept = await a.charon.sas()
-    expect(kept.map(({ connection, ppk }) => ({ connection, ppk }))).to.deep.equal([
-      { connection: 'net-qkd', ppk: true },
-    ])
-    await connectByAdmin()
-    await a.charon.swanctl('--terminate', '--ike', 'net-qkd', '--timeout', '5')
-    await ping.flows()
-    const { lost, longestLoss, longestGapMs } = await ping.stop()
-    console.log(`      ${lost} pings lost from first to last, the longest gap ${longestGapMs.toFixed(0)} ms`)
-    // Four times another IKE_SA has taken over.
-    expect(lost).to.be.at.most(4 * 3)
-    expect(longestLoss).to.be.at.most(3)
-  })
+      expect(await Promise.all([a.stop(), b.stop()])).to.deep.equal([0, 0])
+      await ping.flows()
+      const kept = await a.charon.sas()
+      expect(kept.map(({ connection, ppk }) => ({ connection, ppk }))).to.deep.equal([
+        { connection: 'net-qkd', ppk: true },
+      ])
+      await connectByAdmin()
+      await a.charon.swanctl('--terminate', '--ike', 'net-qkd', '--timeout', '5')
+      await ping.flows()
+      const { lost, longestLoss, longestGapMs } = await ping.stop()
+      console.log(`      ${lost} pings lost from first to last, the longest gap ${longestGapMs.toFixed(0)} ms`)
+      // Four times another IKE_SA has taken over.
+      expect(lost).to.be.at.most(4 * 3)
+      expect(longestLoss).to.be.at.most(3)
+    })
+  }
 
   it('shows what happens, up and down too, with key_IDs, finds nothing to mend, and lets no second agent in', async () => {
     await handOver()
