@@ -8,16 +8,12 @@
  */
 #define _GNU_SOURCE /* dladdr */
 #include <dlfcn.h>
-#include <errno.h>
 #include <kdb.h>
-#include <profile.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
-#include "versions.h"
+#include "realm.h"
 
 /* The version of the module interface that this file was written for: krb5 1.20 to 1.22. A change is to be read first. */
 #if KRB5_KDB_DAL_MAJOR_VERSION != 9
@@ -29,38 +25,9 @@ extern krb5_boolean krb5_is_permitted_enctype(krb5_context context, krb5_enctype
 
 enum mark { UNMARKED, EPOCH, TICKET, UNREADABLE };
 
-/* What we hold for one realm of the process. */
-struct overlay {
-    krb5_context context;
-    struct qkd_agent agent;
-    struct qkd_cache cache;
-    struct overlay *next;
-};
-
 /* Given by name to the library that loads us. */
 __attribute__((visibility("default"))) kdb_vftabl kdb_function_table;
 static kdb_vftabl base;
-static struct overlay *overlays;
-
-static struct overlay *overlay_of(krb5_context context)
-{
-    struct overlay *overlay = overlays;
-
-    while (overlay != NULL && overlay->context != context)
-        overlay = overlay->next;
-    return overlay;
-}
-
-__attribute__((format(printf, 3, 4))) static krb5_error_code refuse(krb5_context context, krb5_error_code code,
-                                                                    const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    krb5_vset_error_message(context, code, format, arguments);
-    va_end(arguments);
-    return code;
-}
 
 static enum mark mark_of(krb5_context context, krb5_db_entry *entry)
 {
@@ -79,86 +46,16 @@ static enum mark mark_of(krb5_context context, krb5_db_entry *entry)
     return mark;
 }
 
-/*
- * A refusal of the agent as the KDC and its log tell it. Codes of the protocol: with any other the KDC loses the words. On
- * KRB5KDC_ERR_SVC_UNAVAILABLE a client asks the realm's next KDC, whose agent may do better.
- */
-static krb5_error_code refusal(krb5_context context, const struct qkd_question *question, enum qkd_status status)
-{
-    switch (status) {
-    case QKD_UNKNOWN_KVNO:
-        return refuse(context, KRB5KRB_AP_ERR_BADKEYVER,
-                      "kvno %u of %s was never announced to the agent of this site, or its time is over",
-                      question->kvno, question->principal);
-    case QKD_UNKNOWN_PRINCIPAL:
-        return refuse(context, KRB5KRB_ERR_GENERIC, "the agent of this site holds no keys for %s",
-                      question->principal);
-    case QKD_NO_KEY:
-        return refuse(context, KRB5KDC_ERR_SVC_UNAVAILABLE, "the agent of this site has no key for %s now",
-                      question->principal);
-    default:
-        return refuse(context, KRB5KRB_ERR_GENERIC, "the agent of this site refused the request for %s",
-                      question->principal);
-    }
-}
-
-/* Asks the agent and puts its answer into the entry. */
-static krb5_error_code fetch(krb5_context context, struct overlay *overlay, krb5_db_entry *entry,
-                             const struct qkd_question *question)
-{
-    struct qkd_version version;
-    struct qkd_reply reply;
-    krb5_error_code code;
-    uint16_t valid_ms;
-
-    if (!qkd_agent_ask(&overlay->agent, question, &reply))
-        return refuse(context, KRB5KDC_ERR_SVC_UNAVAILABLE, "%s: %s", question->principal, overlay->agent.problem);
-    if (reply.status != QKD_OK)
-        return refusal(context, question, reply.status);
-    valid_ms = reply.valid_ms;
-    code = qkd_seal_version(context, entry, &reply, &version);
-    qkd_wipe(&reply, sizeof(reply));
-    if (code != 0)
-        return code;
-    code = qkd_entry_put(context, entry, &version, question->op != QKD_VERSION);
-    qkd_cache_keep(context, &overlay->cache, question, &version, valid_ms);
-    return code;
-}
-
-/* Sees to it that the entry has the keys that the question is about. */
-static krb5_error_code load(krb5_context context, krb5_db_entry *entry, enum qkd_op op, uint16_t kvno)
-{
-    struct overlay *overlay = overlay_of(context);
-    const struct qkd_version *known;
-    struct qkd_question question = {.op = op, .kvno = kvno};
-    char *principal;
-    krb5_error_code code;
-
-    if (overlay == NULL)
-        return refuse(context, KRB5_KDB_DBNOTINITED, "the qkd database module was not initialized");
-    code = krb5_unparse_name(context, entry->princ, &principal);
-    if (code != 0)
-        return code;
-    question.principal = principal;
-    known = qkd_cache_find(&overlay->cache, &question);
-    if (known != NULL)
-        code = qkd_entry_put(context, entry, known, op != QKD_VERSION);
-    else
-        code = fetch(context, overlay, entry, &question);
-    krb5_free_unparsed_name(context, principal);
-    return code;
-}
-
 static krb5_error_code load_wanted(krb5_context context, krb5_db_entry *entry, enum mark mark, krb5_int32 kvno)
 {
     if (mark == UNREADABLE)
-        return refuse(context, KRB5KRB_ERR_GENERIC, "string attribute qkd must be epoch or ticket");
+        return qkd_refuse(context, KRB5KRB_ERR_GENERIC, "string attribute qkd must be epoch or ticket");
     if (kvno > UINT16_MAX)
-        return refuse(context, KRB5KRB_AP_ERR_BADKEYVER, "kvno %d is none that an agent announces", (int)kvno);
+        return qkd_refuse(context, KRB5KRB_AP_ERR_BADKEYVER, "kvno %d is none that an agent announces", (int)kvno);
     if (qkd_entry_has(entry, kvno))
         return 0;
     /* QKD_CURRENT also for an entry with a key of its own for every ticket: nothing says that the asker is authenticated. */
-    return load(context, entry, kvno <= 0 ? QKD_CURRENT : QKD_VERSION, kvno <= 0 ? 0 : (uint16_t)kvno);
+    return qkd_realm_load(context, entry, kvno <= 0 ? QKD_CURRENT : QKD_VERSION, kvno <= 0 ? 0 : (uint16_t)kvno);
 }
 
 /* As libkdb5's own search, which it does not export. */
@@ -196,7 +93,7 @@ static krb5_error_code search_enctype(krb5_context context, krb5_db_entry *entry
     *found = NULL;
     if (enctype != -1 && !krb5_is_permitted_enctype(context, enctype))
         return KRB5_KDB_NO_PERMITTED_KEY;
-    if (*start == 0 && overlay_of(context) != NULL) {
+    if (*start == 0 && qkd_realm_of(context) != NULL) {
         enum mark mark = mark_of(context, entry);
         krb5_error_code code = mark == UNMARKED ? 0 : load_wanted(context, entry, mark, kvno);
 
@@ -212,7 +109,7 @@ static krb5_error_code get_principal(krb5_context context, krb5_const_principal 
 {
     krb5_error_code code = base.get_principal(context, name, flags, entry);
 
-    if (code == 0 && overlay_of(context) != NULL && mark_of(context, *entry) != UNMARKED)
+    if (code == 0 && qkd_realm_of(context) != NULL && mark_of(context, *entry) != UNMARKED)
         qkd_entry_strip(context, *entry);
     return code;
 }
@@ -226,77 +123,26 @@ static krb5_error_code check_policy_tgs(krb5_context context, krb5_kdc_req *requ
 
     if (base.check_policy_tgs != NULL)
         code = base.check_policy_tgs(context, request, server, ticket, status, e_data);
-    if ((code != 0 && code != KRB5_PLUGIN_OP_NOTSUPP) || overlay_of(context) == NULL)
+    if ((code != 0 && code != KRB5_PLUGIN_OP_NOTSUPP) || qkd_realm_of(context) == NULL)
         return code;
     mark = mark_of(context, server);
     /* A ticket from user to user is sealed under a session key. */
     if (mark == UNMARKED || (request->kdc_options & KDC_OPT_ENC_TKT_IN_SKEY) != 0)
         return code;
-    code = mark == TICKET ? load(context, server, QKD_TICKET, 0) : load_wanted(context, server, mark, 0);
+    code = mark == TICKET ? qkd_realm_load(context, server, QKD_TICKET, 0) : load_wanted(context, server, mark, 0);
     if (code != 0)
         *status = "QKD_KEY";
     return code;
-}
-
-static void drop_overlay(krb5_context context)
-{
-    for (struct overlay **link = &overlays; *link != NULL; link = &(*link)->next) {
-        struct overlay *overlay = *link;
-
-        if (overlay->context != context)
-            continue;
-        *link = overlay->next;
-        qkd_cache_clear(context, &overlay->cache);
-        qkd_agent_close(&overlay->agent);
-        free(overlay->agent.socket_path);
-        free(overlay);
-        return;
-    }
-}
-
-/* Reads `qkd_socket` and `qkd_agent_uid` of the module's section in kdc.conf. */
-static krb5_error_code add_overlay(krb5_context context, const char *section)
-{
-    profile_t profile;
-    char *configured = NULL, *socket_path;
-    struct overlay *overlay;
-    int uid = 0;
-    long code = krb5_get_profile(context, &profile);
-
-    if (code != 0)
-        return (krb5_error_code)code;
-    code = profile_get_string(profile, KDB_MODULE_SECTION, section, "qkd_socket", NULL, &configured);
-    if (code == 0)
-        code = profile_get_integer(profile, KDB_MODULE_SECTION, section, "qkd_agent_uid", 0, &uid);
-    socket_path = configured == NULL ? NULL : strdup(configured);
-    profile_release_string(configured);
-    profile_abandon(profile);
-    if (code != 0 || socket_path == NULL || uid < 0) {
-        free(socket_path);
-        return refuse(context, code != 0 ? (krb5_error_code)code : EINVAL,
-                      "[dbmodules] %s needs qkd_socket, the path of the agent's socket, and no negative qkd_agent_uid",
-                      section);
-    }
-    overlay = calloc(1, sizeof(*overlay));
-    if (overlay == NULL) {
-        free(socket_path);
-        return ENOMEM;
-    }
-    overlay->context = context;
-    qkd_agent_init(&overlay->agent, socket_path, (uid_t)uid);
-    overlay->next = overlays;
-    overlays = overlay;
-    return 0;
 }
 
 static krb5_error_code init_module(krb5_context context, char *section, char **arguments, int mode)
 {
     krb5_error_code code = base.init_module(context, section, arguments, mode);
 
-    drop_overlay(context);
+    qkd_realm_drop(context);
     if (code != 0 || (mode & KRB5_KDB_SRV_TYPE_KDC) == 0)
         return code;
-    code = add_overlay(context, section);
+    code = qkd_realm_add(context, section);
     if (code != 0)
         base.fini_module(context);
     return code;
@@ -304,7 +150,7 @@ static krb5_error_code init_module(krb5_context context, char *section, char **a
 
 static krb5_error_code fini_module(krb5_context context)
 {
-    drop_overlay(context);
+    qkd_realm_drop(context);
     return base.fini_module(context);
 }
 

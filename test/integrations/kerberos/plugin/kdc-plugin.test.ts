@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import { expect } from 'chai'
 import type { KerberosKey } from '../../../../integrations/kerberos/enctype.ts'
@@ -10,19 +10,10 @@ import { requireKerberos, type TestClient } from '../../../helpers/kdc-realm.ts'
 import { peerProgram } from '../../../helpers/peer-program.ts'
 import { announce, createPluginRealms, type PluginRealms, rotate } from '../../../helpers/plugin-realms.ts'
 import { requestTicket } from '../../../helpers/tgs-client.ts'
+import { failureOf, LOCAL_SERVICE, SERVICE, TRUST } from '../trust-suite.ts'
 
-const TRUST = 'krbtgt/B.QKD@A.QKD'
-const SERVICE = 'HTTP/host-b.test@B.QKD'
 /** KDC_ERR_SVC_UNAVAILABLE: MIT's client would ask the realm's other KDCs, and wait where there are none. */
 const UNAVAILABLE = /error 29 /
-const LOCAL_SERVICE = 'HTTP/host-a.test@A.QKD'
-
-async function failureOf(promise: Promise<unknown>): Promise<string> {
-  return promise.then(
-    () => 'no failure',
-    (error: Error) => error.message,
-  )
-}
 
 for (const build of ['all', 'checked'] as const) {
   describe(`KDC with the database module${build === 'checked' ? ', under sanitizers' : ''}`, function () {
@@ -224,71 +215,6 @@ for (const build of ['all', 'checked'] as const) {
     })
   })
 }
-
-describe('database module', function () {
-  this.timeout(60_000)
-
-  before(async function () {
-    requireKerberos(this)
-    peerProgram(this, 'krb5-config', 'libkrb5-dev')
-  })
-
-  it('is the plain db2 to kadmin, which sees no key of the agent', async () => {
-    await using realms = await createPluginRealms({ names: ['A.QKD'] })
-    await realms.addPoolPrincipal(0, TRUST)
-    rotate({ issuer: realms.agents[0]!.table, acceptors: [] }, TRUST)
-    await realms.startAgent(0)
-    expect(await realms.realms[0]!.kadmin(`getprinc ${TRUST}`)).to.match(/Number of keys: 0/)
-    await realms.realms[0]!.kadmin(`modprinc -maxlife 10m ${TRUST}`)
-    expect(realms.agents[0]!.server!.counters()).to.include({ served: 0, refused: 0 })
-  })
-
-  it('keeps a KDC from starting that does not say where the agent is', async () => {
-    await using realms = await createPluginRealms({ names: ['A.QKD'] })
-    const [realm] = realms.realms
-    await realm!.stop()
-    const path = realm!.env.KRB5_KDC_PROFILE!
-    await writeFile(path, (await readFile(path, 'utf8')).replace(/ *qkd_socket.*\n/, ''))
-    expect(await failureOf(realm!.start())).to.match(/cannot initialize realm/)
-    expect(await realm!.logged()).to.match(/\[dbmodules\] qkd needs qkd_socket/)
-  })
-
-  it('asks from each worker process of a KDC over a connection of its own', async () => {
-    await using realms = await createPluginRealms({ names: ['A.QKD'] })
-    const [realm] = realms.realms
-    await realms.addPoolPrincipal(0, TRUST)
-    await realms.startAgent(0, { validMs: 0 })
-    rotate({ issuer: realms.agents[0]!.table, acceptors: [] }, TRUST)
-    await realm!.stop()
-    await realm!.start({}, '-w', '3')
-    const client = realms.client()
-    await client.kinit('alice', 'alice-pw')
-    const [grant] = await readCredentialCache(client.ccache)
-    await Promise.all(Array.from({ length: 60 }, () => requestTicket(realm!.port, grant!, TRUST)))
-    expect(realms.agents[0]!.server!.counters()).to.include({ served: 60, refused: 0, malformed: 0 })
-  })
-
-  it('asks once while the agent says that its answer holds, and again after that', async () => {
-    await using realms = await createPluginRealms()
-    const counters = () => realms.agents.map(({ server }) => server!.counters().served)
-    for (const at of [0, 1]) {
-      await realms.addPoolPrincipal(at, TRUST)
-      await realms.startAgent(at, { validMs: at === 0 ? 1000 : 0 })
-    }
-    await realms.realms[1]!.kadmin(`addprinc -randkey ${SERVICE}`)
-    rotate({ issuer: realms.agents[0]!.table, acceptors: [realms.agents[1]!.table] }, TRUST)
-    const client = realms.client()
-    await client.kinit('alice', 'alice-pw')
-    const [grant] = await readCredentialCache(client.ccache)
-    const [a, b] = realms.realms
-    for (let times = 0; times < 20; times += 1) {
-      await requestTicket(b!.port, await requestTicket(a!.port, grant!, TRUST), SERVICE)
-    }
-    const [issuer, acceptor] = counters()
-    expect(issuer).to.be.below(10)
-    expect(acceptor).to.equal(20)
-  })
-})
 
 /** A unix socket at which something else than an agent listens. */
 async function listen(path: string, onSocket: (socket: Socket) => void): Promise<Server & AsyncDisposable> {
