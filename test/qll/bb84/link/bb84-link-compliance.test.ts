@@ -3,13 +3,16 @@ import { createBb84LinkPair } from '../../../../lib/qll/bb84/link/bb84-link-pair
 import { createBb84LinkConnector, createBb84LinkListener } from '../../../../lib/qll/bb84/link/bb84-link-tcp.ts'
 import { SharedKeyTranscripts } from '../../../../lib/qll/bb84/session/shared-key-transcripts.ts'
 import { type LinkFixture, linkCompliance } from '../../../compliance/link.ts'
-import { SMALL_LINK } from '../../../helpers/bb84-link.ts'
+import { SMALL_LINK, testChannel } from '../../../helpers/bb84-link.ts'
 import { createTcpRelay, type TcpRelay } from '../../tcp-relay.ts'
+
+/** Slow enough to be waited for: the suite aborts waits, and must find some. The buffer takes more than a block brings. */
+const slow = { ...SMALL_LINK, channel: testChannel({ clockHz: 50_000_000 }) }
 
 linkCompliance({
   backend: 'BB84, in one process',
   async setup() {
-    const ends = createBb84LinkPair({ ...SMALL_LINK, siteIds: ['alice', 'bob'] })
+    const ends = createBb84LinkPair({ ...slow, siteIds: ['alice', 'bob'] })
     return { ends, interrupt: async () => ends[0].interrupt(), restore: async () => ends[0].restore() }
   },
   async teardown({ ends }) {
@@ -25,7 +28,7 @@ linkCompliance({
     const psk = SecretKey.random(32)
     const bootstrap = () => new SharedKeyTranscripts(psk)
     const { link, port } = await createBb84LinkListener({
-      ...SMALL_LINK,
+      ...slow,
       localSiteId: 'alice',
       remoteSiteId: 'bob',
       port: 0,
@@ -33,7 +36,7 @@ linkCompliance({
     })
     const relay = await createTcpRelay(() => port)
     const far = createBb84LinkConnector({
-      ...SMALL_LINK,
+      ...slow,
       localSiteId: 'bob',
       remoteSiteId: 'alice',
       port: relay.port,

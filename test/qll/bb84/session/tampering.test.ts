@@ -63,8 +63,13 @@ const MANIPULATIONS: Record<string, (isTarget: (message: Buffer) => boolean) => 
   'cutting short': isTarget => message => [isTarget(message) ? message.subarray(0, message.byteLength - 1) : message],
   'the one before again in place of': isTarget => {
     let before: Buffer = Buffer.of(0)
+    let armed = false
     return message => {
-      const out = isTarget(message) ? before : message
+      armed ||= isTarget(message)
+      // Two late messages of parities may be the same few bits: then the next one is spoilt.
+      const spoils = armed && !before.equals(message)
+      const out = spoils ? before : message
+      if (spoils) armed = false
       before = message
       return [out]
     }
