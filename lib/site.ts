@@ -28,6 +28,7 @@ import { SlotFile } from './kms/store/slot-file.ts'
 import { createSimulatedLinkPair } from './qll/simulated-link-pair.ts'
 import { DirectQnl } from './qnl/direct-qnl.ts'
 import { openLink } from './site-links.ts'
+import { createOpsServer } from './site-ops.ts'
 import { TelemetryHub } from './telemetry.ts'
 import type { ListenAddress } from './util/listen.ts'
 
@@ -59,6 +60,8 @@ export interface ServedSite extends Site {
   readonly address: {
     /** The ETSI GS QKD 014 server, for the site's hosts. */
     readonly etsi014: ListenAddress & { readonly url: string }
+    /** Health, readiness and metrics; undefined where the configuration has none. */
+    readonly ops: ListenAddress | undefined
     /** Where the KMSs of other sites connect. */
     readonly peer: ListenAddress
     /** Where listening link ends wait, by link ID. */
@@ -193,7 +196,8 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
   const server = opened.add(createServer(config, kms, logger))
   await server.listen()
   const site = new AssembledSite({ siteId, kmeId, telemetry, kms, links, opened })
-  return Object.assign(site, { address: addresses(server, peers, listening) })
+  const ops = config.ops === undefined ? undefined : await opened.add(createOpsServer(config.ops, site)).listen()
+  return Object.assign(site, { address: { ...addresses(server, peers, listening), ops } })
 }
 
 function createServer(config: SiteConfig, kms: SiteKms, logger: Logger | undefined): HttpsServer {
@@ -207,7 +211,7 @@ function addresses(
   server: HttpsServer,
   peers: TlsChannelListener,
   links: Record<string, ListenAddress>,
-): ServedSite['address'] {
+): Omit<ServedSite['address'], 'ops'> {
   return { etsi014: { ...server.address, url: server.url }, peer: peers.address, links }
 }
 

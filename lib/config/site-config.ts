@@ -94,11 +94,13 @@ export interface SiteConfig {
   readonly policy?: PolicyFile
   /** Where decisions are written before they take effect. Default nowhere. */
   readonly audit?: { readonly file: string }
+  /** `/healthz`, `/readyz` and `/metrics`, without TLS: an address that only the machine or its watchers reach. Default nowhere. */
+  readonly ops?: ListenConfig
 }
 
 /** The same as it stands in a file: `tls` has paths, relative to the file; what has a default may be missing. */
 export interface SiteConfigFile
-  extends Omit<SiteConfig, 'listen' | 'peerListen' | 'links' | 'store' | 'pool' | 'keys' | 'policy'> {
+  extends Omit<SiteConfig, 'listen' | 'peerListen' | 'links' | 'store' | 'pool' | 'keys' | 'policy' | 'ops'> {
   readonly $schema?: string
   readonly listen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
   readonly peerListen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
@@ -107,6 +109,7 @@ export interface SiteConfigFile
   readonly pool?: Partial<PoolConfig>
   readonly keys?: Partial<KeysConfig>
   readonly policy?: { readonly file: string }
+  readonly ops?: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
 }
 
 const listen = (description: string): JsonSchema =>
@@ -253,7 +256,8 @@ export const siteConfigSchema: JsonSchema = {
       audit: objectSchema('Where decisions are written before they take effect', {
         file: text('Audit log, relative to this file; made where it is missing'),
       }),
+      ops: listen('Health, readiness and metrics, over HTTP without TLS'),
     },
-    ['$schema', 'mlDsa', 'store', 'pool', 'keys', 'policy', 'audit'],
+    ['$schema', 'mlDsa', 'store', 'pool', 'keys', 'policy', 'audit', 'ops'],
   ),
 }

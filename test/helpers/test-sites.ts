@@ -68,16 +68,19 @@ export interface ServedTestSites extends AsyncDisposable {
 export interface ServedTestSitesOptions extends TestSitesOptions {
   /** `lmdb` keeps the pools in a temporary directory. Default `memory`. */
   readonly store?: 'memory' | 'lmdb'
+  /** Whether the sites have a port for health and metrics. Default not. */
+  readonly ops?: boolean
 }
 
 export async function createServedTestSites(options: ServedTestSitesOptions = {}): Promise<ServedTestSites> {
-  const { rateBps = 100_000_000, pool, keys, policy, store = 'memory' } = options
+  const { rateBps = 100_000_000, pool, keys, policy, store = 'memory', ops } = options
   const dir = await createTempDir()
   const authority = createTestAuthority()
   const credentials = (commonName: string) => authority.issue(commonName)
   const common = { pool: { ...DEFAULT_POOL, ...pool }, keys: { ...DEFAULT_KEYS, ...keys }, ...(policy && { policy }) }
   const saes = (siteId: keyof typeof SAES) => SAES[siteId].map(saeId => ({ saeId }))
   const listen = { host: '127.0.0.1', port: 0 }
+  const watched = ops === true ? { ops: listen } : {}
   const link = { linkId: 'a-b', kind: 'simulated', rateBps, host: '127.0.0.1' } as const
   const storeAt = (siteId: string): StoreConfig =>
     store === 'memory'
@@ -86,6 +89,7 @@ export async function createServedTestSites(options: ServedTestSitesOptions = {}
   // The site that sorts last listens for peer and link, so it starts first and its ports are known to the other.
   const configB: SiteConfig = {
     ...common,
+    ...watched,
     siteId: 'site-b',
     kmeId: 'kme-b',
     listen,
@@ -99,6 +103,7 @@ export async function createServedTestSites(options: ServedTestSitesOptions = {}
   const siteB = await createSite(configB)
   const configA: SiteConfig = {
     ...common,
+    ...watched,
     siteId: 'site-a',
     kmeId: 'kme-a',
     listen,

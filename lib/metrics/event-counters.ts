@@ -1,0 +1,77 @@
+import type { TelemetryEvent } from '../interface/telemetry.ts'
+import type { MetricFamily } from './open-metrics.ts'
+
+/** Series of one family at most: names come from outside, and memory must not grow with them. */
+const MAX_SERIES = 10_000
+
+interface Counter {
+  readonly help: string
+  readonly series: Map<string, { labels: Readonly<Record<string, string>>; value: number }>
+}
+
+/** Counts what the layers of a site tell, by what does not grow: sites, levels, reasons. Never by key or by host. */
+export class EventCounters {
+  readonly #counters = new Map<string, Counter>()
+  readonly #alarms = new Map<string, { id: string; severity: string }>()
+
+  /** Takes one event. */
+  count(event: TelemetryEvent): void {
+    switch (event.type) {
+      case 'key-issued':
+      case 'key-retrieved': {
+        const { peerSiteId: peer, level, trustClass: path } = event
+        const [name, what] =
+          event.type === 'key-issued' ? ['qkd_keys_issued', 'issued'] : ['qkd_keys_fetched', 'fetched']
+        this.#add(name, `Keys ${what} by the hosts of this site`, { peer, level, path })
+        return
+      }
+      case 'key-refused':
+        this.#add('qkd_requests_refused', 'Requests refused', { operation: event.operation, code: event.code })
+        return
+      case 'request-waited':
+        this.#add('qkd_requests_waited', 'Requests that had to wait for key', { peer: event.peerSiteId })
+        this.#add(
+          'qkd_request_wait_seconds',
+          'Time that requests waited',
+          { peer: event.peerSiteId },
+          event.waitMs / 1000,
+        )
+        return
+      case 'cells-burned':
+        this.#add('qkd_cells_burned', 'Cells burned', { peer: event.peerSiteId, reason: event.reason }, event.cells)
+        return
+      case 'cells-expired':
+        this.#add('qkd_cells_expired', 'Cells of keys that nobody fetched', { peer: event.peerSiteId }, event.cells)
+        return
+      case 'pool-reset':
+        this.#add('qkd_pool_resets', 'Times a pool began anew', { peer: event.peerSiteId, reason: event.reason })
+        return
+      case 'policy':
+        this.#add('qkd_policy_loads', 'Policies that came into force, or were refused', { outcome: event.outcome })
+        return
+      case 'alarm':
+        if (event.state === 'cleared') this.#alarms.delete(event.id)
+        else if (this.#alarms.size < MAX_SERIES) this.#alarms.set(event.id, { id: event.id, severity: event.severity })
+        return
+      default:
+    }
+  }
+
+  /** Everything counted so far, and the alarms that are raised. */
+  families(): MetricFamily[] {
+    const counters = [...this.#counters].map(
+      ([name, { help, series }]): MetricFamily => ({ name, type: 'counter', help, samples: [...series.values()] }),
+    )
+    const alarms = [...this.#alarms.values()].map(labels => ({ labels, value: 1 }))
+    return [...counters, { name: 'qkd_alarm', type: 'gauge', help: 'Alarms that are raised', samples: alarms }]
+  }
+
+  #add(name: string, help: string, labels: Readonly<Record<string, string>>, value = 1): void {
+    const counter = this.#counters.get(name) ?? { help, series: new Map() }
+    this.#counters.set(name, counter)
+    const key = JSON.stringify(labels)
+    const known = counter.series.get(key)
+    if (known !== undefined) known.value += value
+    else if (counter.series.size < MAX_SERIES) counter.series.set(key, { labels, value })
+  }
+}
