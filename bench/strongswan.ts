@@ -11,13 +11,25 @@ import { PlainGateways } from './strongswan/plain-gateways.ts'
 
 /** Runs the suite. */
 export async function run(report: Report, { quick }: BenchOptions): Promise<void> {
-  requireCharon({
-    skip: () => {
-      throw new Error('This machine can not run two charons')
-    },
-  })
+  if (!canRunCharon()) return
   await compare(report, { samples: quick ? 3 : 40, sustained: quick ? 5 : 200 })
   await reportHub(report, quick ? { peers: 5, rounds: 1 } : { peers: 50, rounds: 3 })
+}
+
+/** False, with the reason printed, where two charons can't run; in CI that is an error. */
+function canRunCharon(): boolean {
+  const skipped = new Error('Skipped')
+  try {
+    requireCharon({
+      skip: () => {
+        throw skipped
+      },
+    })
+    return true
+  } catch (error) {
+    if (error === skipped) return false
+    throw error
+  }
 }
 
 /** One way to new keys, under pings of its own. */

@@ -43,7 +43,9 @@ export class PingRun {
 
   /** Begins to ping, and resolves when the first answer is there. */
   static async start(from: Namespace, to: Namespace, { intervalMs = 10 } = {}): Promise<PingRun> {
-    const args = ['netns', 'exec', from.name, 'fping', '-l', '-D', '-p', String(intervalMs), '-t', '1000']
+    // It ends with this process, however that ends.
+    const inside = ['netns', 'exec', from.name, 'setpriv', '--pdeathsig', 'KILL']
+    const args = [...inside, 'fping', '-l', '-D', '-p', String(intervalMs), '-t', '1000']
     const child = spawn('ip', [...args, '-S', from.innerAddress, to.innerAddress], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
