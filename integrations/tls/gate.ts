@@ -110,13 +110,14 @@ export class Gate {
   }
 
   #letThrough(peeked: PeekedSocket, connection: AdmittedConnection, outcome: GateOutcome): void {
-    if (peeked.raw.destroyed) {
-      // In the very turn in which it was decided on: its `close` may have been told already.
+    const { raw, failure } = peeked
+    // Lost since it was decided on: nobody would ever give its key back.
+    if (failure !== undefined) {
       connection.end()
-      this.#refuse(peeked, new HandshakeRefusal('closed', 'The peer closed the connection'), outcome)
+      this.#refuse(peeked, failure, outcome)
       return
     }
-    peeked.raw.once('close', () => connection.end())
+    raw.once('close', () => connection.end())
     outcome.onAdmitted(connection, connection.begin(peeked))
   }
 

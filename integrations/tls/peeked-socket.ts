@@ -29,6 +29,7 @@ export class PeekedSocket {
   readonly #onGone = () => this.#fail(new HandshakeRefusal('closed', 'The peer closed the connection'))
   #hasHello = false
   #over = false
+  #failure: HandshakeRefusal | undefined
 
   constructor(raw: Duplex, options: PeekedSocketOptions) {
     this.raw = raw
@@ -37,6 +38,11 @@ export class PeekedSocket {
     raw.on('readable', this.#onReadable)
     for (const event of GONE) raw.on(event, this.#onGone)
     if (raw.destroyed) process.nextTick(this.#onGone)
+  }
+
+  /** Why the connection is lost; undefined while it is not. */
+  get failure(): HandshakeRefusal | undefined {
+    return this.#failure
   }
 
   /** Puts everything read back into the socket; the caller hands it on in the same turn. */
@@ -81,6 +87,7 @@ export class PeekedSocket {
   #fail(refusal: HandshakeRefusal): void {
     if (this.#over) return
     this.#over = true
+    this.#failure = refusal
     this.#options.onFailure(refusal)
   }
 

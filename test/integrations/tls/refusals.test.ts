@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { connect as connectTcp } from 'node:net'
+import { type AddressInfo, connect as connectTcp, createServer as createTcpServer, type Socket } from 'node:net'
+import { Duplex } from 'node:stream'
 import { expect } from 'chai'
 import { createServer } from '../../../integrations/tls/index.ts'
 import { KmeUnreachableError, PoolExhaustedError, SecretKey } from '../../../lib/index.ts'
@@ -285,6 +286,31 @@ describe('one key', () => {
     expect(pair.bob.fetches).to.equal(1)
   })
 
+  it('is not lost to its client when a socket goes in the moment in which it has come', async () => {
+    await using pair = await createTlsPair()
+    let raw: Duplex | undefined
+    const front = createTcpServer(socket => {
+      raw = asStream(socket)
+      pair.server.emit('connection', raw)
+    }).listen(0, '127.0.0.1')
+    await once(front, 'listening')
+    const { port } = front.address() as AddressInfo
+    for (let turns = 0; turns < 20; turns += 1) {
+      const { options } = await drawPskOptions(pair.alice)
+      pair.bob.alter = keys => {
+        // Each turn of the microtasks is another place on the way from the KMS to node:tls.
+        let turn = Promise.resolve()
+        for (let n = 0; n < turns; n += 1) turn = turn.then(() => {})
+        void turn.then(() => raw!.destroy())
+        return keys
+      }
+      expect(await outcome({ port }, options), `${turns} turns`).to.not.equal('session')
+      pair.bob.alter = keys => keys
+      expect(await outcome(pair, options), `after ${turns} turns`).to.equal('session')
+    }
+    front.close()
+  })
+
   it('is one key in whatever case its UUID is written', async () => {
     await using pair = await createTlsPair()
     const { identity } = await drawPskOptions(pair.alice)
@@ -329,4 +355,20 @@ function replace(bytes: Buffer, from: readonly number[], to: readonly number[]):
   const at = bytes.indexOf(Buffer.from(from))
   expect(at).to.be.at.least(0)
   bytes.set(to, at)
+}
+
+/** The same connection as a stream of JavaScript, which closes as soon as it is destroyed. */
+function asStream(socket: Socket): Duplex {
+  const stream = new Duplex({
+    read: () => void socket.resume(),
+    write: (chunk, _encoding, callback) => void socket.write(chunk, callback),
+    final: callback => void socket.end(callback),
+    destroy: (error, callback) => {
+      socket.destroy()
+      callback(error)
+    },
+  })
+  socket.on('data', chunk => stream.push(chunk)).on('end', () => stream.push(null))
+  socket.on('error', () => {}).on('close', () => stream.destroy())
+  return stream
 }
