@@ -110,6 +110,8 @@ export {
   type IssueOptions,
   issueCertificate,
 } from './pki.ts'
+export { createFibrePhotons, type FibrePhotonsOptions } from './qll/bb84/link/fibre-photons.ts'
+export type { PhotonServer } from './qll/bb84/link/photon-server.ts'
 export type { Bb84Preset } from './qll/bb84/model/presets.ts'
 export { type Bridge, type Delivery, promisedBps } from './qll/satellite/promise.ts'
 export {
@@ -173,4 +175,5 @@ export { debugLogger } from './util/debug-logger.ts'
 export { ipAddressBytes } from './util/ip-address.ts'
 export type { JsonSchema, SchemaFault } from './util/json-schema.ts'
 export { Listeners } from './util/listeners.ts'
+export { Slots } from './util/slots.ts'
 export { negotiatedGroup, tlsGroups } from './util/tls-groups.ts'

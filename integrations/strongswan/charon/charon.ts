@@ -1,4 +1,4 @@
-import { type AbortOptions, type SecretKey, type ViciError, withDeadline } from '../../../lib/index.ts'
+import { type AbortOptions, type SecretKey, Slots, type ViciError, withDeadline } from '../../../lib/index.ts'
 import type { IpsecConnectionConfig } from '../agent-config.ts'
 import {
   charonVersion,
@@ -25,6 +25,8 @@ const INITIATE_TIMEOUT_MS = 5_000
 const REKEY_TIMEOUT_MS = 5_000
 /** How long the other gateway may take to agree that an IKE_SA is over, in milliseconds. */
 const TERMINATE_TIMEOUT_MS = 1_000
+/** Commands at a time that wait for gateways far away; the session keeps connections for those that do not. */
+const MAX_WAITING = 4
 
 /** Options of `Charon`. */
 export interface CharonOptions {
@@ -52,6 +54,7 @@ export class Charon {
   /** What it has told of its IKE_SAs. */
   readonly watch = new SaWatch()
   readonly #session: ViciSession
+  readonly #far = new Slots(MAX_WAITING)
   #version: string | undefined
 
   constructor({ path, onConnect, onReady, onDisconnect }: CharonOptions) {
@@ -121,7 +124,8 @@ export class Charon {
   }
 
   async initiate(connection: string, child: string | undefined, { signal }: AbortOptions = {}): Promise<void> {
-    await initiate(this.#session, { ike: connection, child }, { signal, timeoutMs: INITIATE_TIMEOUT_MS })
+    const options = { signal, timeoutMs: INITIATE_TIMEOUT_MS }
+    await this.#await(signal, () => initiate(this.#session, { ike: connection, child }, options))
   }
 
   /** Rekeys an IKE_SA and gives its new number. */
@@ -134,6 +138,13 @@ export class Charon {
   }
 
   async terminate(uniqueId: string, { signal }: AbortOptions = {}): Promise<void> {
-    await terminateIke(this.#session, uniqueId, { signal, timeoutMs: TERMINATE_TIMEOUT_MS })
+    const options = { signal, timeoutMs: TERMINATE_TIMEOUT_MS }
+    await this.#await(signal, () => terminateIke(this.#session, uniqueId, options))
+  }
+
+  /** Gateways that are gone hold up no more than a few commands, and none to charon itself. */
+  async #await(signal: AbortSignal | undefined, command: () => Promise<void>): Promise<void> {
+    await this.#far.acquire({ signal })
+    await command().finally(() => this.#far.release())
   }
 }

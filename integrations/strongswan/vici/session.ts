@@ -6,6 +6,7 @@ import {
   ClosedError,
   delay,
   Listeners,
+  Slots,
   type Unsubscribe,
   ViciError,
 } from '../../../lib/index.ts'
@@ -32,8 +33,8 @@ export interface ViciSessionOptions {
 
 /** Commands under way at once; charon has 16 threads for all that it does. */
 const MAX_CONNECTIONS = 6
-/** Commands that may wait for one of them. */
-const MAX_WAITING = 1_024
+/** Commands under way and waiting together. */
+const MAX_COMMANDS = 4_096
 
 /**
  * The way to one charon: a connection for events that tells at once when charon is gone, and a few for commands, so that one
@@ -44,11 +45,11 @@ export class ViciSession implements Closable {
   readonly #listeners = new Listeners<ViciEvent>()
   readonly #idle: ViciConnection[] = []
   readonly #open = new Set<ViciConnection>()
-  readonly #waiting: (() => void)[] = []
+  readonly #slots = new Slots(MAX_CONNECTIONS)
   readonly #stop = new AbortController()
   #events: ViciConnection | undefined
   #ready = false
-  #inUse = 0
+  #commands = 0
   #running: Promise<void> | undefined
 
   constructor(options: ViciSessionOptions) {
@@ -179,21 +180,24 @@ export class ViciSession implements Closable {
     packet: Buffer,
     use: (connection: ViciConnection) => Promise<T>,
   ): Promise<T> {
+    this.#commands += 1
     try {
       this.#stop.signal.throwIfAborted()
-      await this.#place(signal)
-    } catch (error) {
+      if (this.#commands > MAX_COMMANDS) throw new ViciError(`${MAX_COMMANDS} commands wait for charon already`)
+      await this.#slots.acquire({ signal })
+      return await this.#onConnection(signal, use).finally(() => this.#slots.release())
+    } finally {
+      this.#commands -= 1
       packet.fill(0)
-      throw error
     }
-    let connection: ViciConnection | undefined
+  }
+
+  async #onConnection<T>(signal: AbortSignal | undefined, use: (connection: ViciConnection) => Promise<T>): Promise<T> {
+    const connection = this.#idle.pop() ?? (await this.#dial(signal))
     try {
-      connection = this.#idle.pop() ?? (await this.#dial(signal))
       return await use(connection)
     } finally {
-      packet.fill(0)
-      if (connection !== undefined && !connection.closed && !this.#stop.signal.aborted) this.#idle.push(connection)
-      this.#release()
+      if (!connection.closed && !this.#stop.signal.aborted) this.#idle.push(connection)
     }
   }
 
@@ -210,34 +214,5 @@ export class ViciSession implements Closable {
       if (at !== -1) this.#idle.splice(at, 1)
     })
     return connection
-  }
-
-  async #place(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#inUse < MAX_CONNECTIONS) {
-      this.#inUse += 1
-      return
-    }
-    if (this.#waiting.length >= MAX_WAITING) throw new ViciError(`${MAX_WAITING} commands wait for charon already`)
-    let wake = () => {}
-    const free = new Promise<void>(resolve => {
-      wake = resolve
-      this.#waiting.push(resolve)
-    })
-    try {
-      await abortable(free, { signal })
-    } catch (error) {
-      const at = this.#waiting.indexOf(wake)
-      // Woken in the same moment: the place goes to the next one.
-      if (at === -1) this.#release()
-      else this.#waiting.splice(at, 1)
-      throw error
-    }
-  }
-
-  /** Hands the place on, or leaves it free. */
-  #release(): void {
-    const next = this.#waiting.shift()
-    if (next === undefined) this.#inUse -= 1
-    else next()
   }
 }
