@@ -144,8 +144,8 @@ for (const backend of kmsBackends.filter(({ name }) => name === 'remote')) {
         .and.to.match(/^ok {6}krbtgt\/B.QKD@A.QKD retention/m)
       await realm(0).kadmin(`modprinc -maxlife 20h ${TRUSTS[0]}`)
       await realm(0).kadmin(`cpw -keepold -pw other-pw ${TRUSTS[0]}`)
-      const { exitCode, stdout } = await qkd(0, 'doctor', '--json')
-      expect(exitCode).to.equal(EXIT_CODES.config.code)
+      const { exitCode, stdout, stderr } = await qkd(0, 'doctor', '--json')
+      expect(exitCode, stderr).to.equal(EXIT_CODES.config.code)
       const faults = JSON.parse(stdout).findings.filter(({ state }: { state: string }) => state === 'fault')
       expect(faults.map(({ check }: { check: string }) => check)).to.deep.equal([
         `${TRUSTS[0]} -nokey`,
