@@ -1,6 +1,5 @@
 import {
   type AbortOptions,
-  BackOff,
   type Closable,
   ClosedError,
   debugLogger,
@@ -17,8 +16,9 @@ import type { KvnoEntry } from '../kvno-table.ts'
 import { acceptVersions } from '../versions/accept-versions.ts'
 import { aheadOf, fillWindow, type Rotation, rotateVersion } from '../versions/issue-version.ts'
 import type { KeyLedger } from '../versions/key-ledger.ts'
-import { ALARM_KVNO, type KeyedPrincipal } from '../versions/keyed-principal.ts'
+import type { KeyedPrincipal } from '../versions/keyed-principal.ts'
 import { type AgentStatus, principalStatus } from './agent-status.ts'
+import { RotationBook } from './rotation-book.ts'
 
 /** Longest time that the agent sleeps without a look around, in milliseconds. */
 const MAX_SLEEP_MS = 3_600_000
@@ -58,9 +58,7 @@ export class KerberosAgent implements Closable {
   readonly #issuing = new Map<string, Promise<unknown>>()
   readonly #filling = new Map<string, Promise<void>>()
   readonly #serving = new Set<Promise<void>>()
-  readonly #backOffs = new Map<string, { backOff: BackOff; notBeforeMs: number; failure: string }>()
-  readonly #clockSkewsMs = new Map<string, number>()
-  readonly #alarms = new Set<string>()
+  readonly #book: RotationBook
   #wake = new AbortController()
   #loop: Promise<void> = Promise.resolve()
   #closing: Promise<void> | undefined
@@ -70,6 +68,7 @@ export class KerberosAgent implements Closable {
     this.#ledger = options.ledger
     this.#logger = options.logger ?? debugLogger('kerberos')
     this.#now = options.now ?? Date.now
+    this.#book = new RotationBook({ telemetry: options.telemetry, logger: this.#logger, now: this.#now })
   }
 
   /** Puts in place what was agreed before, and begins to rotate. */
@@ -119,8 +118,7 @@ export class KerberosAgent implements Closable {
   async forget(principal: string, options?: AbortOptions): Promise<void> {
     await this.#turns.get(principal)
     await this.#ledger.forget(principal, options)
-    this.#backOffs.delete(principal)
-    for (const id of [`kerberos-rotation ${principal}`, `kerberos-kvno ${principal}`]) this.#alarm(id, undefined)
+    this.#book.forget(principal)
   }
 
   /**
@@ -145,12 +143,12 @@ export class KerberosAgent implements Closable {
     const principals = this.#ledger.principals.map(terms =>
       principalStatus(this.#ledger, terms, {
         nowMs,
-        failure: this.#backOffs.get(terms.principal)?.failure,
+        failure: this.#book.failure(terms.principal),
         dueMs: this.#dueMs(terms),
-        clockSkewMs: this.#clockSkewsMs.get(terms.principal),
+        clockSkewMs: this.#book.clockSkewMs(terms.principal),
       }),
     )
-    return { saeId: kms.saeId, principals, alarms: [...this.#alarms] }
+    return { saeId: kms.saeId, principals, alarms: this.#book.alarms }
   }
 
   /** Lets a rotation under way end, for at most the time of an agreement; keys are wiped, the KDC keeps what it has. */
@@ -199,7 +197,7 @@ export class KerberosAgent implements Closable {
         await channel.close().catch(() => {})
       }
     } catch (error) {
-      this.#failed(terms, error as Error)
+      this.#book.failed(terms, error as Error, { keyId: this.#ledger.table.current(principal)?.keyId })
     }
   }
 
@@ -214,68 +212,24 @@ export class KerberosAgent implements Closable {
       try {
         const context = { ledger: this.#ledger, kms, channel, level, timeoutMs, signal: deadline.signal }
         const rotation = await rotateVersion(principal, context, { rekey })
-        this.#succeeded(terms, rotation)
+        this.#book.succeeded(terms, rotation)
         return rotation
       } finally {
         await channel.close().catch(() => {})
       }
     } catch (error) {
-      this.#failed(terms, error as Error)
+      this.#book.failed(terms, error as Error, { keyId: this.#ledger.table.current(principal)?.keyId })
       throw error
     } finally {
       this.#wake.abort()
     }
   }
 
-  #succeeded({ principal, peerSaeId, wraps }: KeyedPrincipal, { current, clockSkewMs }: Rotation): void {
-    const { kvno, keyId } = current
-    if (clockSkewMs !== undefined) this.#clockSkewsMs.set(principal, clockSkewMs)
-    this.#backOffs.delete(principal)
-    this.#emitRotation({ peer: peerSaeId, keyId, outcome: 'in-use' })
-    this.#alarm(`kerberos-rotation ${principal}`, undefined)
-    const near = !wraps && kvno >= ALARM_KVNO
-    this.#alarm(
-      `kerberos-kvno ${principal}`,
-      near ? `${principal} has come to kvno ${kvno} of 65535: run qkd kerberos trust rekey` : undefined,
-    )
-    this.#logger.info({ principal, kvno, keyId }, 'a key version is in use')
-  }
-
-  #failed({ principal, peerSaeId }: KeyedPrincipal, error: Error): void {
-    const held = this.#backOffs.get(principal) ?? { backOff: new BackOff({ minMs: 1_000, maxMs: 60_000 }) }
-    const notBeforeMs = this.#now() + held.backOff.nextMs()
-    this.#backOffs.set(principal, { backOff: held.backOff, notBeforeMs, failure: error.message })
-    const keyId = this.#ledger.table.current(principal)?.keyId ?? ''
-    this.#emitRotation({ peer: peerSaeId, keyId, outcome: 'failed', reason: error.message })
-    this.#alarm(`kerberos-rotation ${principal}`, `${principal} is not rotated: ${error.message}`)
-    this.#logger.warn({ principal, peerSaeId, reason: error.message }, 'a rotation failed')
-  }
-
-  #emitRotation(rotation: {
-    peer: string
-    keyId: string
-    outcome: 'in-use' | 'retired' | 'failed'
-    reason?: string
-  }): void {
-    this.#options.telemetry?.emit({ type: 'rotation', integration: 'kerberos', ...rotation })
-  }
-
-  /** Raises an alarm with this text, or clears it. */
-  #alarm(id: string, text: string | undefined): void {
-    const raised = this.#alarms.has(id)
-    if (text === undefined && !raised) return
-    if (text === undefined) this.#alarms.delete(id)
-    else this.#alarms.add(id)
-    const state = text === undefined ? 'cleared' : 'raised'
-    this.#options.telemetry?.emit({ type: 'alarm', id, severity: 'major', state, text: text ?? id })
-  }
-
   async #run(): Promise<void> {
     while (this.#closing === undefined) {
       try {
         for (const { keyId, principal } of await this.#ledger.expire()) {
-          const peer = this.#ledger.terms(principal)?.peerSaeId ?? ''
-          this.#emitRotation({ peer, keyId, outcome: 'retired' })
+          this.#book.retired({ peer: this.#ledger.terms(principal)?.peerSaeId ?? '', keyId })
         }
       } catch (error) {
         this.#logger.error({ reason: (error as Error).message }, 'a key version that has ended could not be removed')
@@ -283,7 +237,7 @@ export class KerberosAgent implements Closable {
       const due = this.#ledger.principals.filter(
         terms => (this.#dueMs(terms) ?? Number.POSITIVE_INFINITY) <= this.#now(),
       )
-      // What fails is told by `#failed`, and tried again later.
+      // What fails stands in the book, and is tried again later.
       await Promise.all(due.map(({ principal }) => this.rotate(principal).catch(() => {})))
       await this.#sleep()
     }
@@ -293,7 +247,7 @@ export class KerberosAgent implements Closable {
   #dueMs({ principal, role, rotateSeconds, wraps }: KeyedPrincipal): number | undefined {
     if (role !== 'issuer' || this.#options.rotates === false) return undefined
     const current = this.#ledger.table.current(principal)
-    const notBeforeMs = this.#backOffs.get(principal)?.notBeforeMs ?? 0
+    const notBeforeMs = this.#book.notBeforeMs(principal)
     if (current === undefined) return notBeforeMs
     // Nothing but a rekey goes on from there.
     if (!wraps && current.kvno === 65_535) return undefined
