@@ -72,6 +72,38 @@ describe('IpsecAgent', function () {
     }
   })
 
+  it('may start ahead of charon and of the other agent, in any order', async () => {
+    await using pair = await createIpsecPair()
+    await pair.charons.a.kill()
+    await pair.charons.b.kill()
+    await pair.a.start()
+    const { charon, alarms } = await pair.a.agent.status()
+    expect(charon.connected).to.equal(false)
+    expect(alarms.map(({ id }) => id)).to.include.members(['charon-unreachable', 'peer-unreachable'])
+    await pair.charons.a.start()
+    await pair.b.start()
+    await pair.charons.b.start()
+    await until(() => pair.b.seen('rotated').length > 0, 'the first rotation', { timeoutMs: 30_000 })
+    await until(async () => (await pair.a.agent.status()).alarms.length === 0, 'the alarms to be over')
+  })
+
+  it('lets a rotation that is under way end before it closes', async () => {
+    await using pair = await createIpsecPair()
+    await pair.start()
+    const begun = new Promise<void>(resolve => {
+      pair.a.tap.onCommand = name => {
+        if (name === 'initiate') resolve()
+      }
+    })
+    const rotation = pair.a.agent.rotate(CONNECTION)
+    await begun
+    await pair.a.stop()
+    await rotation
+    expect(pair.a.seen('rotation-failed')).to.deep.equal([])
+    await until(() => pair.b.seen('rotated').length === 2, 'the rotation at the responder')
+    expect((await pair.charons.a.sas()).map(({ state }) => state)).to.deep.equal(['ESTABLISHED'])
+  })
+
   it('rotates when a responder asks', async () => {
     await using pair = await createIpsecPair()
     await pair.start()
