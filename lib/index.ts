@@ -112,7 +112,7 @@ export {
 } from './pki.ts'
 export { createFibrePhotons, type FibrePhotonsOptions } from './qll/bb84/link/fibre-photons.ts'
 export type { PhotonServer } from './qll/bb84/link/photon-server.ts'
-export type { Bb84Preset } from './qll/bb84/model/presets.ts'
+export { BB84_PRESETS, type Bb84Preset } from './qll/bb84/model/presets.ts'
 export { type Bridge, type Delivery, promisedBps } from './qll/satellite/promise.ts'
 export {
   CURVE_POINTS,

@@ -14,6 +14,7 @@ import { reportPage } from '../link/report-page.ts'
 import { parseDistanceKm } from '../link/units.ts'
 import { describeLink, eventLine, summaryLines } from '../link/words.ts'
 import { print, printJson, printLines, stopSignal } from '../terminal.ts'
+import { photonsCommand } from './link-photons.ts'
 
 const presets = Object.keys(DESIGN_PRESETS)
 
@@ -94,7 +95,7 @@ const simulateCommand = defineCommand({
 })
 
 /** `qkd link`: the link layer. */
-export const linkCommands = defineGroup('link', 'Try out QKD links', [simulateCommand])
+export const linkCommands = defineGroup('link', 'Try out QKD links', [simulateCommand, photonsCommand])
 
 /** Lines that are written one after the other, without holding up who adds them. */
 class Lines {
