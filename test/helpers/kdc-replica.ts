@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { lookup } from 'node:dns/promises'
 import { once } from 'node:events'
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer } from 'node:net'
@@ -70,7 +71,9 @@ interface Propagation {
 
 /** kpropd listens on every interface by itself; given one connection as its standard input it serves that alone. */
 async function overKprop({ realm, env, dump, database, keytab, acl, received }: Propagation): Promise<void> {
-  const server = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1')
+  // kprop takes the name of this machine for the replica's, which is 127.0.0.1 on one and another address on the next.
+  const { address } = await lookup(hostname(), { family: 4 })
+  const server = createServer({ pauseOnConnect: true }).listen(0, address)
   await once(server, 'listening')
   let said = ''
   const served = once(server, 'connection').then(async ([socket]) => {
