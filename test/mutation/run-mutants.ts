@@ -10,7 +10,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 /** What a test of the TLS integration needs; nothing is built, so it is the source that runs. */
 const COPIED = ['lib', 'integrations', 'bin', 'test', 'package.json', 'tsconfig.json', '.mocharc.json']
 /** A defence is often missed by waiting for what no longer comes. */
-const TEST_TIMEOUT_MS = 6_000
+const TEST_TIMEOUT_MS = 10_000
 const RUN_TIMEOUT_MS = 90_000
 
 /** What became of a mutant. */
