@@ -13,6 +13,8 @@ import { run } from './run.ts'
 export interface CharonSettings {
   /** No ESP and no TUN device: IKE_SAs without children. Never counts as a test of the tunnel. Default false. */
   readonly childless?: boolean
+  /** Has strongswan-starter run charon, as Debian's service of that name does. Default false. */
+  readonly starter?: boolean
   /** Lines for the `charon` section of strongswan.conf. */
   readonly settings?: string
   /** Levels of log groups, such as `{ esp: 2 }`; all others are at 1. */
@@ -71,8 +73,13 @@ export class CharonNode {
     await writeFile(this.confPath, this.#conf())
     this.#output = ''
     // A /run of its own, so that each charon has its own pid file; and an end with this process, however it ends.
-    const inside = `mount -t tmpfs none /run && exec ${charonPath}`
-    const args = ['netns', 'exec', this.namespace.name, 'unshare', '-m', 'setpriv', '--pdeathsig', 'KILL', 'sh', '-c']
+    const { starter = false } = this.#settings
+    const program = starter ? `ipsec start --nofork --conf ${join(this.#directory, 'ipsec.conf')}` : charonPath
+    if (starter) await writeFile(join(this.#directory, 'ipsec.conf'), 'config setup\n')
+    const inside = `mount -t tmpfs none /run && exec ${program}`
+    // What starter has started goes with its process namespace.
+    const own = ['setpriv', '--pdeathsig', 'KILL', 'unshare', '-m', ...(starter ? ['-p', '-f', '--kill-child'] : [])]
+    const args = ['netns', 'exec', this.namespace.name, ...own, 'sh', '-c']
     const child = spawn('ip', [...args, inside], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env.PATH, STRONGSWAN_CONF: this.confPath },
@@ -138,10 +145,16 @@ export class CharonNode {
     const child = this.#child
     if (child === undefined || !this.running) return
     const exited = once(child, 'close')
-    child.kill(signal)
+    process.kill(await this.#daemonOf(child.pid!), signal)
     const timer = setTimeout(() => child.kill('SIGKILL'), 5_000)
     await exited
     clearTimeout(timer)
+  }
+
+  /** charon itself, or the starter, which the program that holds its process namespace waits for. */
+  async #daemonOf(pid: number): Promise<number> {
+    if (!this.#settings.starter) return pid
+    return Number.parseInt(await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8'), 10)
   }
 
   #conf(): string {

@@ -9,7 +9,7 @@ import {
 } from '../../../integrations/strongswan/index.ts'
 import { runQkd, startQkd } from '../../bin/run-qkd.ts'
 import { stop } from '../../bin/served-sites.ts'
-import { type CharonPair, createCharonPair, requireCharon } from '../../helpers/charon-pair.ts'
+import { type CharonPair, type CharonSettings, createCharonPair, requireCharon } from '../../helpers/charon-pair.ts'
 import { type KmsPair, kmsBackends } from '../../helpers/kms-backends.ts'
 import { freePorts } from '../../helpers/site-process.ts'
 import { until } from '../../helpers/until.ts'
@@ -36,11 +36,15 @@ describe('qkd ipsec', function () {
   let charons: CharonPair
   let a: GatewayProcess
   let b: GatewayProcess
-  beforeEach(async () => {
-    charons = await createCharonPair()
+  beforeEach(() => openCharons())
+
+  async function openCharons(settings: CharonSettings = {}): Promise<void> {
+    await charons?.[Symbol.asyncDispose]()
+    charons = await createCharonPair(settings)
     a = new GatewayProcess('a', charons)
     b = new GatewayProcess('b', charons)
-  })
+  }
+
   afterEach(async () => {
     await Promise.all([a?.stop(), b?.stop()])
     await charons?.[Symbol.asyncDispose]()
@@ -76,8 +80,12 @@ describe('qkd ipsec', function () {
 
   const keyOf = (status: IpsecAgentStatus) => status.connections[0]!.keyId
 
-  for (const backend of ['remote', 'foreign']) {
-    it(`takes over from a swanctl.conf that works, outlives systemctl reload, and gives it back (${backend} KMS)`, async () => {
+  for (const { backend, starter } of [
+    { backend: 'remote', starter: false },
+    { backend: 'foreign', starter: true },
+  ]) {
+    it(`takes over from a swanctl.conf that works, outlives systemctl reload, and gives it back (${backend} KMS${starter ? ', strongswan-starter' : ''})`, async () => {
+      if (starter) await openCharons({ starter })
       await connectByAdmin()
       const ping = await charons.ping()
       await handOver(await openKms(backend))
