@@ -15,13 +15,12 @@ export const MAX_REQUEST_BYTES = REQUEST_HEAD_BYTES + MAX_NAME_BYTES
 export const MAX_VALID_MS = 1000
 
 /** Why a request gets no key. */
-export type KeyRefusal = 'unknown-kvno' | 'unknown-principal' | 'no-key' | 'refused'
+export type KeyRefusal = 'unknown-kvno' | 'no-key' | 'refused'
 
 const STATUS: Readonly<Record<KeyRefusal, number>> = {
   'unknown-kvno': 1,
-  'unknown-principal': 2,
-  'no-key': 3,
-  refused: 4,
+  'no-key': 2,
+  refused: 3,
 }
 
 /**

@@ -38,9 +38,6 @@ static krb5_error_code refusal(krb5_context context, const struct qkd_question *
         return qkd_refuse(context, KRB5KRB_AP_ERR_BADKEYVER,
                           "kvno %u of %s was never announced to the agent of this site, or its time is over",
                           question->kvno, question->principal);
-    case QKD_UNKNOWN_PRINCIPAL:
-        return qkd_refuse(context, KRB5KRB_ERR_GENERIC, "the agent of this site holds no keys for %s",
-                          question->principal);
     case QKD_NO_KEY:
         return qkd_refuse(context, KRB5KDC_ERR_SVC_UNAVAILABLE, "the agent of this site has no key for %s now",
                           question->principal);

@@ -31,10 +31,9 @@ enum qkd_op {
 
 enum qkd_status {
     QKD_OK = 0,
-    QKD_UNKNOWN_KVNO = 1,      /* never announced, or its time is over */
-    QKD_UNKNOWN_PRINCIPAL = 2, /* the agent has no trust of that name */
-    QKD_NO_KEY = 3,            /* the agent has no key to give now */
-    QKD_REFUSED = 4,           /* the request is not one that the agent serves */
+    QKD_UNKNOWN_KVNO = 1, /* never announced, or its time is over */
+    QKD_NO_KEY = 2,       /* the agent has no key to give now */
+    QKD_REFUSED = 3,      /* the request is not one that the agent serves */
 };
 
 struct qkd_key {
