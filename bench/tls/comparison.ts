@@ -17,6 +17,6 @@ export async function compare(report: Report, { quick }: BenchOptions): Promise<
     await measureBulk(report, { slices: quick ? 3 : 20, ends })
   }
   await measureTls12(report, { slices: quick ? 3 : 20, sliceBytes })
-  await measureMemory(report, { connections: quick ? 200 : 2000, rounds: quick ? 1 : 5 })
+  await measureMemory(report, { connections: quick ? 200 : 2000, rounds: quick ? 1 : 3 })
   await measureTunnel(report, { slices: quick ? 3 : 20, sliceBytes })
 }
