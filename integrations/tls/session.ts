@@ -20,17 +20,24 @@ export interface QkdInfo {
   readonly cipher: string
 }
 
-/** A symbol and no WeakMap: what http2 gives out as `session.socket` is a proxy, through which properties can be read. */
-const info = Symbol('qkd')
+declare module 'node:tls' {
+  interface TLSSocket {
+    /** What the session stands on; undefined for one that is not under a key of the KMS. Set by `qkdkit/tls`. */
+    readonly qkd?: QkdInfo
+  }
+}
 
-/** What the session of `socket` stands on; undefined for one that is not under a key of the KMS. */
+/**
+ * What the session of `socket` stands on: its property `qkd`, for sockets of any type, such as those of requests. A property
+ * and no WeakMap: what http2 gives out as `session.socket` is a proxy, through which properties can be read.
+ */
 export function qkdInfo(socket: object): QkdInfo | undefined {
-  return (socket as { [info]?: QkdInfo })[info]
+  return (socket as { qkd?: QkdInfo }).qkd
 }
 
 /** Attaches what `qkdInfo` gives, once and for good. */
 export function setQkdInfo(socket: TLSSocket, value: QkdInfo): void {
-  Object.defineProperty(socket, info, { value: Object.freeze(value) })
+  Object.defineProperty(socket, 'qkd', { value: Object.freeze(value) })
 }
 
 /**

@@ -17,6 +17,7 @@ describe('createServer and connect', () => {
     expect(info.keyId).to.equal(pair.alice.keys[0]!.keyId)
     expect(info.cipher).to.equal('TLS_CHACHA20_POLY1305_SHA256')
     expect(qkdInfo(server)).to.deep.equal({ ...info, group: undefined })
+    expect(client.qkd).to.equal(info)
     const [atBob, atAlice] = [server, client].map(end => end.exportKeyingMaterial(32, 'test', Buffer.alloc(0)))
     expect(atBob!.equals(atAlice!)).to.equal(true)
     client.destroy()
