@@ -16,6 +16,9 @@ import { type BenchOptions, interleave, median, type Report } from './report.ts'
 
 const BLOCK_BITS = 2 ** 20
 
+/** Sifted bits of a block in the whole pipeline: the longer, the more key is left of each bit. */
+const PIPELINE_BITS = 2 ** 21
+
 /**
  * The post-processing of a BB84 link. Megabits are 10^6 bits, seconds are of processor time. In the pipeline both ends are
  * in this process; the photons are drawn before the clock starts.
@@ -110,7 +113,7 @@ async function pipeline(
   const { receiver, protocol } = BB84_PRESETS[preset]
   const channel = new ChannelModel(receiver, { lengthKm })
   const photons = new PhotonChannel({ channel, protocol })
-  const pulses = Math.round(pulsesFor(channel, protocol, BLOCK_BITS))
+  const pulses = Math.round(pulsesFor(channel, protocol, PIPELINE_BITS))
   const sent = { alice: [] as PulseRecords[], bob: [] as PulseRecords[] }
   const source = (side: 'alice' | 'bob'): RecordSource => ({ next: async () => sent[side].shift()! })
   const psk = new Uint8Array(4096)
@@ -141,7 +144,7 @@ async function pipeline(
   }
   for (const end of [alice, bob]) end.close()
   await Promise.all(ends.map(end => end.close()))
-  const at = `${preset}, ${lengthKm} km`
+  const at = `${preset}, ${lengthKm} km, blocks of 2 Mb`
   const perSecond = (bits: number, ms: number) => bits / ms / 1e3
   report({
     metric: `${at}: secret key, both ends on a core`,
