@@ -51,6 +51,8 @@ static int rest(struct qkd_agent *agent)
 {
     int next = agent->rest_ms == 0 ? QKD_FIRST_REST_MS : agent->rest_ms * 2;
 
+    if (++agent->waits == 1)
+        return fail(agent, "the agent at %s did not answer within %d ms", agent->socket_path, QKD_TIME_LIMIT_MS);
     agent->rest_ms = next > QKD_LONGEST_REST_MS ? QKD_LONGEST_REST_MS : next;
     agent->rest_until_ms = qkd_now_ms() + agent->rest_ms;
     return fail(agent, "the agent at %s did not answer within %d ms and is not asked again for %d ms",
@@ -195,6 +197,7 @@ int qkd_agent_ask(struct qkd_agent *agent, const struct qkd_question *question, 
     }
     if (!send_all(agent, request, size, deadline_ms) || !receive_reply(agent, question, deadline_ms, reply))
         return 0;
+    agent->waits = 0;
     agent->rest_ms = 0;
     return 1;
 }

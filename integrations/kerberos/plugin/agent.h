@@ -8,8 +8,8 @@
 
 /* krb5kdc has one thread: while it waits here, every client of the realm waits. */
 #define QKD_TIME_LIMIT_MS 200
-/* How long the agent is left alone after it let us wait, the first time and at most. */
-#define QKD_FIRST_REST_MS 250
+/* How long the agent is left alone after it let us wait twice running, and at most. Once may be a busy machine. */
+#define QKD_FIRST_REST_MS 500
 #define QKD_LONGEST_REST_MS 8000
 
 struct qkd_agent {
@@ -19,6 +19,7 @@ struct qkd_agent {
     pid_t owner;      /* who opened fd: krb5kdc forks its workers */
     uint32_t last_id;
     int64_t rest_until_ms; /* on the clock of qkd_now_ms */
+    int waits;        /* for nothing, one after the other */
     int rest_ms;      /* of the last rest; 0 while all is well */
     char problem[256]; /* why the last question was not answered, in words for the log */
 };
