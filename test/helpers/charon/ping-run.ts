@@ -31,6 +31,7 @@ export class PingRun {
   #errors = ''
   #last = -1
   #timedOut = 0
+  #highest = -1
 
   private constructor(child: ChildProcess, intervalMs: number) {
     this.#child = child
@@ -89,7 +90,8 @@ export class PingRun {
     await exited
     const sent = Number(/xmt\/rcv\/%loss = (\d+)\//.exec(this.#errors)?.[1])
     if (!Number.isInteger(sent) || sent > MAX_PINGS) throw new Error(`fping said no usable count: ${this.#errors}`)
-    return this.#report(sent, endedMs)
+    // A ping that the system did not take has a number and is not among those that fping counts as sent.
+    return this.#report(Math.max(sent, this.#highest + 1), endedMs)
   }
 
   /** Ends the run whatever it has found. */
@@ -107,6 +109,7 @@ export class PingRun {
   #take(line: string): void {
     const match = /^\[([\d.]+)\] \S+ : \[(\d+)\], (timed out)?/.exec(line)
     if (match === null) return
+    this.#highest = Math.max(this.#highest, Number(match[2]))
     if (match[3] !== undefined) {
       this.#timedOut += 1
       return
