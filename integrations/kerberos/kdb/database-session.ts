@@ -10,6 +10,8 @@ import { type LockFileFault, mendLockFile } from './lock-file.ts'
 const BUSY = 75
 const MAX_STDERR_CHARS = 4_000
 const MAX_LINES = 100_000
+/** How long a shell that has ended may still be heard, in milliseconds. */
+const LAST_WORDS_MS = 200
 
 /**
  * What runs under our own lock. It reads commands, so that the lock is held from the look at the lock file to the end of
@@ -99,11 +101,20 @@ class ShellSession implements DatabaseSession {
     this.#child = child
     this.#location = location
     this.#signal = signal
-    this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+    const reader = createInterface({ input: child.stdout })
+    this.#lines = reader[Symbol.asyncIterator]()
     this.#exited = once(child, 'close').catch((error: Error) => {
       this.#spawnError = error
     })
     child.stdin.on('error', () => {})
+    // A load that outlives its shell keeps these open; nobody here waits for it, the lock does.
+    child.once('exit', () => {
+      setTimeout(() => {
+        reader.close()
+        child.stdout.destroy()
+        child.stderr.destroy()
+      }, LAST_WORDS_MS).unref()
+    })
     child.stderr.on('data', chunk => {
       this.#stderr = (this.#stderr + String(chunk)).slice(-MAX_STDERR_CHARS)
     })

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { access, copyFile, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { access, copyFile, mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { createDatabaseSink, masterKeyVault } from '../../../integrations/kerberos/kdb/database-sink.ts'
@@ -17,6 +17,7 @@ import { rejectsWith } from '../../helpers/rejects-with.ts'
 import { createTempDir } from '../../helpers/temp-dir.ts'
 import { createTestSites, type TestSites } from '../../helpers/test-sites.ts'
 import { requestTicket } from '../../helpers/tgs-client.ts'
+import { until } from '../../helpers/until.ts'
 import { createAgentPair } from './agent-pair.ts'
 import { buildSetup, databaseOf, trustTerms } from './setup-mode.ts'
 import { failureOf, heldTicket, login, SERVICE, TICKET_LIFE_SECONDS, TRUST, type TrustRig } from './trust-suite.ts'
@@ -26,6 +27,13 @@ const missing = (path: string) =>
     () => false,
     () => true,
   )
+
+/** Processes whose command line has this word: flock and its shell, not what they run. */
+async function processesWith(word: string): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter(name => /^\d+$/.test(name)).map(Number)
+  const lines = await Promise.all(pids.map(pid => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
+  return pids.filter((_, i) => lines[i]!.split('\0').includes(word))
+}
 
 describe('mode setup', function () {
   this.timeout(120_000)
@@ -112,6 +120,31 @@ describe('mode setup', function () {
       holder.kill('SIGKILL')
       await file.close()
     }
+  })
+
+  it('holds its own lock until a load has ended whose agent was killed', async () => {
+    const dir = rig.realms.directory
+    const [bin, gate] = [join(dir, 'bin'), join(dir, 'gate')]
+    await mkdir(bin)
+    await runProgram('mkfifo', [gate], { env: process.env })
+    // A load that waits at the gate, long after the agent is gone.
+    const slow = `#!/bin/sh
+case "$*" in *load*) cat > ${dir}/in; : > ${dir}/loading; read _ < ${gate}; exec /usr/sbin/kdb5_util -r A.QKD load -update ${dir}/in ;; esac
+exec /usr/sbin/kdb5_util "$@"
+`
+    await writeFile(join(bin, 'kdb5_util'), slow, { mode: 0o755 })
+    const database = databaseOf(realm(0), { environment: { PATH: `${bin}:${process.env.PATH}` } })
+    const keys = [{ enctype: 20 as const, secret: SecretKey.random(32) }]
+    const load = failureOf(database.setVersions(TRUST, () => ({ put: [{ kvno: 9, keys }], keep: [] })))
+    await until(async () => !(await missing(`${dir}/loading`)), 'the load has begun')
+    for (const pid of await processesWith(`${realm(0).database}.qkd.lock`)) process.kill(pid, 'SIGKILL')
+    expect(await load).to.contain('broke off at load')
+    const hasty = databaseOf(realm(0), { timeoutMs: 100 })
+    expect(await failureOf(hasty.state(TRUST))).to.contain('Another program holds')
+    await writeFile(gate, 'go\n')
+    const ended = async () => (await hasty.state(TRUST).catch(() => undefined))?.kvnos[0] === 9
+    await until(ended, 'the load has ended')
+    expect(await missing(lockFileOf(realm(0).database))).to.equal(false)
   })
 
   it('refuses, and logs why, where the key at B differs from that at A by one bit', async () => {

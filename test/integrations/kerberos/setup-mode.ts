@@ -10,10 +10,17 @@ import { createTestRealms, type TestRealm } from '../../helpers/kdc-realm.ts'
 import { createAgentPair } from './agent-pair.ts'
 import { type KdcMode, LOCAL_SERVICE, SERVICE, TICKET_LIFE_SECONDS, TRUST, type TrustRig } from './trust-suite.ts'
 
+/** What a test may set of its database. */
+interface DatabaseChoice {
+  readonly environment?: Record<string, string>
+  readonly onFault?: (text: string) => void
+  readonly timeoutMs?: number
+}
+
 /** The database of a test realm, as an agent beside its KDC reaches it. */
 export function databaseOf(
   realm: TestRealm,
-  { environment = {}, onFault }: { environment?: Record<string, string>; onFault?: (text: string) => void } = {},
+  { environment = {}, onFault, timeoutMs }: DatabaseChoice = {},
 ): KdcDatabase {
   const { KRB5_CONFIG, KRB5_KDC_PROFILE } = realm.env
   return new KdcDatabase({
@@ -22,6 +29,7 @@ export function databaseOf(
     stashFile: realm.stash,
     environment: { KRB5_CONFIG: KRB5_CONFIG!, KRB5_KDC_PROFILE: KRB5_KDC_PROFILE!, ...environment },
     onFault: ({ description }) => onFault?.(description),
+    timeoutMs,
   })
 }
 
