@@ -120,9 +120,11 @@ async function send(what: string, file: Buffer): Promise<void> {
   try {
     const message = await seal(alice, 'bob', file)
     const accepted = once(server, 'connection')
-    connect({ port, host: '127.0.0.1' }).end(message)
+    connect({ port, host: '127.0.0.1' }).resume().end(message)
     const [socket] = await accepted
-    const received = await open(bob, 'alice', await buffer(socket))
+    const arrived = await buffer(socket)
+    socket.end()
+    const received = await open(bob, 'alice', arrived)
     console.log(`${what}: ${file.byteLength} bytes sent, the same arrived: ${received.equals(file)}`)
   } catch (error) {
     if (!(error instanceof PoolExhaustedError)) throw error

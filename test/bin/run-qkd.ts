@@ -4,7 +4,8 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 const LOADER = import.meta.resolve('tsx')
-const PROGRAM = fileURLToPath(new URL('../../bin/qkd.ts', import.meta.url))
+const SOURCE = fileURLToPath(new URL('../../bin/qkd.ts', import.meta.url))
+const BUILT = fileURLToPath(new URL('../../dist/bin/qkd.js', import.meta.url))
 
 /** What one run of the program left. */
 export interface RunResult {
@@ -21,9 +22,13 @@ export interface RunOptions {
   readonly node?: readonly string[]
 }
 
-/** Program and arguments that run `qkd` out of the sources. */
+/**
+ * Program and arguments that run `qkd`: out of the sources, or as it was built where `QKD_TEST_BUILT` is 1, which starts in a
+ * third of the time.
+ */
 export function qkdCommandLine(args: readonly string[], node: readonly string[] = []): [string, ...string[]] {
-  return [process.execPath, '--import', LOADER, ...node, PROGRAM, ...args]
+  if (process.env.QKD_TEST_BUILT === '1') return [process.execPath, ...node, BUILT, ...args]
+  return [process.execPath, '--import', LOADER, ...node, SOURCE, ...args]
 }
 
 /** Starts the real program with `args`, standard input closed. */
