@@ -201,10 +201,16 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
 }
 
 function createServer(config: SiteConfig, kms: SiteKms, logger: Logger | undefined): HttpsServer {
-  const saeIdentity = saeIdentifier(config.saes)
+  const { saeIdentity: sources, clientCertificate, maxConnections, ...options } = config.etsi014 ?? {}
+  const saeIdentity = saeIdentifier(config.saes, sources)
   const log = logger === undefined ? {} : { logger }
-  const handler = createEtsi014Handler({ directory: kms, saeIdentity, ...log })
-  return createHttpsServer({ ...config.tls, ...config.listen, handler, ...log })
+  const handler = createEtsi014Handler({ ...options, directory: kms, saeIdentity, ...log })
+  const limits = {
+    ...(clientCertificate !== undefined && { clientCertificate }),
+    ...(maxConnections !== undefined && { maxConnections }),
+    ...(options.bodyLimitBytes !== undefined && { bodyLimitBytes: options.bodyLimitBytes }),
+  }
+  return createHttpsServer({ ...config.tls, ...config.listen, ...limits, handler, ...log })
 }
 
 function addresses(

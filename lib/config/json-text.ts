@@ -1,5 +1,5 @@
 import { ConfigError } from '../errors.ts'
-import { findJsonFault } from './json-fault.ts'
+import { findJsonFault } from '../util/json-fault.ts'
 
 /**
  * The value of a JSON file. Stricter than `JSON.parse`: a member that stands twice in an object is an error too.

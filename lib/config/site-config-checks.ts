@@ -1,4 +1,5 @@
 import type { SchemaFault } from '../util/json-schema.ts'
+import { checkEtsi014 } from './etsi014-config.ts'
 import { checkLinkKind } from './link-config.ts'
 import type { SiteConfigFile } from './site-config.ts'
 
@@ -7,6 +8,7 @@ export function checkSiteConfig(config: SiteConfigFile): SchemaFault[] {
   return [
     ...checkPeers(config),
     ...checkSaes(config),
+    ...checkEtsi014(config.etsi014, config.saes),
     ...checkLinks(config),
     ...checkStore(config),
     ...checkKeys(config),
@@ -41,7 +43,14 @@ function checkPeers({ siteId, kmeId, peers }: SiteConfigFile): SchemaFault[] {
 function checkSaes({ saes, peers }: SiteConfigFile): SchemaFault[] {
   const faults: SchemaFault[] = []
   const seen = new Map<string, string>()
-  for (const [index, sae] of saes.entries()) pushIfTwice(faults, seen, sae.saeId, `/saes/${index}/saeId`)
+  const pinned = new Map<string, string>()
+  for (const [index, sae] of saes.entries()) {
+    pushIfTwice(faults, seen, sae.saeId, `/saes/${index}/saeId`)
+    for (const field of ['fingerprint256', 'serialNumber'] as const) {
+      const pin = sae[field]?.toLowerCase()
+      if (pin !== undefined) pushIfTwice(faults, pinned, pin, `/saes/${index}/${field}`)
+    }
+  }
   for (const [index, peer] of peers.entries()) {
     for (const [at, saeId] of peer.saes.entries()) pushIfTwice(faults, seen, saeId, `/peers/${index}/saes/${at}`)
   }

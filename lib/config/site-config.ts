@@ -1,5 +1,6 @@
 import type { PolicyFile } from '../interface/policy.ts'
 import type { JsonSchema } from '../util/json-schema.ts'
+import { type Etsi014Config, etsi014Schema } from './etsi014-config.ts'
 import { type LinkConfig, type LinkConfigFile, linkKindSchemas, type MlDsaIdentity } from './link-config.ts'
 import { etsiId, integer, list, name, objectSchema, text } from './schema-parts.ts'
 
@@ -13,10 +14,12 @@ export interface ListenConfig {
 
 /** A host (SAE) of this site. */
 export interface SaeConfig {
-  /** The common name of its certificate, or what follows `urn:qkdkit:sae:` in a URI subject alternative name. */
+  /** What its certificate says: where, stands in `etsi014.saeIdentity`. */
   readonly saeId: string
   /** SHA-256 of its certificate's DER, lower-case hex without colons: where set, this certificate and no other. */
   readonly fingerprint256?: string
+  /** Serial number of its certificate, hex: where set, certificates with this number and no other. */
+  readonly serialNumber?: string
 }
 
 /** Another site whose KMS shares pools with this one. The site with the smaller siteId (by code unit) dials. */
@@ -79,6 +82,8 @@ export interface SiteConfig {
   readonly kmeId: string
   /** The ETSI GS QKD 014 server. */
   readonly listen: ListenConfig
+  /** How that server treats its callers. */
+  readonly etsi014?: Etsi014Config
   /** Where the KMSs of other sites connect. */
   readonly peerListen: ListenConfig
   readonly tls: TlsIdentity
@@ -193,6 +198,7 @@ export const siteConfigSchema: JsonSchema = {
       siteId: name('Site ID'),
       kmeId: etsiId('KME ID of this site'),
       listen: listen('The ETSI GS QKD 014 server'),
+      etsi014: etsi014Schema,
       peerListen: listen('Where the KMSs of other sites connect'),
       tls: tlsFilesSchema,
       mlDsa: objectSchema('Certificate of the site with ML-DSA-65, as PEM files relative to this file', {
@@ -211,8 +217,13 @@ export const siteConfigSchema: JsonSchema = {
               pattern: '^[0-9a-f]{64}$',
               description: "SHA-256 of the host's certificate: 64 lower-case hex digits without colons",
             },
+            serialNumber: {
+              type: 'string',
+              pattern: '^[0-9A-Fa-f]{1,40}$',
+              description: "Serial number of the host's certificate: 1 to 40 hex digits without colons",
+            },
           },
-          ['fingerprint256'],
+          ['fingerprint256', 'serialNumber'],
         ),
         10_000,
       ),
@@ -258,6 +269,6 @@ export const siteConfigSchema: JsonSchema = {
       }),
       ops: listen('Health, readiness and metrics, over HTTP without TLS'),
     },
-    ['$schema', 'mlDsa', 'store', 'pool', 'keys', 'policy', 'audit', 'ops'],
+    ['$schema', 'etsi014', 'mlDsa', 'store', 'pool', 'keys', 'policy', 'audit', 'ops'],
   ),
 }

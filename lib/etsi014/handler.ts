@@ -1,7 +1,8 @@
-import { PolicyError, UnauthorizedError } from '../errors.ts'
-import type { CertificateIdentity, HttpHandler, HttpRequest, HttpResponse } from '../interface/http.ts'
+import { PolicyError } from '../errors.ts'
+import type { HttpHandler, HttpRequest, HttpResponse } from '../interface/http.ts'
 import type { Key, Kms, KmsDirectory } from '../interface/kms.ts'
 import type { Logger } from '../interface/logger.ts'
+import type { Etsi014Compatibility } from '../interface/sae-identity.ts'
 import { debugLogger } from '../util/debug-logger.ts'
 import { requireOtherSae, requireSaeId } from '../util/kms-arguments.ts'
 import { errorBody, errorResponse } from './error-response.ts'
@@ -9,19 +10,18 @@ import { encodeKeyContainer } from './key-container.ts'
 import { readKeyIds, readKeyRequest } from './key-request.ts'
 import { MESSAGES } from './models.ts'
 import { acceptsAsJson } from './request-body.ts'
+import type { SaeIdentifier } from './sae-identity.ts'
 import { encodeStatus } from './status.ts'
 import { decodeSaeSegment, type EtsiMethod, type EtsiTarget, parseTarget } from './target.ts'
 
 /** Options of `createEtsi014Handler`. */
-export interface Etsi014HandlerOptions {
+export interface Etsi014HandlerOptions extends Etsi014Compatibility {
   /** The site's KMS. */
   readonly directory: KmsDirectory
-  /** The registered SAE that a verified certificate stands for; undefined refuses the caller. */
-  readonly saeIdentity: (identity: CertificateIdentity) => string | undefined
+  /** Tells which registered SAE is calling, or throws. */
+  readonly saeIdentity: SaeIdentifier
   /** Largest request body, in bytes. Default 65,536. */
   readonly bodyLimitBytes?: number
-  /** Status that tells an exhausted pool: the standard's 503, or 400 for clients that know no other. Default 503. */
-  readonly exhaustionStatus?: 400 | 503
   readonly logger?: Logger
 }
 
@@ -30,6 +30,7 @@ const ALLOWED: Record<EtsiMethod, string> = { status: 'GET', enc_keys: 'GET, POS
 /** A KME's server side (ETSI GS QKD 014 V1.1.1) as a function from request to response. */
 export function createEtsi014Handler(options: Etsi014HandlerOptions): HttpHandler {
   const { directory, saeIdentity, bodyLimitBytes = 65_536, exhaustionStatus = 503 } = options
+  const { ignoreSize = false, keyExtensions = true } = options
   const logger = options.logger ?? debugLogger('etsi014')
 
   return async request => {
@@ -40,14 +41,12 @@ export function createEtsi014Handler(options: Etsi014HandlerOptions): HttpHandle
       return errorBody(405, { message: `${target.method} takes ${allow}` }, { allow })
     }
     try {
-      const saeId = request.identity === undefined ? undefined : saeIdentity(request.identity)
-      if (saeId === undefined) throw new UnauthorizedError('The certificate is not that of a registered SAE')
-      const kms = directory.kmsFor(saeId)
+      const kms = directory.kmsFor(saeIdentity(request))
       if (request.body.byteLength > bodyLimitBytes) {
         return errorBody(413, { message: `The body is larger than ${bodyLimitBytes} bytes` })
       }
       if (!acceptsAsJson(request)) return errorBody(415, { message: 'The body must be application/json' })
-      return await serve(kms, target, request)
+      return await serve({ kms, target, request, ignoreSize, keyExtensions })
     } catch (error) {
       const response = errorResponse(error, { exhaustionStatus })
       const fields = { method: target.method, status: response.status, reason: String(error) }
@@ -58,7 +57,14 @@ export function createEtsi014Handler(options: Etsi014HandlerOptions): HttpHandle
   }
 }
 
-async function serve(kms: Kms, target: EtsiTarget, request: HttpRequest): Promise<HttpResponse> {
+/** A request whose caller is known. */
+interface Call extends Required<Pick<Etsi014Compatibility, 'ignoreSize' | 'keyExtensions'>> {
+  readonly kms: Kms
+  readonly target: EtsiTarget
+  readonly request: HttpRequest
+}
+
+async function serve({ kms, target, request, ignoreSize, keyExtensions }: Call): Promise<HttpResponse> {
   const otherSaeId = requireSaeId('The SAE ID in the path', decodeSaeSegment(target.saeSegment))
   const { signal } = request
   if (target.method === 'status') {
@@ -67,12 +73,12 @@ async function serve(kms: Kms, target: EtsiTarget, request: HttpRequest): Promis
   }
   if (target.method === 'dec_keys') {
     const keyIds = readKeyIds(request, target.query)
-    return handOver(await kms.getKeyWithIds(otherSaeId, keyIds, { signal }))
+    return handOver(await kms.getKeyWithIds(otherSaeId, keyIds, { signal }), { keyExtensions })
   }
   requireOtherSae('slave_SAE_ID', kms.saeId, otherSaeId)
-  const options = readKeyRequest(request, target.query)
+  const options = readKeyRequest(request, target.query, { ignoreSize })
   try {
-    return handOver(await kms.getKey(otherSaeId, { ...options, signal }))
+    return handOver(await kms.getKey(otherSaeId, { ...options, signal }), { keyExtensions })
   } catch (error) {
     if (!(error instanceof PolicyError) || options.level === undefined) throw error
     const details = [...error.details, { reason: error.message }]
@@ -81,9 +87,9 @@ async function serve(kms: Kms, target: EtsiTarget, request: HttpRequest): Promis
 }
 
 /** The keys as a response; the KMS gave them to us, so their own copies are wiped here. */
-function handOver(keys: readonly Key[]): HttpResponse {
+function handOver(keys: readonly Key[], { keyExtensions }: { keyExtensions: boolean }): HttpResponse {
   try {
-    return { ...ok(encodeKeyContainer(keys)), secret: true }
+    return { ...ok(encodeKeyContainer(keys, { keyExtensions })), secret: true }
   } finally {
     for (const { secret } of keys) secret.wipe()
   }

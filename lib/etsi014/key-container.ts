@@ -13,9 +13,12 @@ import { checkKeyContainer, type EtsiKeyContainer } from './models.ts'
  */
 
 /** The body of a key container. It holds key bytes: the caller wipes it; the keys themselves are left as they were. */
-export function encodeKeyContainer(keys: readonly Key[]): Buffer {
+export function encodeKeyContainer(keys: readonly Key[], { keyExtensions = true } = {}): Buffer {
   const heads = keys.map(({ keyId }, n) => `${n === 0 ? '{"keys":[' : ','}{"key_ID":${JSON.stringify(keyId)},"key":"`)
-  const tails = keys.map(({ level, trustClass }, n) => tailOf(level, trustClass) + (n === keys.length - 1 ? ']}' : ''))
+  const tails = keys.map(({ level, trustClass }, n) => {
+    const tail = keyExtensions ? tailOf(level, trustClass) : '"}'
+    return n === keys.length - 1 ? `${tail}]}` : tail
+  })
   let sizeBytes = 0
   keys.forEach(({ secret }, n) => {
     sizeBytes += Buffer.byteLength(heads[n]!) + base64Length(secret.sizeBytes) + Buffer.byteLength(tails[n]!)

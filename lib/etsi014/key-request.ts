@@ -16,7 +16,8 @@ import { readJsonBody } from './request-body.ts'
 const QUERY_ITEMS = ['number', 'size', 'key_ID']
 
 /** The options of `getKey` that a request for enc_keys stands for (ETSI GS QKD 014 V1.1.1, clauses 5.4 and 6.2). */
-export function readKeyRequest(request: HttpRequest, query: string): GetKeyOptions {
+export function readKeyRequest(request: HttpRequest, query: string, { ignoreSize = false } = {}): GetKeyOptions {
+  const checkSize = ignoreSize ? () => undefined : requireWholeBytes
   if (request.method === 'GET') {
     const items = readQuery(request, query, ['number', 'size'])
     return { number: decimal('number', items.get('number')), sizeBits: checkSize(decimal('size', items.get('size'))) }
@@ -79,7 +80,7 @@ function decimal(name: string, value: string | null | undefined): number | undef
   })
 }
 
-function checkSize(sizeBits: number | undefined): number | undefined {
+function requireWholeBytes(sizeBits: number | undefined): number | undefined {
   if (sizeBits === undefined || sizeBits % 8 === 0) return sizeBits
   throw new InvalidArgumentError(MESSAGES.sizeNotMultipleOf8, {
     details: [{ parameter_name: 'size', parameter_value: sizeBits, allowed_values: 'multiples of 8' }],

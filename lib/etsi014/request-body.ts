@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from '../errors.ts'
 import type { HttpRequest } from '../interface/http.ts'
+import { findJsonFault } from '../util/json-fault.ts'
 import { describeFaults, type SchemaCheck } from '../util/json-schema.ts'
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
@@ -19,12 +20,20 @@ export function readJsonBody<T>(body: Uint8Array, check: SchemaCheck<T>): T {
   })
 }
 
+/** Stricter than `JSON.parse`: of a member that stands twice nobody can tell which one was meant. */
 function parseJson(body: Uint8Array): unknown {
+  let text: string
   try {
-    return JSON.parse(withoutExponents(decoder.decode(body)))
+    text = decoder.decode(body)
   } catch (error) {
     throw new InvalidArgumentError('The request body is not JSON in UTF-8', { cause: error })
   }
+  const fault = findJsonFault(text)
+  if (fault === undefined) return JSON.parse(withoutExponents(text))
+  const { line, column, message } = fault
+  throw new InvalidArgumentError(
+    `The request body is not JSON: line ${line}, column ${column}: ${message.slice(0, 200)}`,
+  )
 }
 
 /**

@@ -161,7 +161,7 @@ class NodeHttpsServer implements HttpsServer {
     outgoing.end(response.body)
   }
 
-  async #answer(incoming: IncomingMessage, { identity }: Connection, signal: AbortSignal): Promise<HttpResponse> {
+  async #answer(incoming: IncomingMessage, connection: Connection, signal: AbortSignal): Promise<HttpResponse> {
     if (this.#running > this.#maxRequests) {
       return problem(503, 'The server has too many requests at a time', { 'retry-after': '1' })
     }
@@ -175,7 +175,8 @@ class NodeHttpsServer implements HttpsServer {
       target,
       headers: incoming.headers as Record<string, string>,
       body,
-      identity,
+      identity: connection.identity,
+      remoteAddress: connection.remoteAddress,
       signal,
     }
     try {
@@ -192,7 +193,7 @@ class NodeHttpsServer implements HttpsServer {
     // Read once for each connection: taking a certificate apart costs more than a request.
     const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined
     const identity = certificate === undefined ? undefined : certificateIdentity(certificate)
-    const connection = { identity, running: 0 }
+    const connection = { identity, remoteAddress: socket.remoteAddress, running: 0 }
     this.#connections.set(socket, connection)
     return connection
   }
@@ -201,6 +202,7 @@ class NodeHttpsServer implements HttpsServer {
 /** What is known of a connection: who is at its other end, and how many of its requests run. */
 interface Connection {
   readonly identity: CertificateIdentity | undefined
+  readonly remoteAddress: string | undefined
   running: number
 }
 

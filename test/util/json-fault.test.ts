@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { findJsonFault } from '../../lib/config/json-fault.ts'
+import { findJsonFault } from '../../lib/util/json-fault.ts'
 
 describe('findJsonFault', () => {
   const cases: [text: string, line: number, column: number, message: RegExp][] = [

@@ -5,7 +5,7 @@ export interface JsonFault {
   readonly message: string
 }
 
-/** Deeper nesting than any configuration has; keeps the scan's own stack small. */
+/** Deeper nesting than any configuration or request has; keeps the scan's own stack small. */
 const MAX_DEPTH = 64
 
 class Fault extends Error {
