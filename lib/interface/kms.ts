@@ -45,7 +45,12 @@ export interface GetKeyOptions extends AbortOptions {
   number?: number
   /** Size of each key in bits, a multiple of 8 within the status's limits. Default the status's `keySizeBits`. */
   sizeBits?: number
-  /** Further SAEs that get the same keys (ETSI's additional_slave_SAE_IDs). Default none. */
+  /**
+   * Further SAEs that get the same keys under the same key_IDs (ETSI's additional_slave_SAE_IDs), at the slave's site, at the
+   * caller's own or at others: at most `maxSaeIdCount`, each once, none of them master or slave. The keys are given only
+   * once every one of their sites has them, durably. Each SAE fetches with `getKeyWithIds`, once. Level and trust class are
+   * the lowest of all the ways. Default none.
+   */
   additionalSlaveSaeIds?: readonly string[]
   /** The level asked for; refused where the policy does not allow it. Default the policy's. */
   level?: SecurityLevel
@@ -85,7 +90,8 @@ export interface Kms extends Closable {
    * nobody got before; never retried silently, because each try consumes.
    * @throws {InvalidArgumentError} unknown slave, number or size out of range
    * @throws {PoolExhaustedError} not enough key now; nothing was consumed
-   * @throws {PolicyError} the policy refuses; nothing was consumed
+   * @throws {PolicyError} the policy refuses, for the slave or one of the further ones; nothing was consumed
+   * @throws {PoolDesyncError} the KMS of a further slave's site can't be reached, or did not confirm; no key was given
    */
   getKey(slaveSaeId: string, options?: GetKeyOptions): Promise<Key[]>
 
