@@ -5,6 +5,7 @@ import { parseJsonText } from './config/json-text.ts'
 import { withLinkDefaults } from './config/link-config.ts'
 import { readMlDsaFiles } from './config/ml-dsa-files.ts'
 import { loadPolicyFile } from './config/policy-file.ts'
+import { readSkip } from './config/psk-file.ts'
 import { type SaeProfile, saeProfileSchema } from './config/sae-profile.ts'
 import { type SiteConfig, type SiteConfigFile, siteConfigSchema } from './config/site-config.ts'
 import { checkSiteConfig, dials } from './config/site-config-checks.ts'
@@ -111,6 +112,7 @@ async function resolveSiteConfig(path: string, file: SiteConfigFile): Promise<Lo
   const findings: Findings = { faults: checkSiteConfig(file), warnings: [] }
   const tls = await readTlsFiles(baseDir, file.tls, findings)
   const mlDsa = file.mlDsa === undefined ? {} : { mlDsa: await readMlDsaFiles(baseDir, file.mlDsa, findings) }
+  const skip = file.skip === undefined ? {} : { skip: await readSkip(baseDir, file.skip, findings) }
   const store = resolveStore(baseDir, file)
   if (store.kind === 'lmdb') await checkKek(store.kek.file, findings.faults)
   if (findings.faults.length > 0) throw configError(path, findings.faults)
@@ -119,9 +121,10 @@ async function resolveSiteConfig(path: string, file: SiteConfigFile): Promise<Lo
   const policy = policyPath === undefined ? undefined : (await loadPolicyFile(policyPath)).file
   // The check has filled in every default of the schema.
   const config = {
-    ...(rest as Omit<SiteConfig, 'links'>),
+    ...(rest as Omit<SiteConfig, 'links' | 'skip'>),
     tls,
     ...mlDsa,
+    ...skip,
     store,
     links: file.links.map(link =>
       withLinkDefaults(link, {

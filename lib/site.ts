@@ -29,6 +29,7 @@ import { createSimulatedLinkPair } from './qll/simulated-link-pair.ts'
 import { DirectQnl } from './qnl/direct-qnl.ts'
 import { openLink } from './site-links.ts'
 import { createOpsServer } from './site-ops.ts'
+import { createSkipServer } from './site-skip.ts'
 import { TelemetryHub } from './telemetry.ts'
 import type { ListenAddress } from './util/listen.ts'
 
@@ -60,6 +61,8 @@ export interface ServedSite extends Site {
   readonly address: {
     /** The ETSI GS QKD 014 server, for the site's hosts. */
     readonly etsi014: ListenAddress & { readonly url: string }
+    /** Cisco's SKIP server, for the site's encryptors; undefined where the configuration has none. */
+    readonly skip: (ListenAddress & { readonly url: string }) | undefined
     /** Health, readiness and metrics; undefined where the configuration has none. */
     readonly ops: ListenAddress | undefined
     /** Where the KMSs of other sites connect. */
@@ -195,9 +198,13 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
   await peers.listen()
   const server = opened.add(createServer(config, kms, logger))
   await server.listen()
+  const skip = config.skip && opened.add(createSkipServer(config, config.skip, { directory: kms, logger }))
+  await skip?.listen()
   const site = new AssembledSite({ siteId, kmeId, telemetry, kms, links, opened })
   const ops = config.ops === undefined ? undefined : await opened.add(createOpsServer(config.ops, site)).listen()
-  return Object.assign(site, { address: { ...addresses(server, peers, listening), ops } })
+  return Object.assign(site, {
+    address: { ...addresses(server, peers, listening), skip: skip && { ...skip.address, url: skip.url }, ops },
+  })
 }
 
 function createServer(config: SiteConfig, kms: SiteKms, logger: Logger | undefined): HttpsServer {
@@ -217,7 +224,7 @@ function addresses(
   server: HttpsServer,
   peers: TlsChannelListener,
   links: Record<string, ListenAddress>,
-): Omit<ServedSite['address'], 'ops'> {
+): Omit<ServedSite['address'], 'ops' | 'skip'> {
   return { etsi014: { ...server.address, url: server.url }, peer: peers.address, links }
 }
 

@@ -42,6 +42,7 @@ function ready({ siteId, address }: ServedSite, kmeId: string) {
   return { ready: true, siteId, kmeId, address, pid: process.pid }
 }
 
-function readyLine({ siteId, address: { etsi014, peer } }: ServedSite, kmeId: string): string {
-  return `${siteId} serves: ETSI 014 as ${kmeId} at ${etsi014.url}, other sites at ${peer.host}:${peer.port}`
+function readyLine({ siteId, address: { etsi014, skip, peer } }: ServedSite, kmeId: string): string {
+  const encryptors = skip === undefined ? '' : `, SKIP at ${skip.url}`
+  return `${siteId} serves: ETSI 014 as ${kmeId} at ${etsi014.url}${encryptors}, other sites at ${peer.host}:${peer.port}`
 }

@@ -36,6 +36,17 @@ export function objectSchema(
   return { type: 'object', description, properties, required, additionalProperties: false }
 }
 
+/** Where a server listens. */
+export const listenSchema = (description: string): JsonSchema =>
+  objectSchema(
+    description,
+    {
+      host: { ...text('Address or name of a local interface'), default: '127.0.0.1' },
+      port: integer('TCP port, 0 for a free one', 0, 65_535),
+    },
+    ['host'],
+  )
+
 /** A list of at most `maxItems`. */
 export const list = (description: string, items: JsonSchema, maxItems: number): JsonSchema => ({
   type: 'array',

@@ -2,6 +2,7 @@ import type { SchemaFault } from '../util/json-schema.ts'
 import { checkEtsi014 } from './etsi014-config.ts'
 import { checkLinkKind } from './link-config.ts'
 import type { SiteConfigFile } from './site-config.ts'
+import { checkSkip } from './skip-config.ts'
 
 /** What no schema can say: IDs that meet twice, sites that nobody knows, fields that only go together. */
 export function checkSiteConfig(config: SiteConfigFile): SchemaFault[] {
@@ -9,6 +10,10 @@ export function checkSiteConfig(config: SiteConfigFile): SchemaFault[] {
     ...checkPeers(config),
     ...checkSaes(config),
     ...checkEtsi014(config.etsi014, config.saes),
+    ...checkSkip(config.skip, {
+      own: config.saes.map(({ saeId }) => saeId),
+      remote: config.peers.flatMap(({ saes }) => saes),
+    }),
     ...checkLinks(config),
     ...checkStore(config),
     ...checkKeys(config),

@@ -2,7 +2,8 @@ import type { PolicyFile } from '../interface/policy.ts'
 import type { JsonSchema } from '../util/json-schema.ts'
 import { type Etsi014Config, etsi014Schema } from './etsi014-config.ts'
 import { type LinkConfig, type LinkConfigFile, linkKindSchemas, type MlDsaIdentity } from './link-config.ts'
-import { etsiId, integer, list, name, objectSchema, text } from './schema-parts.ts'
+import { etsiId, integer, list, listenSchema as listen, name, objectSchema, text } from './schema-parts.ts'
+import { type SkipConfig, type SkipConfigFile, skipSchema } from './skip-config.ts'
 
 /** Where a server listens. */
 export interface ListenConfig {
@@ -84,6 +85,8 @@ export interface SiteConfig {
   readonly listen: ListenConfig
   /** How that server treats its callers. */
   readonly etsi014?: Etsi014Config
+  /** The server of Cisco's SKIP, for encryptors that don't speak ETSI 014. Default none. */
+  readonly skip?: SkipConfig
   /** Where the KMSs of other sites connect. */
   readonly peerListen: ListenConfig
   readonly tls: TlsIdentity
@@ -105,10 +108,11 @@ export interface SiteConfig {
 
 /** The same as it stands in a file: `tls` has paths, relative to the file; what has a default may be missing. */
 export interface SiteConfigFile
-  extends Omit<SiteConfig, 'listen' | 'peerListen' | 'links' | 'store' | 'pool' | 'keys' | 'policy' | 'ops'> {
+  extends Omit<SiteConfig, 'listen' | 'peerListen' | 'skip' | 'links' | 'store' | 'pool' | 'keys' | 'policy' | 'ops'> {
   readonly $schema?: string
   readonly listen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
   readonly peerListen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
+  readonly skip?: SkipConfigFile
   readonly links: readonly LinkConfigFile[]
   readonly store?: StoreConfig
   readonly pool?: Partial<PoolConfig>
@@ -116,16 +120,6 @@ export interface SiteConfigFile
   readonly policy?: { readonly file: string }
   readonly ops?: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
 }
-
-const listen = (description: string): JsonSchema =>
-  objectSchema(
-    description,
-    {
-      host: { ...text('Address or name of a local interface'), default: '127.0.0.1' },
-      port: integer('TCP port, 0 for a free one', 0, 65_535),
-    },
-    ['host'],
-  )
 
 /** `{cert, key, ca}` as paths of PEM files. */
 export const tlsFilesSchema: JsonSchema = objectSchema('PEM files, relative to this file', {
@@ -199,6 +193,7 @@ export const siteConfigSchema: JsonSchema = {
       kmeId: etsiId('KME ID of this site'),
       listen: listen('The ETSI GS QKD 014 server'),
       etsi014: etsi014Schema,
+      skip: skipSchema,
       peerListen: listen('Where the KMSs of other sites connect'),
       tls: tlsFilesSchema,
       mlDsa: objectSchema('Certificate of the site with ML-DSA-65, as PEM files relative to this file', {
@@ -269,6 +264,6 @@ export const siteConfigSchema: JsonSchema = {
       }),
       ops: listen('Health, readiness and metrics, over HTTP without TLS'),
     },
-    ['$schema', 'etsi014', 'mlDsa', 'store', 'pool', 'keys', 'policy', 'audit', 'ops'],
+    ['$schema', 'etsi014', 'mlDsa', 'store', 'pool', 'keys', 'policy', 'audit', 'ops', 'skip'],
   ),
 }

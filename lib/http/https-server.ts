@@ -11,6 +11,7 @@ import { debugLogger } from '../util/debug-logger.ts'
 import { type ListenAddress, listenOn } from '../util/listen.ts'
 import { mutualTlsOptions, type TlsCredentials } from '../util/tls-credentials.ts'
 import { TlsSockets } from '../util/tls-sockets.ts'
+import { type PskCredential, PskIdentities } from './psk-identities.ts'
 import { readBody } from './request-body.ts'
 
 /** Options of `createHttpsServer`. */
@@ -26,6 +27,8 @@ export interface HttpsServerOptions extends TlsCredentials {
    * and the handler sees no identity, so that it can say in words what is missing. Default `required`.
    */
   readonly clientCertificate?: 'required' | 'optional'
+  /** Callers that come by pre-shared key, on TLS 1.2 with ephemeral Diffie-Hellman, in place of a certificate. Default none. */
+  readonly psk?: readonly PskCredential[]
   /** Largest request body, in bytes; a larger one is answered 413. Default 65,536. */
   readonly bodyLimitBytes?: number
   /** Connections at a time, handshakes included; further ones are dropped. Default 1,024. */
@@ -67,6 +70,7 @@ class NodeHttpsServer implements HttpsServer {
   readonly #maxRequests: number
   readonly #drainTimeoutMs: number
   readonly #logger: Logger
+  readonly #psk: PskIdentities | undefined
   readonly #connections = new WeakMap<TLSSocket, Connection>()
   #running = 0
   #address: ListenAddress | undefined
@@ -80,8 +84,10 @@ class NodeHttpsServer implements HttpsServer {
     this.#maxRequests = atLeastOne('maxRequests', options.maxRequests ?? 4_096)
     this.#drainTimeoutMs = atLeastOne('drainTimeoutMs', options.drainTimeoutMs ?? 5_000)
     this.#logger = options.logger ?? debugLogger('http')
+    this.#psk = options.psk && new PskIdentities(options.psk)
     this.#server = createServer({
       ...mutualTlsOptions(options, { minVersion: 'TLSv1.2', server: true }),
+      ...this.#psk?.tlsOptions,
       requestCert: true,
       rejectUnauthorized: (options.clientCertificate ?? 'required') === 'required',
       handshakeTimeout: atLeastOne('handshakeTimeoutMs', options.handshakeTimeoutMs ?? 5_000),
@@ -177,6 +183,7 @@ class NodeHttpsServer implements HttpsServer {
       body,
       identity: connection.identity,
       remoteAddress: connection.remoteAddress,
+      pskIdentity: connection.pskIdentity,
       signal,
     }
     try {
@@ -193,7 +200,8 @@ class NodeHttpsServer implements HttpsServer {
     // Read once for each connection: taking a certificate apart costs more than a request.
     const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined
     const identity = certificate === undefined ? undefined : certificateIdentity(certificate)
-    const connection = { identity, remoteAddress: socket.remoteAddress, running: 0 }
+    const pskIdentity = this.#psk?.identityOf(socket)
+    const connection = { identity, pskIdentity, remoteAddress: socket.remoteAddress, running: 0 }
     this.#connections.set(socket, connection)
     return connection
   }
@@ -202,6 +210,7 @@ class NodeHttpsServer implements HttpsServer {
 /** What is known of a connection: who is at its other end, and how many of its requests run. */
 interface Connection {
   readonly identity: CertificateIdentity | undefined
+  readonly pskIdentity: string | undefined
   readonly remoteAddress: string | undefined
   running: number
 }

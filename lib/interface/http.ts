@@ -21,6 +21,8 @@ export interface HttpRequest {
   readonly body: Uint8Array
   /** The client certificate; undefined where none was shown or verified. */
   readonly identity: CertificateIdentity | undefined
+  /** The caller's identity under whose pre-shared key the connection stands, where the server takes such; else undefined. */
+  readonly pskIdentity?: string | undefined
   /** IP address of the caller's end of the connection; undefined where there is none, as in process. */
   readonly remoteAddress?: string | undefined
   /** Aborted when the caller has gone. */

@@ -9,6 +9,8 @@ import { ClosedError, InvalidArgumentError } from '../errors.ts'
 export const DOORS = {
   /** Body of a key container (ETSI GS QKD 014, clause 6.3), encoded without strings. */
   'etsi014-body': 'lib/etsi014/key-container.ts',
+  /** Body of a key of Cisco's SKIP, encoded without strings. */
+  'skip-body': 'lib/skip/key-body.ts',
   /** Pre-shared key of one TLS handshake, as node:tls takes it. */
   'tls-psk': 'integrations/tls/psk.ts',
   /** PPK or pre-shared key of an IKE connection, handed to charon over its local socket. */
