@@ -55,6 +55,13 @@ export {
   UnauthorizedError,
   ViciError,
 } from './errors.ts'
+export {
+  KME_PROFILE_NAMES,
+  type KmeProfile,
+  type KmeProfileName,
+  type KmeRefusal,
+  kmeProfiles,
+} from './etsi014/kme-profile.ts'
 export type { AuditEntry, AuditLog } from './interface/audit.ts'
 export type {
   GetKeyOptions,

@@ -5,20 +5,21 @@ import type { AbortOptions } from '../interface/lifecycle.ts'
 import type { Logger } from '../interface/logger.ts'
 import { debugLogger } from '../util/debug-logger.ts'
 import { decodeKeyContainer } from './key-container.ts'
+import { type KmeProfile, type KmeProfileName, requireKmeProfile, requireServed } from './kme-profile.ts'
 import { type EtsiKeyIds, type EtsiKeyRequest, INTEGRATION_EXTENSION, LEVEL_EXTENSION } from './models.ts'
 import { responseError } from './response-error.ts'
 import { decodeStatus } from './status.ts'
-import { type EtsiMethod, formatTarget } from './target.ts'
+import { type EtsiMethod, formatPathTarget, formatTarget } from './target.ts'
 
 /** What is peculiar to a KME. */
 export interface Etsi014ClientOptions {
-  /** `auto` sends one key's request as GET and any other as POST; a KME may know only one of them. Default `auto`. */
-  readonly method?: 'auto' | 'GET' | 'POST'
   /**
-   * `lenient` also takes what some KMEs answer against the standard: status members in lower case, IDs that are numbers, a
-   * single key without the list around it. Default `standard`.
+   * `auto` sends one key's request as GET and any other as POST; a KME may know only one of them. Default the profile's,
+   * which mostly is `auto`.
    */
-  readonly profile?: 'standard' | 'lenient'
+  readonly method?: 'auto' | 'GET' | 'POST'
+  /** What the KME does otherwise than the standard says. Default `etsi`: nothing that matters. */
+  readonly profile?: KmeProfileName
   readonly logger?: Logger
 }
 
@@ -26,13 +27,14 @@ export interface Etsi014ClientOptions {
 export class Etsi014Client {
   readonly #transport: HttpTransport
   readonly #method: 'auto' | 'GET' | 'POST'
-  readonly #lenient: boolean
+  readonly #profile: KmeProfile
   readonly #logger: Logger
 
-  constructor(transport: HttpTransport, { method = 'auto', profile = 'standard', logger }: Etsi014ClientOptions = {}) {
+  /** @throws {InvalidArgumentError} there is no such profile */
+  constructor(transport: HttpTransport, { method, profile, logger }: Etsi014ClientOptions = {}) {
     this.#transport = transport
-    this.#method = method
-    this.#lenient = profile === 'lenient'
+    this.#profile = requireKmeProfile(profile)
+    this.#method = method ?? this.#profile.method
     this.#logger = logger ?? debugLogger('etsi014')
   }
 
@@ -40,12 +42,13 @@ export class Etsi014Client {
   async getStatus(slaveSaeId: string, { signal }: AbortOptions): Promise<KmsStatus> {
     const request = { method: 'GET', target: formatTarget('status', slaveSaeId), signal }
     const { body } = await this.#call('status', request)
-    return decodeStatus(parseJson(body), { anySpelling: this.#lenient })
+    return decodeStatus(parseJson(body), this.#profile)
   }
 
   /** Get key (clause 5.4). */
   async getKey(slaveSaeId: string, options: GetKeyOptions): Promise<Key[]> {
     const { number = 1, sizeBits, signal } = options
+    requireServed(this.#profile, { number, sizeBits })
     const keys = await this.#getKeys('enc_keys', { ...this.#keyRequest(slaveSaeId, options), signal })
     try {
       if (keys.length > number)
@@ -67,6 +70,7 @@ export class Etsi014Client {
 
   /** Get key with key IDs (clause 5.5); in the order of `keyIds`, whatever the KME's is. */
   async getKeyWithIds(masterSaeId: string, keyIds: readonly string[], { signal }: AbortOptions): Promise<Key[]> {
+    requireServed(this.#profile, { number: keyIds.length })
     const keys = await this.#getKeys('dec_keys', { ...this.#keyIdsRequest(masterSaeId, keyIds), signal })
     const byId = new Map(keys.map(key => [key.keyId.toLowerCase(), key]))
     const ordered = keyIds.map(id => byId.get(id.toLowerCase()))
@@ -91,7 +95,8 @@ export class Etsi014Client {
     if (optional.length > 0) model.extension_optional = optional
     const fitsQuery = Object.keys(model).length === Object.keys(query).length
     if (this.#isGet({ fitsQuery, single: (number ?? 1) === 1 })) {
-      return { method: 'GET', target: formatTarget('enc_keys', slaveSaeId, query) }
+      const target = this.#profile.request === 'path' ? formatPathTarget : formatTarget
+      return { method: 'GET', target: target('enc_keys', slaveSaeId, query) }
     }
     return post(formatTarget('enc_keys', slaveSaeId), model)
   }
@@ -115,12 +120,12 @@ export class Etsi014Client {
 
   async #getKeys(method: EtsiMethod, request: HttpClientRequest): Promise<Key[]> {
     const { body } = await this.#call(method, request)
-    return decodeKeyContainer(body, { keysMayBeObject: this.#lenient })
+    return decodeKeyContainer(body, this.#profile)
   }
 
   async #call(method: EtsiMethod, request: HttpClientRequest): Promise<HttpResponse> {
     const response = await this.#transport.request(request)
-    if (response.status !== 200) throw responseError(response, method)
+    if (response.status !== 200) throw responseError(response, method, this.#profile.refusals)
     return response
   }
 }

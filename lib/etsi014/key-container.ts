@@ -5,6 +5,7 @@ import { describeFaults } from '../util/json-schema.ts'
 import { isSecurityLevel, isTrustClass } from '../util/kms-arguments.ts'
 import { base64Length, encodeBase64 } from './base64.ts'
 import { cutKeys } from './key-scanner.ts'
+import type { KmeProfile } from './kme-profile.ts'
 import { checkKeyContainer, type EtsiKeyContainer } from './models.ts'
 
 /*
@@ -50,8 +51,14 @@ function tailOf(level: SecurityLevel | undefined, trustClass: TrustClass | undef
  * The keys of a key container, in the order in which they stand there. The body is wiped, whatever comes of it.
  * @throws {KmeResponseError} this is no key container, or a key is not padded base64
  */
-export function decodeKeyContainer(body: Uint8Array, { keysMayBeObject = false } = {}): Key[] {
-  const secrets = cutKeys(body)
+export function decodeKeyContainer(
+  body: Uint8Array,
+  {
+    keysMayBeObject = false,
+    keyEncoding = 'base64',
+  }: Partial<Pick<KmeProfile, 'keysMayBeObject' | 'keyEncoding'>> = {},
+): Key[] {
+  const secrets = cutKeys(body, { twice: keyEncoding === 'base64-twice' })
   const taken: Key[] = []
   try {
     for (const entry of parseContainer(body, keysMayBeObject).keys) taken.push(takeKey(entry, secrets))

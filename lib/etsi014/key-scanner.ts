@@ -11,9 +11,9 @@ const escapes = new Map(
 /**
  * Cuts the string value of each member named `key` out of a JSON text, so that what is left can be parsed without a key
  * ever becoming a JavaScript string. In each gap stands the place of its key in the result, as digits; undefined there means
- * that it was not base64. Whitespace in the value is passed over, however it is escaped.
+ * that it was not base64. Whitespace in the value is passed over, however it is escaped. `twice` is for base64 of base64.
  */
-export function cutKeys(json: Uint8Array): (SecretKey | undefined)[] {
+export function cutKeys(json: Uint8Array, { twice = false } = {}): (SecretKey | undefined)[] {
   const keys: (SecretKey | undefined)[] = []
   let at = 0
   while (at < json.byteLength) {
@@ -28,20 +28,27 @@ export function cutKeys(json: Uint8Array): (SecretKey | undefined)[] {
       continue
     }
     const valueEnd = endOfString(json, value)
-    keys.push(cut(json.subarray(value + 1, valueEnd), keys.length))
+    keys.push(cut(json.subarray(value + 1, valueEnd), { place: keys.length, twice }))
     at = valueEnd + 1
   }
   return keys
 }
 
 /** Reads the key out of the inside of a string and leaves `place` there. */
-function cut(inside: Uint8Array, place: number): SecretKey | undefined {
-  const sizeBytes = unescapeInPlace(inside)
-  const bytes = sizeBytes === undefined ? undefined : decodeBase64(inside.subarray(0, sizeBytes))
+function cut(inside: Uint8Array, { place, twice }: { place: number; twice: boolean }): SecretKey | undefined {
+  const once = decodeText(inside)
+  const bytes = twice && once !== undefined ? decodeText(once) : once
+  if (bytes !== once) once?.fill(0)
   inside.fill(SPACE)
   const digits = String(place)
   if (digits.length <= inside.byteLength) Buffer.from(digits, 'latin1').copy(inside)
   return bytes === undefined ? undefined : SecretKey.adopt(bytes)
+}
+
+/** Base64 between which white space and JSON's escapes may stand. Overwrites `text`, and what is left of it is not wiped. */
+function decodeText(text: Uint8Array): Buffer | undefined {
+  const sizeBytes = unescapeInPlace(text)
+  return sizeBytes === undefined ? undefined : decodeBase64(text.subarray(0, sizeBytes))
 }
 
 /** Undoes JSON's escapes and drops whitespace; gives the new length, or undefined where that is not possible. */

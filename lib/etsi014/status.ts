@@ -1,6 +1,7 @@
 import { KmeResponseError } from '../errors.ts'
 import type { KmsStatus } from '../interface/kms.ts'
 import { describeFaults } from '../util/json-schema.ts'
+import type { KmeProfile } from './kme-profile.ts'
 import { checkStatus, type EtsiStatus, STATUS_MEMBERS } from './models.ts'
 
 /** Counters are 32-bit in strict clients. */
@@ -30,23 +31,33 @@ export function encodeStatus(status: KmsStatus): Uint8Array {
  * The status that a parsed body stands for.
  * @throws {KmeResponseError} a member is missing or of another type
  */
-export function decodeStatus(value: unknown, { anySpelling = false } = {}): KmsStatus {
+export function decodeStatus(
+  value: unknown,
+  { anySpelling = false, statusSizeUnit = 'bits' }: Partial<Pick<KmeProfile, 'anySpelling' | 'statusSizeUnit'>> = {},
+): KmsStatus {
   const checked = checkStatus(anySpelling ? inStandardSpelling(value) : value)
   if (!checked.ok) throw new KmeResponseError(`The KME's answer is not a status: ${describeFaults(checked.faults)}`)
   const model = checked.value
+  const unitBits = statusSizeUnit === 'bytes' ? 8 : 1
   return {
     sourceKmeId: model.source_KME_ID,
     targetKmeId: model.target_KME_ID,
     masterSaeId: model.master_SAE_ID,
     slaveSaeId: model.slave_SAE_ID,
-    keySizeBits: model.key_size,
+    keySizeBits: model.key_size * unitBits,
     storedKeyCount: model.stored_key_count,
     maxKeyCount: model.max_key_count,
     maxKeyPerRequest: model.max_key_per_request,
-    maxKeySizeBits: model.max_key_size,
-    minKeySizeBits: model.min_key_size,
+    maxKeySizeBits: model.max_key_size * unitBits,
+    minKeySizeBits: model.min_key_size * unitBits,
     maxSaeIdCount: model.max_SAE_ID_count,
   }
+}
+
+/** What some KMEs say for the SAEs of a status, in lower case. */
+const OLDER_NAMES: Readonly<Record<string, string>> = {
+  master_SAE_ID: 'master_kme_id',
+  slave_SAE_ID: 'slave_kme_id',
 }
 
 /** Members under their right names, IDs as text: there are KMEs that write all in lower case, or an ID as a number. */
@@ -54,7 +65,7 @@ function inStandardSpelling(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   const given = new Map(Object.entries(value).map(([name, member]) => [name.toLowerCase(), member]))
   const named = STATUS_MEMBERS.map(name => {
-    const member = given.get(name.toLowerCase())
+    const member = given.get(name.toLowerCase()) ?? given.get(OLDER_NAMES[name] ?? '')
     return [name, name.endsWith('_ID') && typeof member === 'number' ? String(member) : member]
   })
   return Object.fromEntries(named.filter(([, member]) => member !== undefined))

@@ -36,6 +36,16 @@ export function formatTarget(method: EtsiMethod, saeId: string, query: Readonly<
   return `${PREFIX}${encodeURIComponent(saeId)}/${method}${search === '' ? '' : `?${search}`}`
 }
 
+/** The same for KMEs that want parameters in the path: `/enc_keys/number/1/size/128`. */
+export function formatPathTarget(
+  method: EtsiMethod,
+  saeId: string,
+  parameters: Readonly<Record<string, string>> = {},
+): string {
+  const parts = Object.entries(parameters).flat().map(encodeURIComponent)
+  return [formatTarget(method, saeId), ...parts].join('/')
+}
+
 /** The SAE ID that a path segment stands for: decoded once. */
 export function decodeSaeSegment(segment: string): string {
   if (!segment.includes('%')) return segment
