@@ -13,16 +13,17 @@ export interface PskCredential {
 const MIN_KEY_BYTES = 16
 
 /**
- * Certificates on TLS 1.3 and 1.2, pre-shared keys with ephemeral Diffie-Hellman on TLS 1.2. TLS 1.3 has the one suite with
- * which OpenSSL can't take an external pre-shared key, so that there nobody comes in but by certificate.
+ * Certificates on TLS 1.3 and 1.2, pre-shared keys with ephemeral Diffie-Hellman on TLS 1.2, which go first: who offers them
+ * has one and may have no certificate. TLS 1.3 has the one suite with which OpenSSL can't take an external pre-shared key,
+ * so that there nobody comes in but by certificate.
  */
 const CIPHERS = [
   'TLS_AES_256_GCM_SHA384',
-  'ECDHE-ECDSA-AES256-GCM-SHA384',
-  'ECDHE-RSA-AES256-GCM-SHA384',
   'DHE-PSK-AES256-GCM-SHA384',
   'DHE-PSK-AES256-CBC-SHA384',
   'DHE-PSK-AES256-CBC-SHA',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
 ].join(':')
 
 /** Callers known by pre-shared keys, for one TLS server. */

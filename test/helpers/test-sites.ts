@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { SiteConfig, StoreConfig } from '../../lib/config/site-config.ts'
+import type { SkipConfig } from '../../lib/config/skip-config.ts'
 import type { Kms } from '../../lib/interface/kms.ts'
 import type { PolicyFile } from '../../lib/interface/policy.ts'
 import type { PoolLimits } from '../../lib/kms/pool/key-pool.ts'
@@ -27,13 +28,22 @@ export interface TestSitesOptions {
   readonly policy?: PolicyFile
 }
 
+/** Options that only sites in this process have. */
+export interface LocalTestSitesOptions extends TestSitesOptions {
+  /** Further hosts of the two sites. Default none. */
+  readonly moreSaes?: readonly [readonly string[], readonly string[]]
+  /** Wall clock of both sites, in milliseconds. Default the system's. */
+  readonly now?: () => number
+}
+
 const SAES = { 'site-a': ['alice'], 'site-b': ['bob', 'carol'] }
 
 /** Both sites in this process, nothing on disk. */
 export async function createTestSites({
   rateBps = 100_000_000,
+  moreSaes: [moreA, moreB] = [[], []],
   ...options
-}: TestSitesOptions = {}): Promise<TestSites> {
+}: LocalTestSitesOptions = {}): Promise<TestSites> {
   const siteIds = ['site-a', 'site-b'] as const
   // A small buffer: what waits in it still comes after a cut.
   const links = createSimulatedLinkPair({ linkId: 'a-b', siteIds, rateBps, bufferBlocks: 2 })
@@ -42,8 +52,8 @@ export async function createTestSites({
     links,
     ...options,
     sites: [
-      { siteId: 'site-a', saeIds: SAES['site-a'] },
-      { siteId: 'site-b', saeIds: SAES['site-b'] },
+      { siteId: 'site-a', saeIds: [...SAES['site-a'], ...moreA] },
+      { siteId: 'site-b', saeIds: [...SAES['site-b'], ...moreB] },
     ],
   })
   return {
@@ -70,10 +80,12 @@ export interface ServedTestSitesOptions extends TestSitesOptions {
   readonly store?: 'memory' | 'lmdb'
   /** Whether the sites have a port for health and metrics. Default not. */
   readonly ops?: boolean
+  /** Servers for encryptors at the first and the second site, besides where they listen. Default none. */
+  readonly skip?: readonly [Omit<SkipConfig, 'listen'>, Omit<SkipConfig, 'listen'>]
 }
 
 export async function createServedTestSites(options: ServedTestSitesOptions = {}): Promise<ServedTestSites> {
-  const { rateBps = 100_000_000, pool, keys, policy, store = 'memory', ops } = options
+  const { rateBps = 100_000_000, pool, keys, policy, store = 'memory', ops, skip } = options
   const dir = await createTempDir()
   const authority = createTestAuthority()
   const credentials = (commonName: string) => authority.issue(commonName)
@@ -81,6 +93,7 @@ export async function createServedTestSites(options: ServedTestSitesOptions = {}
   const saes = (siteId: keyof typeof SAES) => SAES[siteId].map(saeId => ({ saeId }))
   const listen = { host: '127.0.0.1', port: 0 }
   const watched = ops === true ? { ops: listen } : {}
+  const skipOf = (site: 0 | 1) => (skip === undefined ? {} : { skip: { ...skip[site], listen } })
   const link = { linkId: 'a-b', kind: 'simulated', rateBps, host: '127.0.0.1' } as const
   const storeAt = (siteId: string): StoreConfig =>
     store === 'memory'
@@ -90,6 +103,7 @@ export async function createServedTestSites(options: ServedTestSitesOptions = {}
   const configB: SiteConfig = {
     ...common,
     ...watched,
+    ...skipOf(1),
     siteId: 'site-b',
     kmeId: 'kme-b',
     listen,
@@ -104,6 +118,7 @@ export async function createServedTestSites(options: ServedTestSitesOptions = {}
   const configA: SiteConfig = {
     ...common,
     ...watched,
+    ...skipOf(0),
     siteId: 'site-a',
     kmeId: 'kme-a',
     listen,
