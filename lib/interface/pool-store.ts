@@ -62,6 +62,13 @@ export interface PoolRecord {
   readonly rolledBack: boolean
 }
 
+/** A small record that a pool keeps beside its blocks, by name. What it says is its writer's matter; never key in clear. */
+export interface PoolNote {
+  /** Grows with every write of the note; 1 at first. */
+  readonly version: number
+  readonly value: Uint8Array
+}
+
 /** Why a batch was refused; nothing of it was written. */
 export type Refusal =
   | 'no-such-block'
@@ -74,6 +81,7 @@ export type Refusal =
   | 'beyond-horizon'
   | 'already-consumed'
   | 'epoch-passed'
+  | 'note-changed'
 
 /** A guarded change. A batch is written whole and durably, or refused whole. */
 export type Change =
@@ -108,6 +116,8 @@ export type Change =
   | { kind: 'hear'; peerCommits: number }
   /** Forgets a block whose key is destroyed. */
   | { kind: 'remove'; number: bigint }
+  /** Writes a note, or forgets it (undefined); refused unless its version is still `from`, which is 0 where there is none. */
+  | { kind: 'note'; name: string; from: number; value: Uint8Array | undefined }
   /** Changes the pool's own record; refused if its `poolEpoch` is no longer `poolEpoch`. */
   | { kind: 'pool'; poolEpoch: number; patch: Partial<Omit<PoolRecord, 'commits'>> }
 
@@ -119,6 +129,8 @@ export type CommitResult =
       readonly pool: PoolRecord
       /** The rows that the batch wrote, as they are now; undefined for one that was removed. */
       readonly blocks: ReadonlyMap<bigint, BlockRecord | undefined>
+      /** The notes that the batch wrote; undefined for one that was forgotten. */
+      readonly notes: ReadonlyMap<string, PoolNote | undefined>
     }
   | { readonly ok: false; readonly refusal: Refusal; readonly change: number }
 
@@ -126,6 +138,7 @@ export type CommitResult =
 export interface PoolSnapshot {
   readonly pool: PoolRecord
   readonly blocks: readonly BlockRecord[]
+  readonly notes: ReadonlyMap<string, PoolNote>
 }
 
 /**
@@ -139,7 +152,7 @@ export interface PoolStore extends Closable {
   /** Every pool that has ever been written. */
   poolIds(): Promise<readonly string[]>
 
-  /** The pool's record and blocks (ascending by number); a new pool is created with zeros. */
+  /** The pool's record, blocks (ascending by number) and notes; a new pool is created with zeros. */
   snapshot(poolId: string, options?: AbortOptions): Promise<PoolSnapshot>
 
   /**

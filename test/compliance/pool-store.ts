@@ -312,11 +312,40 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
       },
     ],
     [
+      'writes a note only over the version named, and counts from there',
+      async ({ store }) => {
+        const pool = freshPool()
+        const write = (from: number, text: string): Change => ({
+          kind: 'note',
+          name: 'n',
+          from,
+          value: Buffer.from(text),
+        })
+        const first = await ok(store.commit(pool, [write(0, 'one'), { ...write(0, 'other'), name: 'm' } as Change]))
+        assert.equal(first.notes.get('n')?.version, 1)
+        await refused(store.commit(pool, [write(0, 'two')]), 'note-changed')
+        await refused(store.commit(pool, [consume(0), write(1, 'two')]), 'no-such-block')
+        await ok(store.commit(pool, [write(1, 'two')]))
+        const { notes } = await store.snapshot(pool)
+        assert.deepEqual(
+          [...notes].map(([name, { version, value }]) => [name, version, Buffer.from(value).toString()]).sort(),
+          [
+            ['m', 1, 'other'],
+            ['n', 2, 'two'],
+          ],
+        )
+        await ok(store.commit(pool, [{ kind: 'note', name: 'n', from: 2, value: undefined }]))
+        await refused(store.commit(pool, [write(2, 'three')]), 'note-changed')
+        assert.deepEqual([...(await store.snapshot(pool)).notes.keys()], ['m'])
+      },
+    ],
+    [
       'keeps pools apart',
       async ({ store }) => {
         const [one, two] = [freshPool(), freshPool()]
-        await ok(store.commit(one, [insert(record(1n))]))
+        await ok(store.commit(one, [insert(record(1n)), { kind: 'note', name: 'n', from: 0, value: Buffer.from('x') }]))
         assert.equal((await store.snapshot(two)).blocks.length, 0)
+        assert.equal((await store.snapshot(two)).notes.size, 0)
         assert.equal(await store.readSealed(two, 1n), undefined)
       },
     ],
@@ -325,7 +354,12 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
       async fixture => {
         const pool = freshPool()
         await ok(fixture.store.commit(pool, [insert(record(1n, { state: 'ready' })), acknowledge(0, 100)]))
-        await ok(fixture.store.commit(pool, [consume(17, 2)]))
+        await ok(
+          fixture.store.commit(pool, [
+            consume(17, 2),
+            { kind: 'note', name: 'n', from: 0, value: new Uint8Array([7]) },
+          ]),
+        )
         const before = await fixture.store.snapshot(pool)
         fixture.store = await fixture.reopen()
         assert.deepEqual(await fixture.store.snapshot(pool), before)

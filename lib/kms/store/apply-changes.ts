@@ -1,10 +1,11 @@
-import type { BlockRecord, Change, ExpirySpan, PoolRecord, Refusal } from '../../interface/pool-store.ts'
+import type { BlockRecord, Change, ExpirySpan, PoolNote, PoolRecord, Refusal } from '../../interface/pool-store.ts'
 import { isClear, withSet } from './bitmap.ts'
 
 /** The rows that a batch starts from. */
 export interface Rows {
   pool(): PoolRecord
   block(number: bigint): BlockRecord | undefined
+  note(name: string): PoolNote | undefined
 }
 
 /** The rows that a batch leaves behind. */
@@ -13,6 +14,7 @@ export interface Writes {
   /** Undefined for a block that is forgotten. */
   readonly blocks: ReadonlyMap<bigint, BlockRecord | undefined>
   readonly sealed: ReadonlyMap<bigint, Uint8Array | undefined>
+  readonly notes: ReadonlyMap<string, PoolNote | undefined>
 }
 
 export type Applied = { ok: true; writes: Writes } | { ok: false; refusal: Refusal; change: number }
@@ -34,6 +36,7 @@ class Draft {
   readonly #rows: Rows
   readonly #blocks = new Map<bigint, BlockRecord | undefined>()
   readonly #sealed = new Map<bigint, Uint8Array | undefined>()
+  readonly #notes = new Map<string, PoolNote | undefined>()
   #pool: PoolRecord
   #counts = false
 
@@ -44,7 +47,7 @@ class Draft {
 
   finish(): Writes {
     const commits = this.#pool.commits + (this.#counts ? 1 : 0)
-    return { pool: { ...this.#pool, commits }, blocks: this.#blocks, sealed: this.#sealed }
+    return { pool: { ...this.#pool, commits }, blocks: this.#blocks, sealed: this.#sealed, notes: this.#notes }
   }
 
   apply(change: Change): Refusal | undefined {
@@ -58,6 +61,7 @@ class Draft {
       this.#pool = { ...this.#pool, ...change.patch }
       return undefined
     }
+    if (change.kind === 'note') return this.#note(change)
     if (change.kind === 'insert') return this.#insert(change)
     const block = this.#blocks.has(change.number) ? this.#blocks.get(change.number) : this.#rows.block(change.number)
     if (block === undefined) return 'no-such-block'
@@ -71,6 +75,13 @@ class Draft {
     return undefined
   }
 
+  #note({ name, from, value }: Extract<Change, { kind: 'note' }>): Refusal | undefined {
+    const note = this.#notes.has(name) ? this.#notes.get(name) : this.#rows.note(name)
+    if ((note?.version ?? 0) !== from) return 'note-changed'
+    this.#notes.set(name, value === undefined ? undefined : { version: from + 1, value })
+    return undefined
+  }
+
   #insert({ record, sealed, raiseFloor }: Extract<Change, { kind: 'insert' }>): Refusal | undefined {
     if (this.#blocks.get(record.number) ?? this.#rows.block(record.number)) return 'block-exists'
     if (record.number <= this.#pool.floor) return 'below-floor'
@@ -81,7 +92,7 @@ class Draft {
   }
 }
 
-type BlockChange = Exclude<Change, { kind: 'insert' | 'pool' | 'hear' | 'remove' }>
+type BlockChange = Exclude<Change, { kind: 'insert' | 'pool' | 'hear' | 'remove' | 'note' }>
 
 function transform(block: BlockRecord, change: BlockChange): BlockRecord | Refusal {
   switch (change.kind) {

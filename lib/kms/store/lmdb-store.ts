@@ -6,6 +6,7 @@ import type {
   BlockRecord,
   Change,
   CommitResult,
+  PoolNote,
   PoolRecord,
   PoolSnapshot,
   PoolStore,
@@ -18,7 +19,9 @@ import { claimOwnership, enterStore } from './store-owner.ts'
 /** Version of the layout below; a store with a higher one is refused. */
 const SCHEMA_VERSION = 1
 const SCHEMA_KEY = Buffer.from('schema')
-const [POOL, BLOCK, SEALED] = ['pool', 'block', 'sealed']
+const [POOL, BLOCK, SEALED, NOTE] = ['pool', 'block', 'sealed', 'note'] as const
+/** A note's version stands before what it says. */
+const NOTE_HEADER_BYTES = 4
 
 /**
  * The embedded durable store: LMDB with blocks as values. Each batch runs inside LMDB's write transaction, with the
@@ -72,7 +75,7 @@ export class LmdbPoolStore implements PoolStore {
   async poolIds(): Promise<readonly string[]> {
     const db = this.#open()
     const ids: string[] = []
-    const prefix = lp(POOL!)
+    const prefix = lp(POOL)
     for (const { key } of db.getRange({ start: prefix, end: after(prefix) }))
       ids.push(key.subarray(prefix.length + 2).toString('utf8'))
     return ids
@@ -80,10 +83,14 @@ export class LmdbPoolStore implements PoolStore {
 
   async snapshot(poolId: string): Promise<PoolSnapshot> {
     const db = this.#open()
-    const prefix = lp(BLOCK!, poolId)
+    const prefix = lp(BLOCK, poolId)
     const blocks: BlockRecord[] = []
     for (const { value } of db.getRange({ start: prefix, end: after(prefix) })) blocks.push(decodeBlock(value))
-    return { pool: this.#pool(poolId), blocks }
+    const notePrefix = lp(NOTE, poolId)
+    const notes = new Map<string, PoolNote>()
+    for (const { key, value } of db.getRange({ start: notePrefix, end: after(notePrefix) }))
+      notes.set(key.subarray(notePrefix.length + 2).toString('utf8'), decodeNote(value))
+    return { pool: this.#pool(poolId), blocks, notes }
   }
 
   async commit(poolId: string, changes: readonly Change[]): Promise<CommitResult> {
@@ -92,7 +99,11 @@ export class LmdbPoolStore implements PoolStore {
     try {
       await db.transaction(() => {
         applied = applyChanges(
-          { pool: () => this.#pool(poolId), block: number => this.#block(poolId, number) },
+          {
+            pool: () => this.#pool(poolId),
+            block: number => this.#block(poolId, number),
+            note: name => this.#note(poolId, name),
+          },
           changes,
         )
         if (applied.ok) this.#write(poolId, applied)
@@ -103,11 +114,13 @@ export class LmdbPoolStore implements PoolStore {
       throw new StoreError(`The store cannot be written: ${(cause as Error).message}`, { cause })
     }
     if (applied === undefined) throw new StoreError('The store ran no transaction')
-    return applied.ok ? { ok: true, pool: applied.writes.pool, blocks: applied.writes.blocks } : applied
+    if (!applied.ok) return applied
+    const { pool, blocks, notes } = applied.writes
+    return { ok: true, pool, blocks, notes }
   }
 
   async readSealed(poolId: string, number: bigint): Promise<Uint8Array | undefined> {
-    const value = this.#open().get(lp(SEALED!, poolId, u64(number)))
+    const value = this.#open().get(lp(SEALED, poolId, u64(number)))
     return value === undefined ? undefined : Uint8Array.from(value)
   }
 
@@ -124,25 +137,34 @@ export class LmdbPoolStore implements PoolStore {
 
   #write(poolId: string, { writes }: Extract<Applied, { ok: true }>): void {
     // Inside the transaction's callback: these are queued into it, and its own promise tells when they are durable.
-    void this.#db.put(lp(POOL!, poolId), encodePool(writes.pool))
+    void this.#db.put(lp(POOL, poolId), encodePool(writes.pool))
     for (const [number, block] of writes.blocks) {
-      const key = lp(BLOCK!, poolId, u64(number))
+      const key = lp(BLOCK, poolId, u64(number))
       void (block === undefined ? this.#db.remove(key) : this.#db.put(key, encodeBlock(block)))
     }
     for (const [number, sealed] of writes.sealed) {
-      const key = lp(SEALED!, poolId, u64(number))
+      const key = lp(SEALED, poolId, u64(number))
       void (sealed === undefined ? this.#db.remove(key) : this.#db.put(key, Buffer.from(sealed)))
+    }
+    for (const [name, note] of writes.notes) {
+      const key = lp(NOTE, poolId, name)
+      void (note === undefined ? this.#db.remove(key) : this.#db.put(key, encodeNote(note)))
     }
   }
 
   #pool(poolId: string): PoolRecord {
-    const value = this.#db.get(lp(POOL!, poolId))
+    const value = this.#db.get(lp(POOL, poolId))
     return value === undefined ? newPoolRecord() : decodePool(value)
   }
 
   #block(poolId: string, number: bigint): BlockRecord | undefined {
-    const value = this.#db.get(lp(BLOCK!, poolId, u64(number)))
+    const value = this.#db.get(lp(BLOCK, poolId, u64(number)))
     return value === undefined ? undefined : decodeBlock(value)
+  }
+
+  #note(poolId: string, name: string): PoolNote | undefined {
+    const value = this.#db.get(lp(NOTE, poolId, name))
+    return value === undefined ? undefined : decodeNote(value)
   }
 
   #open(): RootDatabase<Buffer, Buffer> {
@@ -162,6 +184,16 @@ async function checkSchema(db: RootDatabase<Buffer, Buffer>, directory: string):
       `The store in ${directory} has schema ${found}; this version of qkdkit reads up to ${SCHEMA_VERSION}`,
     )
   }
+}
+
+function encodeNote({ version, value }: PoolNote): Buffer {
+  const header = Buffer.alloc(NOTE_HEADER_BYTES)
+  header.writeUInt32BE(version)
+  return Buffer.concat([header, value])
+}
+
+function decodeNote(bytes: Buffer): PoolNote {
+  return { version: bytes.readUInt32BE(0), value: Uint8Array.from(bytes.subarray(NOTE_HEADER_BYTES)) }
 }
 
 /** The first key behind all that begin with `prefix`. */

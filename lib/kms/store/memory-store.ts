@@ -3,6 +3,7 @@ import type {
   BlockRecord,
   Change,
   CommitResult,
+  PoolNote,
   PoolRecord,
   PoolSnapshot,
   PoolStore,
@@ -14,6 +15,7 @@ interface MemoryPool {
   record: PoolRecord
   readonly blocks: Map<bigint, BlockRecord>
   readonly sealed: Map<bigint, Uint8Array>
+  readonly notes: Map<string, PoolNote>
 }
 
 /** A store that lives and dies with the process: for tests, demos and libraries that want no set-up. */
@@ -29,12 +31,17 @@ export class MemoryPoolStore implements PoolStore {
   async snapshot(poolId: string): Promise<PoolSnapshot> {
     const pool = this.#open(poolId)
     const blocks = [...pool.blocks.values()].sort((a, b) => (a.number < b.number ? -1 : 1))
-    return { pool: pool.record, blocks }
+    return { pool: pool.record, blocks, notes: new Map(pool.notes) }
   }
 
   async commit(poolId: string, changes: readonly Change[]): Promise<CommitResult> {
     const pool = this.#open(poolId)
-    const applied = applyChanges({ pool: () => pool.record, block: number => pool.blocks.get(number) }, changes)
+    const rows = {
+      pool: () => pool.record,
+      block: (number: bigint) => pool.blocks.get(number),
+      note: (name: string) => pool.notes.get(name),
+    }
+    const applied = applyChanges(rows, changes)
     if (!applied.ok) return applied
     const { writes } = applied
     pool.record = writes.pool
@@ -46,7 +53,11 @@ export class MemoryPoolStore implements PoolStore {
       if (sealed === undefined) pool.sealed.delete(number)
       else pool.sealed.set(number, Uint8Array.from(sealed))
     }
-    return { ok: true, pool: writes.pool, blocks: writes.blocks }
+    for (const [name, note] of writes.notes) {
+      if (note === undefined) pool.notes.delete(name)
+      else pool.notes.set(name, note)
+    }
+    return { ok: true, pool: writes.pool, blocks: writes.blocks, notes: writes.notes }
   }
 
   async readSealed(poolId: string, number: bigint): Promise<Uint8Array | undefined> {
@@ -67,7 +78,7 @@ export class MemoryPoolStore implements PoolStore {
     if (this.#closed) throw new ClosedError('The pool store is closed')
     let pool = this.#pools.get(poolId)
     if (pool === undefined) {
-      pool = { record: newPoolRecord(), blocks: new Map(), sealed: new Map() }
+      pool = { record: newPoolRecord(), blocks: new Map(), sealed: new Map(), notes: new Map() }
       this.#pools.set(poolId, pool)
     }
     return pool
