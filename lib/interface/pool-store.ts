@@ -48,8 +48,10 @@ export interface BlockRecord {
 export interface PoolRecord {
   /** Counts the durable commits that changed this pool; the peer remembers the highest it heard. */
   readonly commits: number
-  /** No block at or below this number is ever taken in again. */
+  /** No block of the network at or below this number is ever taken in again. */
   readonly floor: bigint
+  /** No virtual block of each site's lane (in the order of the sorted sites) at or below this sequence is ever opened again. */
+  readonly virtualFloors: readonly [bigint, bigint]
   /** Grows each time both sides drop everything and begin anew. */
   readonly poolEpoch: number
   /** Epoch of the keys that seal key_IDs. */
@@ -85,7 +87,7 @@ export type Refusal =
 
 /** A guarded change. A batch is written whole and durably, or refused whole. */
 export type Change =
-  /** Rows 2 and 28: takes a block in, with its sealed material, and raises the floor to its number. */
+  /** Rows 2, 28 and 30: takes a block in, with its sealed material, and raises the floor of its kind to its number. */
   | { kind: 'insert'; record: BlockRecord; sealed: Uint8Array | undefined; raiseFloor: boolean }
   /** Moves a block along its life; refused unless it is in one of the states `from` under the same grant. */
   | { kind: 'move'; number: bigint; grant: number; from: readonly BlockState[]; to: BlockState; patch?: BlockPatch }

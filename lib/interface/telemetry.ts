@@ -65,6 +65,7 @@ export type TelemetryEvent =
 export interface GaugeLabels {
   pool_stock_cells: { peer: string; lane: 'issue' | 'retrieve' }
   pool_leased_cells: { peer: string }
+  pool_virtual_cells: { peer: string; level: 'expanded' | 'post-quantum' }
   pool_generation_bps: { peer: string }
   pool_consumption_bps: { peer: string }
   pool_exhaustion_ms: { peer: string }

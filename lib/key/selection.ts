@@ -16,15 +16,12 @@ const LEVELS: Record<Suite, SecurityLevel> = {
 /** How a key of level `hybrid` is made: by XOR with a mask (the default), or by a KDF over both secrets. */
 export type HybridKind = 'xor' | 'kdf'
 
-/** The suite in which this KMS issues keys of a level; undefined for levels that it does not offer. */
-export function suiteOf(level: SecurityLevel, hybrid: HybridKind = 'xor'): Suite | undefined {
-  if (level === 'hybrid') return hybrid === 'xor' ? 3 : 4
-  return level === 'one-time-pad' ? 1 : level === 'quantum' ? 2 : undefined
-}
+const SUITES = { 'one-time-pad': 1, quantum: 2, expanded: 5, 'post-quantum': 6 } as const
 
-/** True for suites whose key is made from the cells at the selection's own place. */
-export function isServed(suite: Suite): boolean {
-  return suite <= 4
+/** The suite in which this KMS issues keys of a level. */
+export function suiteOf(level: SecurityLevel, hybrid: HybridKind = 'xor'): Suite {
+  if (level === 'hybrid') return hybrid === 'xor' ? 3 : 4
+  return SUITES[level]
 }
 
 /** Largest key: all payload cells of one block. */

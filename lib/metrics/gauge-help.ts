@@ -4,6 +4,7 @@ import type { GaugeName } from '../interface/telemetry.ts'
 export const gaugeHelp: Readonly<Record<GaugeName, string>> = {
   pool_stock_cells: 'Cells of 32 bytes that can still be issued to the hosts of this site',
   pool_leased_cells: 'Cells under an acknowledged lease, ready to go out at once',
+  pool_virtual_cells: 'Cells of virtual blocks that can still be issued, by the level of their keys',
   pool_generation_bps: 'Key that comes into the pool, in bits per second',
   pool_consumption_bps: 'Key that hosts ask for, in bits per second',
   pool_exhaustion_ms: 'Time until the pool is used up at the present rate, in milliseconds',

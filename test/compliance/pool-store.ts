@@ -95,7 +95,16 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
         const { pool, blocks } = await store.snapshot(freshPool())
         assert.deepEqual(
           { ...pool },
-          { commits: 0, floor: 0n, poolEpoch: 0, sealEpoch: 0, rootSlot: -1, peerCommits: 0, rolledBack: false },
+          {
+            commits: 0,
+            floor: 0n,
+            virtualFloors: [0n, 0n],
+            poolEpoch: 0,
+            sealEpoch: 0,
+            rootSlot: -1,
+            peerCommits: 0,
+            rolledBack: false,
+          },
         )
         assert.equal(blocks.length, 0)
       },

@@ -4,6 +4,7 @@ import type { MessageChannel } from '../../lib/interface/message-channel.ts'
 import type { PoolStore, SlotStore } from '../../lib/interface/pool-store.ts'
 import type { TelemetryEvent } from '../../lib/interface/telemetry.ts'
 import { KeyPool, type PoolLimits } from '../../lib/kms/pool/key-pool.ts'
+import type { VirtualTerms } from '../../lib/kms/pool/virtual-opener.ts'
 import { MemorySlots } from '../../lib/kms/store/memory-slots.ts'
 import { MemoryPoolStore } from '../../lib/kms/store/memory-store.ts'
 import { createSimulatedLinkPair } from '../../lib/qll/simulated-link-pair.ts'
@@ -15,6 +16,8 @@ import { until } from './until.ts'
 export interface PoolPairOptions {
   readonly limits?: Partial<PoolLimits>
   readonly rateBps?: number
+  /** What each site's policy holds for virtual blocks; of both where there is one. Default none are allowed. */
+  readonly virtual?: VirtualTerms | readonly [VirtualTerms, VirtualTerms]
   /** Changes the blocks that the second site gets from its link, or loses them (undefined). */
   readonly tamper?: (block: LinkBlock) => LinkBlock | undefined
 }
@@ -54,7 +57,12 @@ export class PoolPair implements AsyncDisposable {
     this.#reopen = [reopen]
   }
 
-  static async open({ limits: given = {}, rateBps = 200_000_000, tamper }: PoolPairOptions = {}): Promise<PoolPair> {
+  static async open({
+    limits: given = {},
+    rateBps = 200_000_000,
+    tamper,
+    virtual,
+  }: PoolPairOptions = {}): Promise<PoolPair> {
     const limits = {
       targetBlocks: 8,
       lifetimeMs: 10_000,
@@ -79,6 +87,7 @@ export class PoolPair implements AsyncDisposable {
         ...stores[i]!,
         qnl: qnls[i]!,
         limits,
+        ...(virtual !== undefined && { virtual: 'allows' in virtual ? virtual : virtual[i] }),
         telemetry,
         logger: debugLogger('kms'),
         now: clocks[i]!.now,

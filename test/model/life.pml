@@ -1,3 +1,4 @@
+/* left out: row 30 (blocks that the two sites make themselves) */
 /* How a block comes, is verified, changes its owner and goes: rows 2 to 8, 20 to 22, 28 and 29. */
 
 inline offer(s, content) {

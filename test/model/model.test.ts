@@ -17,6 +17,7 @@ const messages: Readonly<Record<MessageName, 'modelled' | 'part of hello()' | 't
   ready: 'modelled',
   drop: 'modelled',
   dropOk: 'modelled',
+  open: 'any time',
   lease: 'modelled',
   leaseOk: 'modelled',
   leaseNo: 'modelled',

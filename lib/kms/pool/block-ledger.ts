@@ -12,6 +12,7 @@ import type {
 import type { Telemetry } from '../../interface/telemetry.ts'
 import { wipeCells } from '../../key/cells.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
+import { firstSequence } from '../../key/virtual-block.ts'
 import { BlockVault } from '../store/block-vault.ts'
 import { type RowNumber, tableRow } from './block-table.ts'
 import { type PairIdentity, PairSecret } from './pair-secret.ts'
@@ -133,17 +134,25 @@ export class BlockLedger {
     if (this.#heardCommits > this.#pool.peerCommits) await this.commit([])
   }
 
-  /** Row 2: seals a block that the QNL delivered, and takes it in. False where its number is spent. */
-  async insert(record: BlockRecord, material: SecretKey): Promise<boolean> {
+  /**
+   * Rows 2 and 30: seals a block and takes it in, with `also` in the same commit. False where its number is spent, or `also` is
+   * refused.
+   */
+  async insert(
+    record: BlockRecord,
+    material: SecretKey,
+    { row, also = [] }: { row: 2 | 30; also?: readonly Change[] },
+  ): Promise<boolean> {
     const { slot, sealed } = await this.#vault.seal(record, material)
     let isIn = false
     try {
-      isIn = (await this.commit([{ kind: 'insert', record: { ...record, slot }, sealed, raiseFloor: true }])).ok
+      const insert: Change = { kind: 'insert', record: { ...record, slot }, sealed, raiseFloor: true }
+      isIn = (await this.commit([...also, insert])).ok
     } finally {
       // Also where the store failed: a row that it wrote after all is then a block that does not open, and goes.
       if (!isIn) await this.#vault.destroy(slot)
     }
-    if (isIn) this.#tell(2, record, 'none')
+    if (isIn) this.#tell(row, record, 'none')
     return isIn
   }
 
@@ -233,6 +242,8 @@ export class BlockLedger {
     const rootSlot = await this.#vault.putRoot(fields.root)
     const dead = [...this.#blocks.values()]
     const { poolEpoch } = fields
+    // Of no virtual block that was ever opened does the number come again, whatever either store has forgotten.
+    const virtualFloor = firstSequence(poolEpoch)
     // A block may have come since the hellos were written.
     const floor = fields.floor > this.#pool.floor ? fields.floor : this.#pool.floor
     this.#heardCommits = fields.peerCommits
@@ -241,7 +252,14 @@ export class BlockLedger {
       {
         kind: 'pool',
         poolEpoch: this.#pool.poolEpoch,
-        patch: { poolEpoch, floor, rootSlot, peerCommits: fields.peerCommits, rolledBack: false },
+        patch: {
+          poolEpoch,
+          floor,
+          virtualFloors: [virtualFloor, virtualFloor],
+          rootSlot,
+          peerCommits: fields.peerCommits,
+          rolledBack: false,
+        },
       },
     ])
     if (!result.ok) throw new StoreError(`Pool ${this.pair.name} cannot be reset: ${result.refusal}`)

@@ -47,6 +47,7 @@ const rows = [
     to: 'dropped',
     sends: 'dropOk',
   },
+  { row: 30, role: 'either', from: ['none'], event: 'virtual block opened', to: 'received', sends: 'open' },
 ] as const satisfies readonly TableRow[]
 
 export const BLOCK_TABLE: readonly TableRow[] = rows

@@ -1,12 +1,14 @@
 import { timingSafeEqual } from 'node:crypto'
 import { PoolDesyncError } from '../../errors.ts'
-import type { BlockRecord } from '../../interface/pool-store.ts'
+import type { BlockRecord, Change } from '../../interface/pool-store.ts'
 import type { QnlBlock } from '../../interface/qnl.ts'
 import { type BlockTags, blockTags, macCellsOf } from '../../key/block-tag.ts'
 import { PAYLOAD_CELLS } from '../../key/cells.ts'
 import { deriveBlockSecret, withBlockSecret } from '../../key/construct.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
+import { blockKind } from '../../key/virtual-block.ts'
 import { newBlockRecord } from '../store/block-record.ts'
+import { isSpent, raisedPast } from '../store/number-floor.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import type { MessageHandlers } from './peer-session.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
@@ -29,7 +31,7 @@ export interface BlockVerifierOptions {
   /** Milliseconds on a clock that never steps. */
   readonly monotonicMs: () => number
   /** Called when a block can be issued from. */
-  readonly onActive: () => void
+  readonly onActive: (block: BlockRecord) => void
 }
 
 /**
@@ -68,32 +70,50 @@ export class BlockVerifier {
   async receive(qnlBlock: QnlBlock): Promise<void> {
     const { ledger } = this.#options
     const { number, secret, trustClass, relays } = qnlBlock
+    if (blockKind(number) !== 'network') {
+      secret.wipe()
+      throw new PoolDesyncError(`The QNL gave a block with the number of a virtual one: ${number}`)
+    }
     const ownerSiteId = ledger.pair.siteIds[Number(number % 2n)]!
     const record = newBlockRecord({ number, ownerSiteId, trustClass, relays, slot: -1 })
-    const { poolEpoch } = ledger.pool
-    const material = this.#withSecret(record, secret)
-    this.#pending.set(number, material)
-    const isIn = await ledger.insert(record, material).catch(error => {
-      this.#forget(number)
-      throw error
-    })
-    if (!isIn) {
-      this.#forget(number)
-      await this.#passOver(number)
-      return
-    }
-    this.#receivedAtMs.set(number, this.#options.monotonicMs())
-    const block = ledger.block(number)!
-    if (ledger.pool.poolEpoch !== poolEpoch) {
-      await this.drop(7, block, 'the pool began anew while it came')
-      return
-    }
-    if (ledger.owns(block)) await this.#sendTag(block)
+    const block = await this.takeIn(record, secret, { row: 2 })
+    if (block === 'refused') await this.#passOver(number)
+    if (typeof block === 'string') return
+    if (ledger.owns(block)) await this.sendTag(block)
     const early = this.#earlyTags.get(number)
     if (early !== undefined) {
       this.#earlyTags.delete(number)
       await this.#onTag(early)
     }
+  }
+
+  /**
+   * Takes a block in, by the row that it comes by, to be verified next; `cells` are taken over. `also` is written with it.
+   * `refused`: its number is spent, or the store refused `also`. `outlived`: the pool began anew meanwhile.
+   */
+  async takeIn(
+    record: BlockRecord,
+    cells: SecretKey,
+    how: { row: 2 | 30; also?: readonly Change[] },
+  ): Promise<BlockRecord | 'refused' | 'outlived'> {
+    const { ledger, monotonicMs } = this.#options
+    const { number } = record
+    const { poolEpoch } = ledger.pool
+    const material = this.#withSecret(record, cells)
+    this.#pending.set(number, material)
+    const isIn = await ledger.insert(record, material, how).catch(error => {
+      this.#forget(number)
+      throw error
+    })
+    if (!isIn) {
+      this.#forget(number)
+      return 'refused'
+    }
+    this.#receivedAtMs.set(number, monotonicMs())
+    const block = ledger.block(number)!
+    if (ledger.pool.poolEpoch === poolEpoch) return block
+    await this.drop(7, block, 'the pool began anew while it came')
+    return 'outlived'
   }
 
   /** Adds the block's share of the sites' secret, which its tags then cover too. Takes `cells` over. */
@@ -120,6 +140,11 @@ export class BlockVerifier {
       if (state === 'dropped') send({ name: 'drop', block: number, grant, reason: 'dropped before' })
       if (state === 'ready' && !ledger.owns(block)) send({ name: 'status', block: number, grant })
       if (state !== 'received') continue
+      if (blockKind(number) !== 'network' && ledger.owns(block)) {
+        // What it was opened with may have been lost with the session, and is not kept.
+        await this.drop(7, block, 'the session ended before it was verified')
+        continue
+      }
       this.#receivedAtMs.set(number, monotonicMs())
       await this.#ask(block)
     }
@@ -142,7 +167,7 @@ export class BlockVerifier {
   /** A block that the peer lost before it had it on disk would stand in the way of new ones for the whole time-out. */
   async #ask(block: BlockRecord): Promise<void> {
     const { ledger, send } = this.#options
-    if (ledger.owns(block)) await this.#sendTag(block)
+    if (ledger.owns(block)) await this.sendTag(block)
     else send({ name: 'status', block: block.number, grant: block.grant })
   }
 
@@ -158,7 +183,8 @@ export class BlockVerifier {
     this.#pending.clear()
   }
 
-  async #sendTag(block: BlockRecord): Promise<void> {
+  /** Sends the owner's tag of a block, the same one each time. */
+  async sendTag(block: BlockRecord): Promise<void> {
     const { ledger, send } = this.#options
     const tagged = block.tags.length > 0 ? block : await this.#tagOwnBlock(block)
     if (tagged === undefined || ledger.secret === undefined) return
@@ -192,12 +218,13 @@ export class BlockVerifier {
 
   /**
    * An own active block of the same class that is not fully leased: the peer surely still has it. None for relayed
-   * blocks, whose cells every relay knows.
+   * blocks, whose cells every relay knows, and for virtual ones, which no relay has carried.
    */
   #macSource(block: BlockRecord): BlockRecord | undefined {
     const { ledger } = this.#options
-    if (block.trustClass === 'relayed') return undefined
+    if (block.trustClass === 'relayed' || isVirtual(block)) return undefined
     for (const source of ledger.blocks()) {
+      if (isVirtual(source)) continue
       const fits = source.state === 'active' && !source.macSpent && source.trustClass === block.trustClass
       if (fits && ledger.owns(source) && source.lease < PAYLOAD_CELLS) return source
     }
@@ -237,8 +264,9 @@ export class BlockVerifier {
     const { ledger, send } = this.#options
     const block = ledger.block(message.block)
     if (block === undefined) {
-      if (message.block > ledger.pool.floor) this.#holdEarlyTag(message)
-      // Every number at or below the floor that has no row is gone for good here.
+      const isAwaited = blockKind(message.block) === 'network' && !isSpent(ledger.pool, message.block)
+      if (isAwaited) this.#holdEarlyTag(message)
+      // Every number at or below the floor that has no row is gone for good here; so is one that was not opened before its tag.
       else send({ name: 'drop', block: message.block, grant: message.grant, reason: 'not held' })
       return
     }
@@ -256,7 +284,8 @@ export class BlockVerifier {
   async #compareTag(block: BlockRecord, message: MessageFields<'tag'>): Promise<void> {
     const { ledger } = this.#options
     const source = message.macBlock === 0n ? undefined : ledger.block(message.macBlock)
-    if (message.macBlock !== 0n && (source === undefined || source.state !== 'ready' || source.macSpent)) {
+    const isUnfit = source === undefined || source.state !== 'ready' || source.macSpent || isVirtual(source)
+    if (message.macBlock !== 0n && (isUnfit || isVirtual(block))) {
       await this.drop(5, block, 'the block named to authenticate it is not to be had')
       return
     }
@@ -286,7 +315,7 @@ export class BlockVerifier {
     }
     await ledger.move(6, block)
     this.#forget(block.number)
-    this.#options.onActive()
+    this.#options.onActive(block)
   }
 
   /** Row 5: the two sites hold different bytes under one number, or somebody altered a tag. */
@@ -308,7 +337,12 @@ export class BlockVerifier {
     const block = ledger.block(number)
     this.#earlyTags.delete(number)
     if (block === undefined) {
-      if (number > ledger.pool.floor) {
+      if (isSpent(ledger.pool, number)) {
+        // It came and went, or never can.
+      } else if (blockKind(number) !== 'network') {
+        // A word about our own numbers would be the peer's way to use them up.
+        if (ledger.pair.siteIds[Number(number % 2n)] === ledger.remoteSiteId) await this.#passOver(number)
+      } else {
         if (this.#tombstones() >= MAX_TOMBSTONES) return
         await ledger.insertDropped(
           newBlockRecord({
@@ -328,20 +362,22 @@ export class BlockVerifier {
       await ledger.move(ledger.owns(block) ? 29 : 8, block, { reason: 'the peer dropped it' })
     }
     // The peer's own record stands durably: ours may go as soon as the number can't come again.
-    if (number <= ledger.pool.floor && ledger.block(number)?.state === 'dropped') await ledger.remove(number)
+    if (isSpent(ledger.pool, number) && ledger.block(number)?.state === 'dropped') await ledger.remove(number)
     send({ name: 'dropOk', block: number })
   }
 
   async #onDropOk({ block: number }: MessageFields<'dropOk'>): Promise<void> {
     const { ledger } = this.#options
-    if (ledger.block(number)?.state === 'dropped' && number <= ledger.pool.floor) await ledger.remove(number)
+    if (ledger.block(number)?.state === 'dropped' && isSpent(ledger.pool, number)) await ledger.remove(number)
   }
 
   /** A number that was dropped before it came: the floor rises past it, and its row may go. */
   async #passOver(number: bigint): Promise<void> {
     const { ledger } = this.#options
-    const { floor, poolEpoch } = ledger.pool
-    if (number > floor) await ledger.commit([{ kind: 'pool', poolEpoch, patch: { floor: number } }])
+    const { poolEpoch } = ledger.pool
+    if (!isSpent(ledger.pool, number)) {
+      await ledger.commit([{ kind: 'pool', poolEpoch, patch: raisedPast(ledger.pool, number) }])
+    }
     if (ledger.block(number)?.state === 'dropped') await ledger.remove(number)
   }
 
@@ -352,7 +388,7 @@ export class BlockVerifier {
   #onStatus({ block: number, grant }: MessageFields<'status'>): void {
     const { ledger, send } = this.#options
     const block = ledger.block(number)
-    if (block === undefined && number <= ledger.pool.floor) send({ name: 'finished', block: number, grant })
+    if (block === undefined && isSpent(ledger.pool, number)) send({ name: 'finished', block: number, grant })
     else if (block?.state === 'dropped') send({ name: 'drop', block: number, grant, reason: 'dropped before' })
   }
 
@@ -373,6 +409,10 @@ export class BlockVerifier {
     this.#pending.delete(number)
     this.#receivedAtMs.delete(number)
   }
+}
+
+function isVirtual({ number }: BlockRecord): boolean {
+  return blockKind(number) !== 'network'
 }
 
 function equalTags(a: Uint8Array, b: Uint8Array): boolean {

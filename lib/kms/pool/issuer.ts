@@ -8,7 +8,6 @@ import { type SaePair, sealKeyId } from '../../key/key-id.ts'
 import { levelOf, type Selection, type Suite } from '../../key/selection.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import { DemandRate } from './demand-rate.ts'
-import type { LaneBalance } from './lane-balance.ts'
 import type { CellRange, LeaseBook } from './lease-book.ts'
 import type { Lessee } from './lessee.ts'
 import { WaitingLine } from './waiting-line.ts'
@@ -38,6 +37,16 @@ export interface IssueRequest extends AbortOptions {
   readonly audit?: ((keys: readonly KeyLabel[]) => Promise<void>) | undefined
 }
 
+/** What the pool asks of itself: a cell to grow others from. */
+interface CellRequest extends AbortOptions {
+  /** 0: now or never. */
+  readonly waitMs: number
+  readonly trustClasses?: readonly TrustClass[] | undefined
+}
+
+/** One cell serves a hundred keys, so it goes before each of them. */
+const OWN_USE = { need: { cells: 1, contiguous: 1 }, priority: 9, saeId: '' } as const
+
 /** What is said of a key: everything but the key. */
 export type KeyLabel = Omit<Key, 'secret'>
 
@@ -52,7 +61,8 @@ export interface IssuerOptions {
   readonly ledger: BlockLedger
   readonly book: LeaseBook
   readonly lessee: Lessee
-  readonly balance: LaneBalance
+  /** Called while a request waits that no block at hand serves; with the classes that it takes, undefined for any. */
+  readonly findMore: (trustClasses: readonly TrustClass[] | undefined) => void
   readonly isConnected: () => boolean
   readonly monotonicMs: () => number
   readonly logger: Logger
@@ -68,6 +78,8 @@ export class Issuer {
   readonly #demand: DemandRate
   /** Cells of the key asked for last: what is left in smaller pieces is no stock for the next one. */
   #lastCells = 1
+  /** Classes that the request took which waited last. */
+  #wantedClasses: readonly TrustClass[] | undefined
 
   constructor(options: IssuerOptions) {
     this.#options = options
@@ -105,6 +117,24 @@ export class Issuer {
     return keys
   }
 
+  /**
+   * One cell for the pool's own use, whose bytes no key is made of; undefined where there is none within `waitMs`. The bytes
+   * stay in the book until `LeaseBook.keyAt`.
+   */
+  async takeCell({ waitMs, signal, trustClasses }: CellRequest): Promise<CellRange | undefined> {
+    const attempt = () => this.#attempt({ number: 1, trustClasses }, 1)
+    const isFirst = !this.#line.isBefore(OWN_USE.priority)
+    let places = isFirst ? attempt() : undefined
+    if (places === undefined && waitMs > 0) {
+      const waiting = this.#line.wait(attempt, { ...OWN_USE, waitMs, signal })
+      this.#wantedClasses = trustClasses
+      this.leaseAhead()
+      places = await waiting
+    }
+    this.leaseAhead()
+    return places?.[0]
+  }
+
   /** Something has changed that those who wait may gain from. */
   serve(): void {
     this.#line.serve()
@@ -113,7 +143,7 @@ export class Issuer {
 
   /** Row 9: keeps about a second of demand under lease, and what waiting requests need. */
   leaseAhead(): void {
-    const { book, lessee, balance, logger } = this.#options
+    const { book, lessee, findMore, logger } = this.#options
     const need = this.#line.need
     const ahead = this.#aheadCells()
     const missing =
@@ -121,7 +151,7 @@ export class Issuer {
     if (missing === 0) return
     lessee.request(missing, need?.contiguous ?? this.#lastCells).then(
       () => {
-        if (this.#line.length > 0 && lessee.unleasedCells() === 0) balance.ask()
+        if (this.#line.length > 0) findMore(this.#wantedClasses)
       },
       error => logger.error({ err: String(error) }, 'No lease could be asked for'),
     )
@@ -143,6 +173,7 @@ export class Issuer {
     const { number, waitMs, signal, priority = 0, pair } = request
     const sinceMs = monotonicMs()
     const need = { cells: cells * number, contiguous: cells }
+    this.#wantedClasses = request.trustClasses
     const waiting = this.#line.wait(attempt, { need, priority, saeId: pair.masterSaeId, waitMs, signal })
     this.leaseAhead()
     const places = await waiting
@@ -153,7 +184,10 @@ export class Issuer {
   }
 
   /** The places of all keys at once, or nothing. */
-  #attempt(request: IssueRequest, cells: number): CellRange[] | undefined {
+  #attempt(
+    request: Pick<IssueRequest, 'number' | 'reservedCells' | 'trustClasses'>,
+    cells: number,
+  ): CellRange[] | undefined {
     const { book, ledger, monotonicMs } = this.#options
     const { number, reservedCells = 0, trustClasses } = request
     if (reservedCells > 0 && this.issuableCells - cells * number < reservedCells) return undefined

@@ -4,24 +4,26 @@ import type { Key } from '../../interface/kms.ts'
 import type { AbortOptions, Closable } from '../../interface/lifecycle.ts'
 import type { Logger } from '../../interface/logger.ts'
 import type { MessageChannel } from '../../interface/message-channel.ts'
-import type { PoolStore, SlotStore } from '../../interface/pool-store.ts'
+import type { BlockRecord, PoolStore, SlotStore } from '../../interface/pool-store.ts'
 import type { Qnl } from '../../interface/qnl.ts'
 import type { Telemetry } from '../../interface/telemetry.ts'
 import type { SaePair } from '../../key/key-id.ts'
+import { type BlockKind, blockKind, kindForSuite, type VirtualKind } from '../../key/virtual-block.ts'
 import { abortable } from '../../util/deadline.ts'
 import { deferred } from '../../util/deferred.ts'
 import { BlockLedger } from './block-ledger.ts'
 import { BlockVerifier } from './block-verifier.ts'
 import { Filler } from './filler.ts'
-import { type IssueRequest, Issuer } from './issuer.ts'
+import type { IssueRequest } from './issuer.ts'
 import { LaneBalance } from './lane-balance.ts'
-import { LeaseBook } from './lease-book.ts'
-import { Lessee } from './lessee.ts'
 import { pairIdentity } from './pair-secret.ts'
-import { PeerSession } from './peer-session.ts'
+import { type MessageHandlers, PeerSession } from './peer-session.ts'
 import { type MessageFields, NONCE_BYTES, type PeerMessage } from './peer-wire.ts'
 import { type RetrievalTerms, Retriever } from './retriever.ts'
 import { Shredder } from './shredder.ts'
+import { Supply } from './supply.ts'
+import { VirtualAcceptor } from './virtual-acceptor.ts'
+import { NO_VIRTUAL_BLOCKS, VirtualOpener, type VirtualTerms } from './virtual-opener.ts'
 
 const SWEEP_MS = 250
 const VERIFY_TIMEOUT_MS = 60_000
@@ -48,6 +50,8 @@ export interface KeyPoolOptions {
   readonly slots: SlotStore
   readonly qnl: Qnl
   readonly limits: PoolLimits
+  /** What the policy holds for keys of the levels `expanded` and `post-quantum`. Default neither is allowed. */
+  readonly virtual?: VirtualTerms
   readonly telemetry: Telemetry
   readonly logger: Logger
   /** Wall clock in milliseconds that does not step while the process runs. Default the system's time at the start, and on. */
@@ -64,6 +68,9 @@ export interface KeyPoolStatus {
   readonly issuableCells: number
   /** Cells under an acknowledged lease, ready to go out at once. */
   readonly leasedCells: number
+  /** Cells of virtual blocks that this side can still issue, by the level of their keys. */
+  readonly virtualCells: Readonly<Record<VirtualKind, number>>
+  /** Blocks of the network. */
   readonly blocks: Readonly<Record<'received' | 'ready' | 'active' | 'drained' | 'dropped', number>>
   readonly waitingRequests: number
   readonly mismatches: number
@@ -78,14 +85,14 @@ export class KeyPool implements Closable {
   readonly remoteSiteId: string
   readonly #limits: PoolLimits
   readonly #ledger: BlockLedger
-  readonly #book = new LeaseBook()
   readonly #verifier: BlockVerifier
-  readonly #lessee: Lessee
+  readonly #supplies: Readonly<Record<BlockKind, Supply>>
   readonly #retriever: Retriever
   readonly #balance: LaneBalance
   readonly #shredder: Shredder
   readonly #filler: Filler
-  readonly #issuer: Issuer
+  readonly #opener: VirtualOpener
+  readonly #acceptor: VirtualAcceptor
   readonly #telemetry: Telemetry
   readonly #logger: Logger
   readonly #startNonce = randomBytes(NONCE_BYTES)
@@ -105,6 +112,7 @@ export class KeyPool implements Closable {
       logger,
       limits,
       remoteSiteId,
+      virtual: terms = NO_VIRTUAL_BLOCKS,
       now = steadyWallClock,
       monotonicMs = () => performance.now(),
     } = options
@@ -118,35 +126,39 @@ export class KeyPool implements Closable {
     const send = (message: PeerMessage) => {
       if (this.connected) this.#session?.send(message)
     }
-    const onChange = () => this.#issuer.serve()
     const isConnected = () => this.connected
     this.#verifier = new BlockVerifier({
       ledger,
       send,
       verifyTimeoutMs: VERIFY_TIMEOUT_MS,
       monotonicMs,
-      onActive: () => this.#issuer.leaseAhead(),
+      onActive: block => {
+        this.#opener.proven(block)
+        this.#supplyFor(block).issuer.leaseAhead()
+      },
     })
-    this.#lessee = new Lessee({
-      ledger,
-      book: this.#book,
-      send,
-      isConnected,
-      monotonicMs,
-      onChange,
-    })
+    const common = { ledger, send, isConnected, monotonicMs, logger }
+    const virtualSupply = (kind: VirtualKind) =>
+      new Supply({ ...common, kind, findMore: classes => this.#opener.findMore(kind, classes) })
+    const findMore = () => {
+      if (this.#network.lessee.unleasedCells() === 0) this.#balance.ask()
+    }
+    this.#supplies = {
+      network: new Supply({ ...common, kind: 'network', findMore }),
+      expanded: virtualSupply('expanded'),
+      'post-quantum': virtualSupply('post-quantum'),
+    }
     this.#retriever = new Retriever({ ledger, send, now, lifetimeMs: () => this.#lifetimeMs })
-    this.#balance = new LaneBalance({ ledger, send, onChange })
-    this.#issuer = new Issuer({
-      ledger,
-      book: this.#book,
-      lessee: this.#lessee,
-      balance: this.#balance,
-      isConnected,
-      monotonicMs,
-      logger,
-    })
-    this.#shredder = new Shredder({ ledger, lessee: this.#lessee, shredMs: limits.shredMs, monotonicMs, logger })
+    this.#balance = new LaneBalance({ ledger, send, onChange: () => this.#network.issuer.serve() })
+    const { verifier, retriever, network } = {
+      verifier: this.#verifier,
+      retriever: this.#retriever,
+      network: this.#network,
+    }
+    this.#opener = new VirtualOpener({ ...common, verifier, network, supplyOf: kind => this.#supplies[kind], terms })
+    this.#acceptor = new VirtualAcceptor({ ledger, send, verifier, retriever, terms })
+    const lesseeOf = (block: BlockRecord) => this.#supplyFor(block).lessee
+    this.#shredder = new Shredder({ ledger, lesseeOf, shredMs: limits.shredMs, monotonicMs, logger })
     this.#filler = new Filler({
       qnl: options.qnl,
       remoteSiteId,
@@ -188,7 +200,8 @@ export class KeyPool implements Closable {
       lifetimeMs: this.#limits.lifetimeMs,
       handlers: {
         ...this.#verifier.handlers,
-        ...this.#lessee.handlers,
+        ...this.#leaseHandlers(),
+        ...this.#acceptor.handlers,
         ...this.#retriever.handlers,
         ...this.#balance.handlers,
         finished: message => this.#onFinished(message),
@@ -207,7 +220,7 @@ export class KeyPool implements Closable {
   /** Fresh keys, all or none: see `Issuer.issue`. */
   async issue(request: IssueRequest): Promise<Key[]> {
     this.#requireOpen()
-    return this.#issuer.issue(request)
+    return this.#supplies[kindForSuite(request.suite)].issuer.issue(request)
   }
 
   /** The keys of these IDs that the peer issued to `pair`: see `Retriever.retrieve`. */
@@ -225,14 +238,21 @@ export class KeyPool implements Closable {
 
   status(): KeyPoolStatus {
     const blocks = { received: 0, ready: 0, active: 0, drained: 0, dropped: 0 }
-    for (const block of this.#ledger.blocks()) blocks[block.state]++
+    for (const block of this.#ledger.blocks()) if (blockKind(block.number) === 'network') blocks[block.state]++
+    const { network, ...virtual } = this.#supplies
+    let waitingRequests = 0
+    for (const { issuer } of this.#eachSupply()) waitingRequests += issuer.waitingRequests
     return {
       remoteSiteId: this.remoteSiteId,
       connected: this.connected,
-      issuableCells: this.#issuer.issuableCells,
-      leasedCells: this.#book.cells,
+      issuableCells: network.issuer.issuableCells,
+      leasedCells: network.book.cells,
+      virtualCells: {
+        expanded: virtual.expanded.issuer.issuableCells,
+        'post-quantum': virtual['post-quantum'].issuer.issuableCells,
+      },
       blocks,
-      waitingRequests: this.#issuer.waitingRequests,
+      waitingRequests,
       mismatches: this.#verifier.mismatches,
     }
   }
@@ -249,7 +269,8 @@ export class KeyPool implements Closable {
 
   async #close(): Promise<void> {
     clearInterval(this.#timer)
-    this.#issuer.fail(new ClosedError('The pool is closed'))
+    for (const { issuer } of this.#eachSupply()) issuer.fail(new ClosedError('The pool is closed'))
+    await this.#opener.close()
     await this.#filler.close()
     await this.#sweeping
     await this.#session?.close()
@@ -257,7 +278,7 @@ export class KeyPool implements Closable {
     await this.#ledger
       .rememberHeard()
       .catch(error => this.#logger.error({ err: String(error) }, 'The last mark is lost'))
-    this.#book.wipe()
+    for (const { book } of this.#eachSupply()) book.wipe()
     this.#retriever.wipe()
     this.#verifier.wipe()
     this.#ledger.wipe()
@@ -278,7 +299,7 @@ export class KeyPool implements Closable {
       reason = (error as Error).message
       this.#logger.warn({ peerSiteId, reason }, 'The session with the peer failed')
     }
-    this.#lessee.abandon()
+    for (const { lessee } of this.#eachSupply()) lessee.abandon()
     this.#telemetry.emit({
       type: 'peer',
       peerSiteId,
@@ -289,10 +310,11 @@ export class KeyPool implements Closable {
 
   async #resume(): Promise<void> {
     await this.#ledger.buryDead()
-    await this.#lessee.finishLeased()
+    for (const { lessee } of this.#eachSupply()) await lessee.finishLeased()
     await this.#verifier.resume()
     this.#balance.resume()
-    this.#issuer.leaseAhead()
+    this.#opener.resume()
+    for (const { issuer } of this.#eachSupply()) issuer.leaseAhead()
   }
 
   /** The owner's word that it will never issue from a block again, or never had it. */
@@ -303,11 +325,37 @@ export class KeyPool implements Closable {
     else if (block.state === 'ready' && block.grant === grant) await this.#retriever.finish(block)
   }
 
+  get #network(): Supply {
+    return this.#supplies.network
+  }
+
+  #eachSupply(): Supply[] {
+    return Object.values(this.#supplies)
+  }
+
+  #supplyFor({ number }: Pick<BlockRecord, 'number'>): Supply {
+    return this.#supplies[blockKind(number)]
+  }
+
+  /** An answer goes to whoever asked: each lessee passes over nonces that are not its own. */
+  #leaseHandlers(): MessageHandlers {
+    const lessees = this.#eachSupply().map(({ lessee }) => lessee.handlers)
+    return {
+      leaseOk: async message => {
+        for (const { leaseOk } of lessees) await leaseOk?.(message)
+      },
+      leaseNo: async message => {
+        for (const { leaseNo } of lessees) await leaseNo?.(message)
+      },
+    }
+  }
+
   #wantsBlocks(): boolean {
     if (!this.connected) return false
     const { own, peers } = this.#balance.stock()
     let received = 0
-    for (const block of this.#ledger.blocks()) if (block.state === 'received') received++
+    for (const { state, number } of this.#ledger.blocks())
+      if (state === 'received' && blockKind(number) === 'network') received++
     return own + peers + received < this.#limits.targetBlocks
   }
 
@@ -345,7 +393,8 @@ export class KeyPool implements Closable {
 
   /** Each part for itself: a block that one stumbles over must not keep the others from their work. */
   async #sweepParts(): Promise<void> {
-    const parts = [this.#lessee, this.#retriever, this.#shredder, ...(this.connected ? [this.#verifier] : [])]
+    const lessees = this.#eachSupply().map(({ lessee }) => lessee)
+    const parts = [...lessees, this.#retriever, this.#shredder, ...(this.connected ? [this.#verifier] : [])]
     for (const part of parts) {
       await part.sweep().catch(error => {
         this.#logger.error(
@@ -356,16 +405,19 @@ export class KeyPool implements Closable {
     }
     await this.#ledger.rememberHeard()
     if (this.connected) this.#balance.ask()
-    this.#issuer.leaseAhead()
+    for (const { issuer } of this.#eachSupply()) issuer.leaseAhead()
+    this.#opener.sweep()
   }
 
   #report(): void {
     const peer = this.remoteSiteId
-    const { issuableCells, leasedCells, waitingRequests } = this.status()
+    const { issuableCells, leasedCells, virtualCells, waitingRequests } = this.status()
     this.#telemetry.gauge('pool_stock_cells', { peer, lane: 'issue' }, issuableCells)
     this.#telemetry.gauge('pool_leased_cells', { peer }, leasedCells)
+    for (const level of ['expanded', 'post-quantum'] as const)
+      this.#telemetry.gauge('pool_virtual_cells', { peer, level }, virtualCells[level])
     this.#telemetry.gauge('pool_waiting_requests', { peer }, waitingRequests)
-    this.#telemetry.gauge('pool_consumption_bps', { peer }, this.#issuer.cellsPerSecond * 256)
+    this.#telemetry.gauge('pool_consumption_bps', { peer }, this.#network.issuer.cellsPerSecond * 256)
   }
 }
 

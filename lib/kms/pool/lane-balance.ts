@@ -1,5 +1,6 @@
 import type { BlockRecord } from '../../interface/pool-store.ts'
 import { PAYLOAD_CELLS } from '../../key/cells.ts'
+import { blockKind } from '../../key/virtual-block.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import type { MessageHandlers } from './peer-session.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
@@ -37,6 +38,8 @@ export class LaneBalance {
   stock(): { own: number; peers: number } {
     let [own, peers] = [0, 0]
     for (const block of this.#options.ledger.blocks()) {
+      // Each side opens virtual blocks for itself.
+      if (blockKind(block.number) !== 'network') continue
       if (block.state === 'active' && block.lease < PAYLOAD_CELLS) own++
       else if (block.state === 'ready' && block.horizon < PAYLOAD_CELLS) peers++
     }
@@ -65,7 +68,12 @@ export class LaneBalance {
     const { own, peers } = this.stock()
     const surplus = own - Math.max(1, Math.ceil((own + peers) * KEPT_SHARE))
     const unused = [...ledger.blocks()].filter(
-      block => block.state === 'active' && ledger.owns(block) && block.lease === 0 && !block.macSpent,
+      block =>
+        block.state === 'active' &&
+        blockKind(block.number) === 'network' &&
+        ledger.owns(block) &&
+        block.lease === 0 &&
+        !block.macSpent,
     )
     for (const block of unused.slice(0, Math.max(0, Math.min(blocks, surplus)))) {
       const grant = block.grant + 1
@@ -78,7 +86,8 @@ export class LaneBalance {
   async #onGrant({ block: number, grant }: MessageFields<'grant'>): Promise<void> {
     const { ledger, send, onChange } = this.#options
     const block = ledger.block(number)
-    const fresh = block?.state === 'ready' && !ledger.owns(block) && block.grant < grant
+    const isOfNetwork = blockKind(number) === 'network'
+    const fresh = isOfNetwork && block?.state === 'ready' && !ledger.owns(block) && block.grant < grant
     const taken = fresh && (await ledger.give(block, { row: 21, grant, ownerSiteId: ledger.localSiteId }))
     // Row 22: the same grant again is acknowledged again.
     if (taken || isHolderOf(block, grant, ledger)) send({ name: 'grantOk', block: number, grant })

@@ -3,6 +3,7 @@ import { StoreError } from '../../errors.ts'
 import type { BlockRecord } from '../../interface/pool-store.ts'
 import { PAYLOAD_CELLS } from '../../key/cells.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
+import { type BlockKind, blockKind } from '../../key/virtual-block.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import type { LeaseBook } from './lease-book.ts'
 import type { MessageHandlers } from './peer-session.ts'
@@ -27,6 +28,8 @@ interface Request {
 
 /** What the lessee works on and with. */
 export interface LesseeOptions {
+  /** The blocks that it leases from. */
+  readonly kind: BlockKind
   readonly ledger: BlockLedger
   readonly book: LeaseBook
   readonly send: (message: PeerMessage) => void
@@ -131,12 +134,16 @@ export class Lessee {
 
   /** Row 19 for every own block that a crash or a lost answer left fully leased. */
   async finishLeased(): Promise<void> {
-    for (const block of [...this.#options.ledger.blocks()])
-      if (block.lease >= PAYLOAD_CELLS) await this.#finish(block.number)
+    const { kind, ledger } = this.#options
+    for (const { number, lease } of [...ledger.blocks()])
+      if (lease >= PAYLOAD_CELLS && blockKind(number) === kind) await this.#finish(number)
   }
 
   #isLeasable(block: BlockRecord): boolean {
-    return block.state === 'active' && this.#options.ledger.owns(block) && block.lease < PAYLOAD_CELLS
+    const { kind, ledger } = this.#options
+    return (
+      block.state === 'active' && blockKind(block.number) === kind && ledger.owns(block) && block.lease < PAYLOAD_CELLS
+    )
   }
 
   /** Own blocks with something left, those that hold the whole of `contiguous` first, oldest first. */

@@ -8,7 +8,7 @@ import { ByteReader, ByteWriter } from '../../util/bytes.ts'
  * number; encoder and decoder come from the one table below.
  */
 
-export const WIRE_VERSION = 2
+export const WIRE_VERSION = 3
 export const NONCE_BYTES = 16
 /** The key encapsulation that goes into every pair secret. */
 export const PAIR_KEM = createKem('ML-KEM-768')
@@ -112,6 +112,10 @@ const MESSAGES = {
   grantNo: { id: 16, fields: { block: u64, grant: u32 } },
   status: { id: 17, fields: { block: u64, grant: u32 } },
   finished: { id: 18, fields: { block: u64, grant: u32 } },
+  open: {
+    id: 20,
+    fields: { block: u64, cells: u16, seedBlock: u64, seedOffset: u16, epoch: u32 },
+  },
   encapsulated: { id: 19, fields: { ciphertext: fixedBytes(PAIR_KEM.ciphertextBytes) } },
 } as const
 

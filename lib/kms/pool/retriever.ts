@@ -5,7 +5,8 @@ import { cellsFor, PAYLOAD_CELLS } from '../../key/cells.ts'
 import { keyOf } from '../../key/construct.ts'
 import { canonicalKeyId, lowBlockBits, openKeyId, type SaePair, type SealKeys, verifyKeyId } from '../../key/key-id.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
-import { endOf, isServed, levelOf, type Selection } from '../../key/selection.ts'
+import { endOf, levelOf, type Selection } from '../../key/selection.ts'
+import { blockKind, kindForSuite } from '../../key/virtual-block.ts'
 import { countSet, isClear } from '../store/bitmap.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import type { KeyLabel } from './issuer.ts'
@@ -94,6 +95,11 @@ export class Retriever {
     }
   }
 
+  /** A cell was consumed by other means than a key: its bytes at hand go too. */
+  forgetCell(block: bigint, offset: number): void {
+    this.#open.wipeCells(block, offset, 1)
+  }
+
   wipe(): void {
     this.#open.wipe()
   }
@@ -123,12 +129,12 @@ export class Retriever {
     let plausible = false
     for (const block of ledger.blocks()) {
       if (lowBlockBits(block.number) !== opened.blockLow || block.state !== 'ready' || ledger.owns(block)) continue
-      if (endOf(opened) > block.horizon) continue
+      if (endOf(opened) > block.horizon || blockKind(block.number) !== kindForSuite(opened.suite)) continue
       plausible = true
       if (!verifyKeyId(keys, pair, opened, block.number)) continue
       const { suite, offset, sizeBytes } = opened
-      const servable = isServed(suite) && !isExpired(block, endOf(opened), now() + earlierMs)
-      if (!servable || !isClear(block.consumed, offset, endOf(opened))) return 'unknown'
+      if (isExpired(block, endOf(opened), now() + earlierMs) || !isClear(block.consumed, offset, endOf(opened)))
+        return 'unknown'
       return { selection: { suite, block: block.number, offset, sizeBytes }, block }
     }
     // A tag that fits no block under a plausible selection is somebody else's key.

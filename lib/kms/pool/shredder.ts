@@ -8,7 +8,8 @@ import type { Lessee } from './lessee.ts'
 /** What the shredder works on and with. */
 export interface ShredderOptions {
   readonly ledger: BlockLedger
-  readonly lessee: Lessee
+  /** Who leases from the block. */
+  readonly lesseeOf: (block: BlockRecord) => Lessee
   /** A delivered cell is gone from the store after this long at the latest, in milliseconds. */
   readonly shredMs: number
   readonly monotonicMs: () => number
@@ -50,9 +51,9 @@ export class Shredder {
   }
 
   #spentRanges(block: BlockRecord): { from: number; to: number }[] {
-    const { ledger, lessee } = this.#options
+    const { ledger, lesseeOf } = this.#options
     if (block.state === 'active' && ledger.owns(block)) {
-      const to = lessee.storedBytesSpentBelow(block)
+      const to = lesseeOf(block).storedBytesSpentBelow(block)
       return to > 0 ? [{ from: 0, to }] : []
     }
     if (block.state !== 'ready' || countSet(block.consumed, 0, PAYLOAD_CELLS) === 0) return []

@@ -1,5 +1,6 @@
 import type { BlockRecord, Change, ExpirySpan, PoolNote, PoolRecord, Refusal } from '../../interface/pool-store.ts'
 import { isClear, withSet } from './bitmap.ts'
+import { isSpent, raisedPast } from './number-floor.ts'
 
 /** The rows that a batch starts from. */
 export interface Rows {
@@ -84,8 +85,8 @@ class Draft {
 
   #insert({ record, sealed, raiseFloor }: Extract<Change, { kind: 'insert' }>): Refusal | undefined {
     if (this.#blocks.get(record.number) ?? this.#rows.block(record.number)) return 'block-exists'
-    if (record.number <= this.#pool.floor) return 'below-floor'
-    if (raiseFloor) this.#pool = { ...this.#pool, floor: record.number }
+    if (isSpent(this.#pool, record.number)) return 'below-floor'
+    if (raiseFloor) this.#pool = { ...this.#pool, ...raisedPast(this.#pool, record.number) }
     this.#blocks.set(record.number, record)
     this.#sealed.set(record.number, sealed)
     return undefined

@@ -7,6 +7,8 @@ import { ByteReader, ByteWriter } from '../../util/bytes.ts'
 /** The stored form of a block's and a pool's record, with a version byte in front. */
 
 const FORMAT = 1
+/** The second one has the floors of virtual blocks. */
+const POOL_FORMAT = 2
 export const BITMAP_BYTES = Math.ceil(BLOCK_CELLS / 8)
 const STATES: readonly BlockState[] = ['received', 'ready', 'active', 'drained', 'dropped']
 const CLASSES: readonly TrustClass[] = ['direct', 'split', 'relayed', 'post-quantum']
@@ -36,6 +38,7 @@ export function newPoolRecord(): PoolRecord {
   return {
     commits: 0,
     floor: 0n,
+    virtualFloors: [0n, 0n],
     poolEpoch: 0,
     sealEpoch: 0,
     rootSlot: -1,
@@ -70,7 +73,7 @@ export function encodeBlock(record: BlockRecord): Buffer {
 
 /** @throws {StoreError} the record is of another format, or damaged */
 export function decodeBlock(bytes: Uint8Array): BlockRecord {
-  return decode(bytes, reader => {
+  return decode(bytes, FORMAT, reader => {
     const number = reader.u64()
     const version = reader.u32()
     const ownerSiteId = reader.text()
@@ -112,7 +115,7 @@ export function decodeBlock(bytes: Uint8Array): BlockRecord {
 /** A pool's record as it is stored. */
 export function encodePool(record: PoolRecord): Buffer {
   return new ByteWriter()
-    .u8(FORMAT)
+    .u8(POOL_FORMAT)
     .u64(BigInt(record.commits))
     .u64(record.floor)
     .u32(record.poolEpoch)
@@ -120,12 +123,14 @@ export function encodePool(record: PoolRecord): Buffer {
     .u32(record.rootSlot < 0 ? NO_SLOT : record.rootSlot)
     .u64(BigInt(record.peerCommits))
     .u8(record.rolledBack ? 1 : 0)
+    .u64(record.virtualFloors[0])
+    .u64(record.virtualFloors[1])
     .bytes()
 }
 
 /** @throws {StoreError} the record is of another format, or damaged */
 export function decodePool(bytes: Uint8Array): PoolRecord {
-  return decode(bytes, reader => {
+  return decode(bytes, POOL_FORMAT, (reader, format) => {
     const commits = Number(reader.u64())
     const floor = reader.u64()
     const poolEpoch = reader.u32()
@@ -133,6 +138,7 @@ export function decodePool(bytes: Uint8Array): PoolRecord {
     const rootSlot = reader.u32()
     const peerCommits = Number(reader.u64())
     const rolledBack = reader.u8() === 1
+    const virtualFloors: [bigint, bigint] = format === 1 ? [0n, 0n] : [reader.u64(), reader.u64()]
     return {
       commits,
       floor,
@@ -141,16 +147,17 @@ export function decodePool(bytes: Uint8Array): PoolRecord {
       rootSlot: rootSlot === NO_SLOT ? -1 : rootSlot,
       peerCommits,
       rolledBack,
+      virtualFloors,
     }
   })
 }
 
-function decode<T>(bytes: Uint8Array, read: (reader: ByteReader) => T): T {
+function decode<T>(bytes: Uint8Array, newest: number, read: (reader: ByteReader, format: number) => T): T {
   const reader = new ByteReader(bytes)
   const format = reader.u8()
-  if (format !== FORMAT)
-    throw new StoreError(`The store holds a record of format ${format}; this version reads ${FORMAT}`)
-  const record = read(reader)
+  if (format < 1 || format > newest)
+    throw new StoreError(`The store holds a record of format ${format}; this version reads up to ${newest}`)
+  const record = read(reader, format)
   reader.end()
   return record
 }

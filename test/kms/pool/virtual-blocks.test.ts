@@ -1,0 +1,105 @@
+import { expect } from 'chai'
+import type { Key } from '../../../lib/interface/kms.ts'
+import type { Suite } from '../../../lib/key/selection.ts'
+import { blockKind, type VirtualKind } from '../../../lib/key/virtual-block.ts'
+import type { VirtualTerms } from '../../../lib/kms/pool/virtual-opener.ts'
+import { PoolPair, type PoolSite } from '../../helpers/pool-pair.ts'
+import { rejectsWith } from '../../helpers/rejects-with.ts'
+import { until } from '../../helpers/until.ts'
+
+const pair = { masterSaeId: 'alice', slaveSaeId: 'bob' }
+const CELLS = 40
+const SUITES = { expanded: 5, 'post-quantum': 6 } as const
+const KINDS = ['expanded', 'post-quantum'] as const
+
+const terms = (...kinds: VirtualKind[]): VirtualTerms => ({
+  allows: kind => kinds.includes(kind),
+  cellsPerBlock: () => CELLS,
+})
+const both = terms(...KINDS)
+
+const issue = ({ pool }: PoolSite, suite: Suite, number: number, sizeBytes = 32) =>
+  pool.issue({ pair, number, sizeBytes, suite, waitMs: 8000 })
+
+async function expectSame(keys: readonly Key[], to: PoolSite): Promise<void> {
+  const ids = keys.map(({ keyId }) => keyId)
+  const got = await to.pool.retrieve(pair, ids, { waitMs: 8000 })
+  keys.forEach((key, at) => {
+    expect(got[at]!.secret.equals(key.secret)).to.equal(true)
+    expect([got[at]!.level, got[at]!.trustClass]).to.deep.equal([key.level, key.trustClass])
+  })
+}
+
+describe('virtual blocks', function () {
+  this.timeout(60_000)
+
+  for (const kind of KINDS) {
+    describe(kind, () => {
+      it('gives both sites the same keys, both ways at once, and says the level', async () => {
+        await using sites = await PoolPair.open({ virtual: both })
+        sites.connect()
+        const [a, b] = sites.sites
+        const [there, back] = await Promise.all([issue(a, SUITES[kind], 30), issue(b, SUITES[kind], 30)])
+        await expectSame(there, b)
+        await expectSame(back, a)
+        expect(new Set([...there, ...back].map(({ level }) => level))).to.deep.equal(new Set([kind]))
+        const trustClass = kind === 'expanded' ? 'direct' : 'post-quantum'
+        expect(new Set([...there, ...back].map(key => key.trustClass))).to.deep.equal(new Set([trustClass]))
+      })
+
+      it('goes on with another block where one is used up', async () => {
+        await using sites = await PoolPair.open({ virtual: both })
+        sites.connect()
+        const [a, b] = sites.sites
+        for (let round = 0; round < 8; round++) await expectSame(await issue(a, SUITES[kind], CELLS / 4), b)
+        expect(opened(a, kind)).to.be.at.least(2)
+      })
+
+      it('delivers each key once', async () => {
+        await using sites = await PoolPair.open({ virtual: both })
+        sites.connect()
+        const [a, b] = sites.sites
+        const keys = await issue(a, SUITES[kind], 2)
+        await expectSame(keys, b)
+        await rejectsWith(b.pool.retrieve(pair, [keys[0]!.keyId], { waitMs: 0 }), 'ERR_QKD_KEY_NOT_FOUND')
+      })
+
+      it('is opened at no site whose policy does not take it, and costs that one nothing', async () => {
+        await using sites = await PoolPair.open({ virtual: [both, terms()] })
+        sites.connect()
+        const [a, b] = sites.sites
+        await expectSame(await issue(a, 2, 1), b)
+        await until(() => alarms(b).length > 0, 'the peer says that it refuses')
+        await rejectsWith(
+          a.pool.issue({ pair, number: 1, sizeBytes: 32, suite: SUITES[kind], waitMs: 300 }),
+          'ERR_QKD_POOL_EXHAUSTED',
+        )
+        expect(opened(b, kind)).to.equal(0)
+        await until(() => alarms(a).length > 0, 'the owner says so too')
+      })
+    })
+  }
+
+  it('survives restarts of both sites: what was issued is fetched, what was under way is not lost', async () => {
+    await using sites = await PoolPair.open({ virtual: both })
+    sites.connect()
+    const [a, b] = sites.sites
+    for (const site of [0, 1] as const) {
+      const keys = [...(await issue(a, 5, 3)), ...(await issue(a, 6, 3))]
+      await sites.restart(site)
+      sites.connect()
+      await expectSame(keys, b)
+    }
+    await expectSame(await issue(a, 5, 10), b)
+    await expectSame(await issue(a, 6, 10), b)
+  })
+})
+
+function opened({ events }: PoolSite, kind: VirtualKind): number {
+  return events.filter(event => event.type === 'block' && event.row === 30 && blockKind(BigInt(event.block)) === kind)
+    .length
+}
+
+function alarms({ events }: PoolSite) {
+  return events.filter(event => event.type === 'alarm' && event.id.startsWith('virtual-block-refused'))
+}
