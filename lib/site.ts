@@ -276,6 +276,8 @@ export interface LocalPairOptions extends AbortOptions {
   readonly policy?: PolicyFile
   /** Where each site's decisions are written; they stay the caller's. Default nowhere. */
   readonly audits?: readonly [AuditLog, AuditLog]
+  /** Wall clock of both sites, in milliseconds. Default the system's. */
+  readonly now?: () => number
   readonly logger?: Logger
 }
 
@@ -324,6 +326,7 @@ export async function createLocalPair(options: LocalPairOptions = {}): Promise<[
         keys,
         ...(options.policy === undefined ? {} : { policy: options.policy }),
         ...(audit === undefined ? {} : { audit }),
+        ...(options.now === undefined ? {} : { now: options.now }),
         telemetry,
         ...log,
       }),

@@ -1,4 +1,4 @@
-import { PolicyError } from '../errors.ts'
+import { PolicyError, UnauthorizedError } from '../errors.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '../interface/http.ts'
 import type { Key, Kms, KmsDirectory } from '../interface/kms.ts'
 import type { Logger } from '../interface/logger.ts'
@@ -73,6 +73,8 @@ async function serve({ kms, target, request, ignoreSize, keyExtensions }: Call):
   }
   if (target.method === 'dec_keys') {
     const keyIds = readKeyIds(request, target.query)
+    // Clause 5.5: only those whom Get key named as slaves. The master never is one of its own.
+    if (otherSaeId === kms.saeId) throw new UnauthorizedError('The master of a key is not one of its slaves')
     return handOver(await kms.getKeyWithIds(otherSaeId, keyIds, { signal }), { keyExtensions })
   }
   requireOtherSae('slave_SAE_ID', kms.saeId, otherSaeId)

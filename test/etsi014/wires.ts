@@ -59,7 +59,7 @@ async function ask(handler: HttpHandler, sae: string | undefined, path: string, 
   return { status: response.status, headers: response.headers, text, json: JSON.parse(text) }
 }
 
-function bytesOf(body: unknown): Buffer {
+export function bytesOf(body: unknown): Buffer {
   if (Buffer.isBuffer(body)) return body
   return Buffer.from(typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(body))
 }
