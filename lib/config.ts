@@ -2,12 +2,20 @@ import { readFile, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { configError, withExpectation } from './config/config-fault.ts'
 import { parseJsonText } from './config/json-text.ts'
+import type { KmeTlsFiles } from './config/kme-access.ts'
+import { readKmeTls } from './config/kme-tls-files.ts'
 import { withLinkDefaults } from './config/link-config.ts'
 import { readMlDsaFiles } from './config/ml-dsa-files.ts'
 import { loadPolicyFile } from './config/policy-file.ts'
 import { readSkip } from './config/psk-file.ts'
-import { type SaeProfile, saeProfileSchema } from './config/sae-profile.ts'
-import { type SiteConfig, type SiteConfigFile, siteConfigSchema } from './config/site-config.ts'
+import {
+  checkSaeProfile,
+  type PeerKme,
+  type SaeProfile,
+  type SaeProfileFile,
+  saeProfileSchema,
+} from './config/sae-profile.ts'
+import { type SiteConfig, type SiteConfigFile, siteConfigSchema, type TlsIdentity } from './config/site-config.ts'
 import { checkSiteConfig, dials } from './config/site-config-checks.ts'
 import { type Findings, openToOthers, readTlsFiles, unreadable } from './config/tls-files.ts'
 import { ConfigError } from './errors.ts'
@@ -27,7 +35,7 @@ export interface LoadedSiteConfig {
 const MAX_CONFIG_BYTES = 4 * 1024 * 1024
 
 const check = compileSchema<SiteConfigFile>(siteConfigSchema)
-const checkProfile = compileSchema<SaeProfile>(saeProfileSchema)
+const checkProfile = compileSchema<SaeProfileFile>(saeProfileSchema)
 
 /**
  * Reads a site's configuration: JSON by `siteConfigSchema`, then what belongs together, then the files it names.
@@ -62,13 +70,39 @@ export async function loadSaeProfile(path: string, options: AbortOptions = {}): 
       path,
       checked.faults.map(fault => withExpectation(saeProfileSchema, fault)),
     )
-  const { saeId, kme, kmeId } = checked.value
-  const findings: Findings = { faults: [], warnings: [] }
-  const tls = await readTlsFiles(dirname(resolve(path)), checked.value.tls, findings)
-  if (!URL.canParse(kme)) findings.faults.push({ path: '/kme', message: `not a URL: ${kme}` })
-  if (findings.faults.length > 0) throw configError(path, findings.faults)
-  const profile = { saeId, kme, ...(kmeId === undefined ? {} : { kmeId }), tls }
+  const { $schema: _, tls: files, peerKmes, ...fields } = checked.value
+  const findings: Findings = { faults: checkSaeProfile(checked.value), warnings: [] }
+  const baseDir = dirname(resolve(path))
+  const tls = await readKmeTls(files, { baseDir, pointer: '/tls', findings })
+  const peers: (PeerKme | undefined)[] = []
+  for (const [index, { tls: own, ...peer }] of (peerKmes ?? []).entries()) {
+    const place = { baseDir, pointer: `/peerKmes/${index}/tls`, findings }
+    const identity = own === undefined ? tls : await readKmeTls(own, place)
+    peers.push(identity && { ...peer, tls: identity })
+  }
+  if (findings.faults.length > 0 || tls === undefined) throw configError(path, findings.faults)
+  const others = peerKmes === undefined ? {} : { peerKmes: peers.filter(peer => peer !== undefined) }
+  const profile = { ...fields, tls, ...others }
   return { profile, warnings: findings.warnings.map(warning => `${path}: ${warning}`) }
+}
+
+/**
+ * Certificate, key and authority as PEM text from the files that a KME's vendor hands out: PEM, or one PKCS #12 file.
+ * Paths are relative to the working directory. `nameOf` is how the caller's user knows a field.
+ * @throws {ConfigError} every fault at once, each with the file, what is wrong and the fix
+ */
+export async function readKmeTlsFiles(
+  files: KmeTlsFiles,
+  { nameOf = field => field }: { readonly nameOf?: (field: keyof KmeTlsFiles) => string } = {},
+): Promise<{ tls: TlsIdentity; warnings: readonly string[] }> {
+  const findings: Findings = { faults: [], warnings: [] }
+  const tls = await readKmeTls(files, { baseDir: '.', pointer: '', findings })
+  const worded = (text: string) => text.replaceAll(/^\/(\w+)(?=:)/g, (_, field: keyof KmeTlsFiles) => nameOf(field))
+  if (tls === undefined) {
+    const faults = findings.faults.map(({ path, message }) => worded(path === '' ? message : `${path}: ${message}`))
+    throw new ConfigError(faults.join('; '), { details: findings.faults.map(fault => ({ ...fault })) })
+  }
+  return { tls, warnings: findings.warnings.map(worded) }
 }
 
 /** Options of `loadConfigFile`. */

@@ -15,10 +15,15 @@ export type {
   AgreementRefusal,
 } from './client/agreement/outcome.ts'
 export type { AcceptAgreementOptions, InitiateAgreementOptions } from './client/agreement/terms.ts'
+export { type ExamineKmeOptions, examineKme, type KmeExamination } from './client/doctor/examine-kme.ts'
+export type { KmeCheck, KmeFinding } from './client/doctor/finding.ts'
+export { createFrontDoorKms, type FrontDoorOptions, type PeerKms } from './client/front-door-kms.ts'
+export { createAccessKms, createProfileKms, type ProfileKmsOptions } from './client/profile-kms.ts'
 export { createRemoteKms, type RemoteKmsOptions } from './client/remote-kms.ts'
+export type { KmeAccess, KmeTlsFiles } from './config/kme-access.ts'
 export { type LoadedPolicy, loadPolicyFile, parsePolicy } from './config/policy-file.ts'
 export { policySchema } from './config/policy-schema.ts'
-export type { SaeProfile } from './config/sae-profile.ts'
+export type { PeerKme, SaeProfile } from './config/sae-profile.ts'
 export { saeProfileSchema } from './config/sae-profile.ts'
 export type { SiteConfig, TlsIdentity } from './config/site-config.ts'
 export { siteConfigSchema } from './config/site-config.ts'
@@ -30,6 +35,7 @@ export {
   loadConfigFile,
   loadSaeProfile,
   loadSiteConfig,
+  readKmeTlsFiles,
 } from './config.ts'
 export {
   ClosedError,
@@ -110,6 +116,7 @@ export type { AuditLine } from './kms/audit/audit-line.ts'
 export { type AuditVerdict, verifyAudit } from './kms/audit/verify-audit.ts'
 export { explainPolicy, type PolicyExplanation, unreachableRules } from './kms/policy/explain.ts'
 export type { PolicyQuestion } from './kms/policy/policy.ts'
+export { openPkcs12, type Pkcs12Contents } from './pkcs12.ts'
 export {
   type CertificateAuthorityOptions,
   type CertificatePair,
@@ -183,4 +190,5 @@ export { ipAddressBytes } from './util/ip-address.ts'
 export type { JsonSchema, SchemaFault } from './util/json-schema.ts'
 export { Listeners } from './util/listeners.ts'
 export { Slots } from './util/slots.ts'
+export type { TlsCredentials } from './util/tls-credentials.ts'
 export { negotiatedGroup, tlsGroups } from './util/tls-groups.ts'

@@ -43,6 +43,9 @@ export interface IssueOptions {
   readonly days: number
 }
 
+/** node-forge comes in here; `pkcs12.ts` has it from here too. */
+export { forge }
+
 const { asn1 } = forge
 const { Class, Type } = asn1
 

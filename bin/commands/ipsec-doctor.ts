@@ -1,5 +1,5 @@
 import { examine, type Finding, loadIpsecAgentConfig } from '../../integrations/strongswan/index.ts'
-import { ConfigError, createRemoteKms, loadSaeProfile } from '../../lib/index.ts'
+import { ConfigError, createProfileKms, loadSaeProfile } from '../../lib/index.ts'
 import { defineCommand } from '../command.ts'
 import { withStrongswanFiles } from '../strongswan-files.ts'
 import { printJson, printLines, sayIfLong } from '../terminal.ts'
@@ -41,9 +41,9 @@ type Diagnosis = Omit<Parameters<typeof examine>[0], 'config' | 'kms' | 'kmsProb
 
 async function diagnose(config: Parameters<typeof examine>[0]['config'], files: Diagnosis): Promise<Finding[]> {
   try {
-    const { saeId, kme, kmeId, tls } = (await loadSaeProfile(config.saeProfile)).profile
-    await using kms = createRemoteKms({ baseUrl: kme, saeId, ...tls, expectedKmeId: kmeId })
-    return await examine({ ...files, config, kms, cert: tls.cert })
+    const { profile } = await loadSaeProfile(config.saeProfile)
+    await using kms = createProfileKms(profile)
+    return await examine({ ...files, config, kms, cert: profile.tls.cert })
   } catch (error) {
     return await examine({ ...files, config, kmsProblem: (error as Error).message })
   }

@@ -15,15 +15,14 @@ import {
   tableSink,
 } from '../../integrations/kerberos/index.ts'
 import { createChannelListener } from '../../integrations/tls/index.ts'
-import { createRemoteKms, loadSaeProfile } from '../../lib/index.ts'
+import { createProfileKms, loadSaeProfile } from '../../lib/index.ts'
 
 const [profilePath, service, kdcSaeId, keytabPath] = process.argv.slice(2)
 if (profilePath === undefined || service === undefined || kdcSaeId === undefined || keytabPath === undefined) {
   console.error('usage: negotiate-server.ts PROFILE SERVICE SAE-OF-THE-KDC KEYTAB')
   process.exit(2)
 }
-const { saeId, kme, kmeId, tls } = (await loadSaeProfile(profilePath)).profile
-const kms = createRemoteKms({ saeId, baseUrl: kme, expectedKmeId: kmeId, ...tls })
+const kms = createProfileKms((await loadSaeProfile(profilePath)).profile)
 
 // This host's end of the agreement on key versions: the KDC's agent leads, each takes the key from its own KMS.
 const terms = keyedPrincipal({ principal: service, role: 'acceptor', peerSaeId: kdcSaeId })

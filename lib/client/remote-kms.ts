@@ -1,8 +1,10 @@
 import { ClosedError } from '../errors.ts'
 import { Etsi014Client, type Etsi014ClientOptions } from '../etsi014/client.ts'
+import { requireKmeProfile } from '../etsi014/kme-profile.ts'
 import { createHttpsTransport, type HttpsTransportOptions } from '../http/https-transport.ts'
 import type { HttpTransport } from '../interface/http.ts'
 import type { GetKeyOptions, Key, Kms, KmsCallOptions, KmsStatus } from '../interface/kms.ts'
+import { openPkcs12 } from '../pkcs12.ts'
 import { startDeadline } from '../util/call-deadline.ts'
 import { requireInteger } from '../util/deadline.ts'
 import {
@@ -46,9 +48,7 @@ class RemoteKms implements Kms {
   constructor(options: RemoteKmsOptions) {
     this.saeId = requireSaeId('saeId', options.saeId)
     this.#timeoutMs = requireInteger('timeoutMs', options.timeoutMs ?? 5_000, { min: 1, max: 2 ** 31 - 1 })
-    // The deadline of a call is kept here; the transport's own is only there for those who use it alone.
-    this.#ownTransport =
-      'transport' in options ? undefined : createHttpsTransport({ ...options, timeoutMs: 2 ** 31 - 1 })
+    this.#ownTransport = 'transport' in options ? undefined : openTransport(options)
     this.#client = new Etsi014Client('transport' in options ? options.transport : this.#ownTransport!, options)
   }
 
@@ -95,4 +95,21 @@ class RemoteKms implements Kms {
       this.#running.delete(result)
     }
   }
+}
+
+function openTransport(options: RemoteKmsBase & HttpsTransportOptions): HttpTransport {
+  const { pfx, passphrase, ...rest } = options
+  return createHttpsTransport({
+    ...rest,
+    ...(pfx === undefined ? { passphrase } : fromPkcs12(pfx, options)),
+    // The deadline of a call is kept here; the transport's own is only there for those who use it alone.
+    timeoutMs: 2 ** 31 - 1,
+    plainLoopback: requireKmeProfile(options.profile).plainHttp,
+  })
+}
+
+/** Old files too, which node:tls does not read. */
+function fromPkcs12(pfx: Buffer, { passphrase, ca }: HttpsTransportOptions) {
+  const { certificatePem: cert, privateKeyPem: key, authoritiesPem } = openPkcs12(pfx, passphrase)
+  return { cert, key, ca: ca ?? authoritiesPem }
 }

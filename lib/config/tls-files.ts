@@ -19,7 +19,7 @@ export async function readTlsFiles(
 ): Promise<TlsIdentity> {
   const identity = await readIdentity(baseDir, files, { pointer: '/tls', findings })
   if (identity === undefined) return { cert: '', key: '', ca: '' }
-  checkPems(identity, findings)
+  checkPems(identity, { pointer: '/tls', findings })
   return identity
 }
 
@@ -63,21 +63,30 @@ export async function openToOthers(path: string): Promise<string | undefined> {
   return `others may read or write ${path} (mode ${octal}); run: chmod 600 ${path}`
 }
 
-function checkPems(pems: TlsIdentity, { faults, warnings }: Findings): void {
+/** Looks whether the texts are what they should be and belong together. */
+export function checkPems(
+  pems: TlsIdentity,
+  { pointer, findings: { faults, warnings } }: { pointer: string; findings: Findings },
+): void {
   const certificate = parse(() => new X509Certificate(pems.cert))
   const authority = parse(() => new X509Certificate(pems.ca))
   const key = parse(() => createPrivateKey(pems.key))
-  if (certificate === undefined) faults.push({ path: '/tls/cert', message: 'not a certificate in PEM form' })
-  if (authority === undefined) faults.push({ path: '/tls/ca', message: 'not a certificate in PEM form' })
-  if (key === undefined) faults.push({ path: '/tls/key', message: 'not a private key in PEM form without passphrase' })
+  if (certificate === undefined) faults.push({ path: `${pointer}/cert`, message: 'not a certificate in PEM form' })
+  if (authority === undefined) faults.push({ path: `${pointer}/ca`, message: 'not a certificate in PEM form' })
+  if (key === undefined) {
+    faults.push({ path: `${pointer}/key`, message: 'not a private key in PEM form without passphrase' })
+  }
   if (certificate === undefined || key === undefined) return
   if (!certificate.checkPrivateKey(key)) {
-    faults.push({ path: '/tls/key', message: 'not the private key of /tls/cert; name the key that belongs to it' })
+    const message = `not the private key of ${pointer}/cert; name the key that belongs to it`
+    faults.push({ path: `${pointer}/key`, message })
   }
   const end = Date.parse(certificate.validTo)
-  if (end < Date.now())
-    faults.push({ path: '/tls/cert', message: `expired on ${certificate.validTo}; issue a new one` })
-  else if (end < Date.now() + 14 * 86_400_000) warnings.push(`/tls/cert: expires on ${certificate.validTo}`)
+  if (end < Date.now()) {
+    faults.push({ path: `${pointer}/cert`, message: `expired on ${certificate.validTo}; issue a new one` })
+  } else if (end < Date.now() + 14 * 86_400_000) {
+    warnings.push(`${pointer}/cert: expires on ${certificate.validTo}`)
+  }
 }
 
 function parse<T>(read: () => T): T | undefined {

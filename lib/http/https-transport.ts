@@ -5,11 +5,12 @@ import { ClosedError, InvalidArgumentError, KmeResponseError, KmeUnreachableErro
 import type { CertificateIdentity, HttpClientRequest, HttpResponse, HttpTransport } from '../interface/http.ts'
 import { startDeadline } from '../util/call-deadline.ts'
 import { requireInteger } from '../util/deadline.ts'
+import { isLoopback } from '../util/ip-address.ts'
 import { Slots } from '../util/slots.ts'
 import { mutualTlsOptions, type TlsCredentials } from '../util/tls-credentials.ts'
 import { isPostQuantumGroup } from '../util/tls-groups.ts'
 import { KmeAgent } from './kme-connection.ts'
-import { requireKmeId } from './kme-identity.ts'
+import { requireFingerprint, requireKmeId } from './kme-identity.ts'
 
 /** Options of `createHttpsTransport`. */
 export interface HttpsTransportOptions extends TlsCredentials {
@@ -19,6 +20,8 @@ export interface HttpsTransportOptions extends TlsCredentials {
   readonly servername?: string
   /** The KME that must answer, by its certificate: common name, DNS name, or URI `urn:qkdkit:kme:<ID>`. Default any. */
   readonly expectedKmeId?: string
+  /** SHA-256 of the certificate's DER, lower-case hex without colons: this one and no other. Default any. */
+  readonly expectedFingerprint256?: string
   /** A further look at the KME's certificate, before a request leaves; false refuses it. */
   readonly checkPeer?: (identity: CertificateIdentity) => boolean
   /** Lowest TLS version. Default `TLSv1.2`, as the standard has it. */
@@ -38,6 +41,8 @@ export interface HttpsTransportOptions extends TlsCredentials {
   readonly maxWaiting?: number
   /** Largest answer, in bytes. Default 8 MiB. */
   readonly maxResponseBytes?: number
+  /** Takes `http://` too where the host is this machine itself, for KMEs without TLS. Default false. */
+  readonly plainLoopback?: boolean
 }
 
 /** An `HttpTransport` that can tell how safe its connections are against a recording. */
@@ -54,7 +59,7 @@ export function createHttpsTransport(options: HttpsTransportOptions): HttpsTrans
 }
 
 class NodeHttpsTransport implements HttpsTransport {
-  readonly #origin: { host: string; port: number; prefix: string; name: string }
+  readonly #origin: Origin
   readonly #agent: KmeAgent
   readonly #slots: Slots
   readonly #maxPending: number
@@ -64,9 +69,9 @@ class NodeHttpsTransport implements HttpsTransport {
   #closing: Promise<void> | undefined
 
   constructor(options: HttpsTransportOptions) {
-    const { expectedKmeId, checkPeer, minVersion = 'TLSv1.2' } = options
+    const { expectedKmeId, expectedFingerprint256, checkPeer, minVersion = 'TLSv1.2' } = options
     const maxConnections = positive('maxConnections', options.maxConnections ?? 16)
-    this.#origin = parseBaseUrl(options.baseUrl)
+    this.#origin = parseBaseUrl(options.baseUrl, { plainLoopback: options.plainLoopback ?? false })
     this.#slots = new Slots(maxConnections)
     this.#maxPending = maxConnections + positive('maxWaiting', options.maxWaiting ?? 1_024)
     this.#maxResponseBytes = positive('maxResponseBytes', options.maxResponseBytes ?? 8 * 1024 * 1024)
@@ -75,12 +80,14 @@ class NodeHttpsTransport implements HttpsTransport {
       host: this.#origin.host,
       port: this.#origin.port,
       servername: options.servername,
+      plain: this.#origin.plain,
       secureContext: createSecureContext(mutualTlsOptions(options, { minVersion, server: false })),
       connectTimeoutMs: positive('connectTimeoutMs', options.connectTimeoutMs ?? 5_000),
       idleTimeoutMs: positive('idleTimeoutMs', options.idleTimeoutMs ?? 4_000),
       maxConnections,
       checkPeer: identity => {
         if (expectedKmeId !== undefined) requireKmeId(identity, expectedKmeId)
+        if (expectedFingerprint256 !== undefined) requireFingerprint(identity, expectedFingerprint256)
         if (checkPeer?.(identity) === false) throw new Error('The certificate was refused by checkPeer')
       },
     })
@@ -121,6 +128,8 @@ class NodeHttpsTransport implements HttpsTransport {
     try {
       await this.#slot(request.signal)
       try {
+        await this.#agent.settled()
+        request.signal?.throwIfAborted()
         return await this.#exchange(request, () => {
           sent = true
         })
@@ -222,16 +231,33 @@ function joinAndWipe(chunks: Buffer[], sizeBytes: number): Buffer {
   return body
 }
 
-function parseBaseUrl(baseUrl: string): { host: string; port: number; prefix: string; name: string } {
+/** Where the server is. */
+interface Origin {
+  readonly host: string
+  readonly port: number
+  readonly prefix: string
+  readonly name: string
+  readonly plain: boolean
+}
+
+function parseBaseUrl(baseUrl: string, { plainLoopback }: { plainLoopback: boolean }): Origin {
   const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined
-  if (url === undefined || url.protocol !== 'https:' || url.search !== '' || url.hash !== '' || url.username !== '') {
+  const plain = url?.protocol === 'http:' && plainLoopback && isLoopback(url.hostname)
+  if (
+    url === undefined ||
+    (url.protocol !== 'https:' && !plain) ||
+    url.search !== '' ||
+    url.hash !== '' ||
+    url.username !== ''
+  ) {
     throw new InvalidArgumentError('baseUrl must be https://host[:port][/prefix] without user, query and fragment')
   }
   return {
     host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
-    port: url.port === '' ? 443 : Number(url.port),
+    port: url.port === '' ? (plain ? 80 : 443) : Number(url.port),
     prefix: url.pathname.replace(/\/+$/, ''),
     name: url.origin,
+    plain,
   }
 }
 

@@ -19,3 +19,9 @@ export function requireKmeId(identity: CertificateIdentity, kmeId: string): void
     `The certificate of "${identity.commonName ?? identity.fingerprint256}" is not the one of KME "${kmeId}"`,
   )
 }
+
+/** Throws unless it is the certificate with that SHA-256, in lower-case hex without colons. */
+export function requireFingerprint({ fingerprint256 }: CertificateIdentity, expected: string): void {
+  if (fingerprint256 === expected) return
+  throw new Error(`The certificate has the fingerprint ${fingerprint256}, not ${expected}`)
+}

@@ -14,3 +14,8 @@ export function ipAddressBytes(address: string): Buffer | undefined {
 function groups(text: string): string[] {
   return text === '' ? [] : text.split(':').map(group => group.padStart(4, '0'))
 }
+
+/** True where a host name, or an address as a URL prints it, is this machine's own. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || hostname === '::1' || /^127(\.\d{1,3}){3}$/.test(hostname)
+}
