@@ -5,6 +5,7 @@ import { demoCommand } from './commands/demo.ts'
 import { ipsecCommands } from './commands/ipsec.ts'
 import { kerberosCommands } from './commands/kerberos.ts'
 import { keyCommands } from './commands/key.ts'
+import { kmeCommands } from './commands/kme.ts'
 import { linkCommands } from './commands/link.ts'
 import { networkCommands } from './commands/network.ts'
 import { pkiCommands } from './commands/pki.ts'
@@ -53,6 +54,7 @@ function commandLine(argv: readonly string[]): Argv<GlobalArguments> {
     .command(siteCommands)
     .command(keyCommands)
     .command(statusCommand)
+    .command(kmeCommands)
     .command(tlsCommands)
     .command(ipsecCommands)
     .command(linkCommands)

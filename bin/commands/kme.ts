@@ -1,0 +1,5 @@
+import { defineGroup } from '../command.ts'
+import { doctorCommand } from './kme-doctor.ts'
+
+/** `qkd kme`: KMEs of any make. */
+export const kmeCommands = defineGroup('kme', 'Look at a KME of any make', [doctorCommand])
