@@ -15,15 +15,8 @@ export type {
   AgreementRefusal,
 } from './client/agreement/outcome.ts'
 export type { AcceptAgreementOptions, InitiateAgreementOptions } from './client/agreement/terms.ts'
-export {
-  type ExamineKmeOptions,
-  type ExamineKmeOptions,
-  examineKme,
-  examineKme,
-  type KmeExamination,
-  type KmeExamination,
-} from './client/doctor/examine-kme.ts'
-export type { KmeCheck, KmeCheck, KmeFinding, KmeFinding } from './client/doctor/finding.ts'
+export { type ExamineKmeOptions, examineKme, type KmeExamination } from './client/doctor/examine-kme.ts'
+export type { KmeCheck, KmeFinding } from './client/doctor/finding.ts'
 export { createFrontDoorKms, type FrontDoorOptions, type PeerKms } from './client/front-door-kms.ts'
 export { createAccessKms, createProfileKms, type ProfileKmsOptions } from './client/profile-kms.ts'
 export { createRemoteKms, type RemoteKmsOptions } from './client/remote-kms.ts'
@@ -197,5 +190,5 @@ export { ipAddressBytes } from './util/ip-address.ts'
 export type { JsonSchema, SchemaFault } from './util/json-schema.ts'
 export { Listeners } from './util/listeners.ts'
 export { Slots } from './util/slots.ts'
-export type { TlsCredentials, TlsCredentials } from './util/tls-credentials.ts'
+export type { TlsCredentials } from './util/tls-credentials.ts'
 export { negotiatedGroup, tlsGroups } from './util/tls-groups.ts'
