@@ -1,5 +1,5 @@
 import { BackOff } from '../util/back-off.ts'
-import { BlockNumbers } from './block-numbers.ts'
+import { BlockNumbers } from '../util/block-numbers.ts'
 import { EndState } from './end-state.ts'
 import { createMemoryDuplexPair } from './memory-duplex.ts'
 import { SimulatedLink, SimulatedLinkSource } from './simulated-link.ts'

@@ -1,7 +1,7 @@
 import type { Logger } from '../interface/logger.ts'
 import type { MessageChannel } from '../interface/message-channel.ts'
-import { BackOff } from '../util/back-off.ts'
-import { delay } from '../util/deadline.ts'
+import { BackOff } from './back-off.ts'
+import { delay } from './deadline.ts'
 
 /** Whom to dial, and what to do with the channel. */
 export interface PeerDialerOptions {
@@ -12,7 +12,7 @@ export interface PeerDialerOptions {
   readonly logger: Logger
 }
 
-/** Keeps one channel to a peer's KMS: dials, and dials again with growing pauses whenever it is lost. */
+/** Keeps one channel to a peer: dials, and dials again with growing pauses whenever it is lost. */
 export class PeerDialer {
   readonly #abort = new AbortController()
   readonly #running: Promise<void>
@@ -41,8 +41,7 @@ export class PeerDialer {
         // A session that ends at once would be dialled for in a tight loop.
         if (performance.now() - sinceMs > 1000) backOff.reset()
       } catch (error) {
-        if (!signal.aborted)
-          logger.info({ remoteSiteId, reason: (error as Error).message }, 'The peer KMS did not answer')
+        if (!signal.aborted) logger.info({ remoteSiteId, reason: (error as Error).message }, 'The peer did not answer')
       }
       await delay(backOff.nextMs(), { signal }).catch(() => {})
     }
