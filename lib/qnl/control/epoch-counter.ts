@@ -1,0 +1,34 @@
+import type { ControllerMemory } from './controller-memory.ts'
+
+/** A node that claims an epoch further ahead than this is not believed: it would use up the numbers. */
+const MOST_AHEAD = 2 ** 40
+
+/** Numbers plans, ascending over every restart and every controller that shares the memory. */
+export class EpochCounter {
+  readonly #memory: ControllerMemory
+  #last = 0
+  #left = 0
+
+  constructor(memory: ControllerMemory) {
+    this.#memory = memory
+  }
+
+  /** The next number; above every one that was ever given. @throws {StoreError} the memory cannot be written */
+  async next(): Promise<number> {
+    if (this.#left === 0) {
+      const { first, count } = await this.#memory.reserve(this.#last)
+      this.#last = first - 1
+      this.#left = count
+    }
+    this.#left -= 1
+    this.#last += 1
+    return this.#last
+  }
+
+  /** A node follows a plan of this number already, so the next one is above it: the memory was lost, or is another's. */
+  heard(epoch: number): void {
+    if (epoch <= this.#last || epoch > this.#last + MOST_AHEAD) return
+    this.#last = epoch
+    this.#left = 0
+  }
+}

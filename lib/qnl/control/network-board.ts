@@ -1,0 +1,252 @@
+import { InvalidArgumentError, NoRouteError } from '../../errors.ts'
+import type { DrainTarget, NetworkEvent, NetworkStatus, SiteView } from '../../interface/network-controller.ts'
+import type { NodePlan, NodeReport } from '../../interface/network-node.ts'
+import type { NetworkDemand, NetworkFile, NetworkNode } from '../planner/network.ts'
+import { OnDemandRouter } from '../planner/on-demand-router.ts'
+import type { Plan } from '../planner/plan.ts'
+import { LinkTable } from './link-table.ts'
+import { nodePlanOf, type PlannedPair } from './node-plans.ts'
+import { PairTable } from './pair-table.ts'
+
+/** What a board is made from. */
+export interface NetworkBoardOptions {
+  readonly sites: readonly { readonly siteId: string; readonly modules?: number }[]
+  readonly emit: (event: NetworkEvent) => void
+  /** What a node reported counts for so long after it left, in milliseconds. Default 30,000. */
+  readonly memoryMs?: number
+  /** Links that are out of the plans from the start, after a controller before this one. */
+  readonly drained?: readonly string[]
+}
+
+/** How urgent a report is. */
+export type Urgency = 'none' | 'demand' | 'topology'
+
+interface SiteEntry {
+  readonly node: NetworkNode
+  joined: boolean
+  epoch: number
+  heardMs: number | undefined
+}
+
+/** While the pools of a pair are filled before maintenance, it counts for so much more. */
+const FILLING_WEIGHT = 4
+
+/**
+ * What the controller knows: sites, links, demands, maintenance, and the plan in force. Turns reports into the planner's
+ * input and a plan into what each node is told. No clock, no timer and no thread: whoever holds it says what time it is.
+ */
+export class NetworkBoard {
+  readonly links: LinkTable
+  readonly #pairs = new PairTable()
+  readonly #sites: Map<string, SiteEntry>
+  readonly #emit: (event: NetworkEvent) => void
+  readonly #memoryMs: number
+  #plan: { readonly plan: Plan; readonly file: NetworkFile; readonly atMs: number; readonly planMs: number } | undefined
+  #planned = new Map<string, PlannedPair>()
+  #router: OnDemandRouter | undefined
+  #epoch = 0
+
+  constructor({ sites, emit, memoryMs = 30_000, drained = [] }: NetworkBoardOptions) {
+    this.#emit = emit
+    this.#memoryMs = memoryMs
+    this.links = new LinkTable(emit, drained)
+    this.#sites = new Map(
+      sites.map(({ siteId, modules }) => [
+        siteId,
+        {
+          node: { id: siteId, ...(modules === undefined ? {} : { modules }) },
+          joined: false,
+          epoch: 0,
+          heardMs: undefined,
+        },
+      ]),
+    )
+  }
+
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /** @throws {InvalidArgumentError} the site is not one of this network */
+  join(siteId: string, nowMs: number): void {
+    const site = this.#siteOf(siteId)
+    site.joined = true
+    site.heardMs = nowMs
+    this.#emit({ type: 'site', siteId, state: 'joined' })
+  }
+
+  leave(siteId: string, nowMs: number): void {
+    const site = this.#siteOf(siteId)
+    if (!site.joined) return
+    site.joined = false
+    site.heardMs = nowMs
+    this.#emit({ type: 'site', siteId, state: 'away' })
+  }
+
+  /** Takes over what a node says. */
+  report({ siteId, epoch, links, demands }: NodeReport, nowMs: number): Urgency {
+    const site = this.#siteOf(siteId)
+    site.epoch = epoch
+    site.heardMs = nowMs
+    const options = { knows: (other: string) => this.#sites.has(other), nowMs }
+    const topology = this.links.report(siteId, links, options)
+    const changed = this.#pairs.report(siteId, demands, options)
+    if (topology) return 'topology'
+    return changed.length > 0 ? 'demand' : 'none'
+  }
+
+  /** Lets time pass: forgets nodes that were away for long, ends damping and filling. True if that changes the plan. */
+  refresh(nowMs: number): boolean {
+    for (const [siteId, site] of this.#sites) {
+      if (site.joined || site.heardMs === undefined || nowMs - site.heardMs < this.#memoryMs) continue
+      site.heardMs = undefined
+      this.links.forget(siteId)
+      this.#pairs.forget(siteId)
+    }
+    return this.links.refresh(nowMs)
+  }
+
+  /** What is to be planned now. */
+  file(nowMs: number): NetworkFile {
+    const crossing = this.#pairsOver(new Set(this.links.filling()))
+    const demands = this.#pairs.all(nowMs).map(
+      ([id, { a, b, rateBps, weight, mode, untilMs }]): NetworkDemand => ({
+        id,
+        a,
+        b,
+        rateBps,
+        weight: crossing.has(id) ? weight * FILLING_WEIGHT : weight,
+        mode,
+        limitBps: rateBps,
+        ...(untilMs < Number.POSITIVE_INFINITY ? { deadlineMs: untilMs - nowMs } : {}),
+      }),
+    )
+    return { nodes: [...this.#sites.values()].map(({ node }) => node), links: this.links.network(), demands }
+  }
+
+  /** The plan is in force: gives what each node is told. */
+  adopt(plan: Plan, file: NetworkFile, { nowMs, planMs }: { nowMs: number; planMs: number }): void {
+    this.#epoch = plan.epoch
+    this.#plan = { plan, file, atMs: nowMs, planMs }
+    this.#router = undefined
+    this.#planned = new Map(
+      plan.demands.map(({ id, rateBps, paths, reason }, at): [string, PlannedPair] => {
+        const { a, b, rateBps: askedBps, weight = 1, mode = 'multipath' } = file.demands[at]!
+        const demand = this.#pairs.demandOf(id, nowMs) ?? {
+          a,
+          b,
+          rateBps: askedBps,
+          weight,
+          mode,
+          kind: 'continuous',
+          untilMs: nowMs,
+        }
+        return [id, { demand, rateBps, paths, ...(reason === undefined ? {} : { reason }) }]
+      }),
+    )
+  }
+
+  /**
+   * Serves demands that the present plan knows nothing of from the room that it leaves, over widest-shortest paths. Gives the
+   * pairs that got something; the plan's epoch becomes `epoch` if there are any.
+   */
+  serveBetweenPlans(nowMs: number): string[] {
+    if (this.#plan === undefined) return []
+    const { plan, file } = this.#plan
+    this.#router ??= new OnDemandRouter(file, plan)
+    const served: string[] = []
+    for (const [id, demand] of this.#pairs.all(nowMs)) {
+      const planned = this.#planned.get(id)
+      if (planned !== undefined && planned.demand.rateBps === demand.rateBps) continue
+      const missingBps = demand.rateBps - (planned?.rateBps ?? 0)
+      // A split that grows would need paths apart from those that it has: that is the next plan's work.
+      if (missingBps <= 0 || (planned !== undefined && demand.mode === 'split')) continue
+      try {
+        const grant = this.#router.grant({ a: demand.a, b: demand.b, rateBps: missingBps, mode: demand.mode })
+        const paths = [...(planned?.paths ?? []), ...grant.paths]
+        this.#planned.set(id, { demand, rateBps: (planned?.rateBps ?? 0) + grant.rateBps, paths })
+        served.push(id)
+      } catch (error) {
+        if (!(error instanceof NoRouteError || error instanceof InvalidArgumentError)) throw error
+      }
+    }
+    return served
+  }
+
+  /** The plan in force has got another number, because of what was served between two. */
+  renumber(epoch: number): void {
+    this.#epoch = epoch
+  }
+
+  /** What a node is to do, once there is a plan. */
+  nodePlan(siteId: string): NodePlan | undefined {
+    if (this.#plan === undefined) return undefined
+    return nodePlanOf(siteId, [...this.#planned.values()], { epoch: this.#epoch, gap: this.#plan.plan.gap })
+  }
+
+  /** Sites of these pairs. */
+  sitesOf(pairs: readonly string[]): Set<string> {
+    return new Set(pairs.flatMap(id => [this.#planned.get(id)!.demand.a, this.#planned.get(id)!.demand.b]))
+  }
+
+  /** Links of a target of maintenance. @throws {InvalidArgumentError} there is none */
+  linksOf(target: DrainTarget): string[] {
+    const links = this.links.linksOf(target)
+    if (links.length > 0) return links
+    const [kind, name] = 'linkId' in target ? ['link', target.linkId] : ['site with links', target.siteId]
+    throw new InvalidArgumentError(`There is no ${kind} "${name}" in this network now`)
+  }
+
+  status(controllerId: string, nowMs: number): NetworkStatus {
+    const plan = this.#plan
+    const loads = new Map<string, number>()
+    for (const { paths } of this.#planned.values()) {
+      for (const { links, rateBps } of paths) for (const id of links) loads.set(id, (loads.get(id) ?? 0) + rateBps)
+    }
+    return {
+      controllerId,
+      epoch: this.#epoch,
+      lambda: plan?.plan.lambda ?? 0,
+      gap: plan?.plan.gap ?? 0,
+      planMs: plan?.planMs ?? 0,
+      planAgeMs: plan === undefined ? undefined : nowMs - plan.atMs,
+      sites: [...this.#sites].map(
+        ([siteId, { joined, epoch, heardMs }]): SiteView => ({
+          siteId,
+          state: joined ? 'joined' : heardMs === undefined ? 'unknown' : 'away',
+          epoch,
+          silentMs: heardMs === undefined ? undefined : nowMs - heardMs,
+        }),
+      ),
+      links: this.links.view(loads),
+      pairs: this.#pairs.all(nowMs).map(([id, { a, b, rateBps, weight, mode }]) => {
+        const planned = this.#planned.get(id)
+        const reason = planned === undefined ? 'It waits for the next plan' : planned.reason
+        return {
+          a,
+          b,
+          askedBps: rateBps,
+          grantedBps: planned?.rateBps ?? 0,
+          weight,
+          mode,
+          paths: (planned?.paths ?? []).map(path => ({ sites: path.nodes, rateBps: path.rateBps })),
+          ...(reason === undefined ? {} : { reason }),
+        }
+      }),
+    }
+  }
+
+  #pairsOver(linkIds: ReadonlySet<string>): Set<string> {
+    if (linkIds.size === 0) return new Set()
+    const crossing = [...this.#planned].filter(([, { paths }]) =>
+      paths.some(({ links }) => links.some(id => linkIds.has(id))),
+    )
+    return new Set(crossing.map(([id]) => id))
+  }
+
+  #siteOf(siteId: string): SiteEntry {
+    const site = this.#sites.get(siteId)
+    if (site !== undefined) return site
+    throw new InvalidArgumentError(`"${siteId}" is no site of this network; add it to the controller's sites`)
+  }
+}
