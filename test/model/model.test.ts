@@ -28,6 +28,10 @@ const messages: Readonly<Record<MessageName, 'modelled' | 'part of hello()' | 't
   grantNo: 'no effect',
   status: 'modelled',
   finished: 'modelled',
+  share: 'any time',
+  shareOk: 'no effect',
+  shareNo: 'no effect',
+  unshare: 'any time',
 }
 
 describe('the model of the pool', function () {

@@ -5,7 +5,9 @@ import type {
   BlockState,
   Change,
   CommitResult,
+  PoolNote,
   PoolRecord,
+  PoolSnapshot,
   PoolStore,
   SlotStore,
 } from '../../interface/pool-store.ts'
@@ -37,8 +39,9 @@ export class BlockLedger {
   readonly pair: PairIdentity
   readonly telemetry: Telemetry
   readonly #store: PoolStore
-  readonly #vault: BlockVault
+  readonly vault: BlockVault
   readonly #blocks = new Map<bigint, BlockRecord>()
+  readonly #notes = new Map<string, PoolNote>()
   readonly #deathListeners: ((number: bigint) => void)[] = []
   readonly #turns = new Map<bigint, Promise<void>>()
   #pool: PoolRecord
@@ -46,26 +49,28 @@ export class BlockLedger {
   #heardCommits = 0
   #resetting = false
 
-  private constructor(options: BlockLedgerOptions, pool: PoolRecord, blocks: readonly BlockRecord[]) {
+  private constructor(options: BlockLedgerOptions, { pool, blocks, notes }: PoolSnapshot) {
     this.localSiteId = options.localSiteId
     this.remoteSiteId = options.remoteSiteId
     this.pair = options.pair
     this.telemetry = options.telemetry
     this.#store = options.store
-    this.#vault = new BlockVault({ store: options.store, slots: options.slots, poolId: options.pair.name })
+    this.vault = new BlockVault({ store: options.store, slots: options.slots, poolId: options.pair.name })
     this.#pool = pool
     for (const block of blocks) this.#blocks.set(block.number, block)
+    for (const [name, note] of notes) this.#notes.set(name, note)
   }
 
   /** Reads the pool and finishes what a crash interrupted: keys of dead blocks are destroyed before anything else. */
   static async open(options: BlockLedgerOptions): Promise<BlockLedger> {
-    const { pool, blocks } = await options.store.snapshot(options.pair.name)
-    const ledger = new BlockLedger(options, pool, blocks)
+    const snapshot = await options.store.snapshot(options.pair.name)
+    const { pool, blocks } = snapshot
+    const ledger = new BlockLedger(options, snapshot)
     ledger.#heardCommits = pool.peerCommits
     await ledger.#openRoot()
     // A place that was freed before the crash may be another block's by now.
     const used = new Set(blocks.filter(block => !isDead(block)).map(({ slot }) => slot))
-    for (const block of blocks) if (isDead(block) && !used.has(block.slot)) await ledger.#vault.destroy(block.slot)
+    for (const block of blocks) if (isDead(block) && !used.has(block.slot)) await ledger.vault.destroy(block.slot)
     return ledger
   }
 
@@ -111,6 +116,15 @@ export class BlockLedger {
     return this.#blocks.values()
   }
 
+  /** What is kept beside the blocks under that name. */
+  note(name: string): PoolNote | undefined {
+    return this.#notes.get(name)
+  }
+
+  noteNames(): IterableIterator<string> {
+    return this.#notes.keys()
+  }
+
   owns(block: BlockRecord): boolean {
     return block.ownerSiteId === this.localSiteId
   }
@@ -143,14 +157,14 @@ export class BlockLedger {
     material: SecretKey,
     { row, also = [] }: { row: 2 | 30; also?: readonly Change[] },
   ): Promise<boolean> {
-    const { slot, sealed } = await this.#vault.seal(record, material)
+    const { slot, sealed } = await this.vault.seal(record, material)
     let isIn = false
     try {
       const insert: Change = { kind: 'insert', record: { ...record, slot }, sealed, raiseFloor: true }
       isIn = (await this.commit([...also, insert])).ok
     } finally {
       // Also where the store failed: a row that it wrote after all is then a block that does not open, and goes.
-      if (!isIn) await this.#vault.destroy(slot)
+      if (!isIn) await this.vault.destroy(slot)
     }
     if (isIn) this.#tell(row, record, 'none')
     return isIn
@@ -204,7 +218,7 @@ export class BlockLedger {
 
   /** The material of a live block; the caller owns it. */
   open({ number }: BlockRecord): Promise<SecretKey> {
-    return this.#alone(number, () => this.#vault.open(this.#live(number)))
+    return this.#alone(number, () => this.vault.open(this.#live(number)))
   }
 
   /**
@@ -217,13 +231,13 @@ export class BlockLedger {
 
   async #reseal(block: BlockRecord, ranges: readonly { from: number; to: number }[]): Promise<boolean> {
     if (this.#resetting) return false
-    const material = await this.#vault.open(block)
+    const material = await this.vault.open(block)
     try {
       for (const { from, to } of ranges) wipeCells(material, from, to - from)
-      const { slot, sealed } = await this.#vault.seal(block, material)
+      const { slot, sealed } = await this.vault.seal(block, material)
       const { number, slot: fromSlot } = block
       const result = await this.commit([{ kind: 'reseal', number, fromSlot, slot, sealed }])
-      await this.#vault.destroy(result.ok ? fromSlot : slot)
+      await this.vault.destroy(result.ok ? fromSlot : slot)
       return result.ok
     } finally {
       material.wipe()
@@ -239,7 +253,7 @@ export class BlockLedger {
     this.#resetting = true
     await Promise.all(this.#turns.values())
     const oldRootSlot = this.#pool.rootSlot
-    const rootSlot = await this.#vault.putRoot(fields.root)
+    const rootSlot = await this.vault.putRoot(fields.root)
     const dead = [...this.#blocks.values()]
     const { poolEpoch } = fields
     // Of no virtual block that was ever opened does the number come again, whatever either store has forgotten.
@@ -249,6 +263,7 @@ export class BlockLedger {
     this.#heardCommits = fields.peerCommits
     const result = await this.#store.commit(this.pair.name, [
       ...dead.map((block): Change => ({ kind: 'remove', number: block.number })),
+      ...[...this.#notes].map(([name, { version: from }]): Change => ({ kind: 'note', name, from, value: undefined })),
       {
         kind: 'pool',
         poolEpoch: this.#pool.poolEpoch,
@@ -267,10 +282,10 @@ export class BlockLedger {
     // First what could still be given out from memory, then the keys on disk.
     for (const block of dead) for (const listener of this.#deathListeners) listener(block.number)
     for (const block of dead) {
-      await this.#vault.destroy(block.slot)
+      await this.vault.destroy(block.slot)
       this.#tell(27, block, block.state, 'reset')
     }
-    if (oldRootSlot >= 0) await this.#vault.destroy(oldRootSlot)
+    if (oldRootSlot >= 0) await this.vault.destroy(oldRootSlot)
     this.#secret?.wipe()
     this.#secret = new PairSecret(fields.root, this.pair, { sealEpoch: this.#pool.sealEpoch })
     this.#resetting = false
@@ -283,7 +298,7 @@ export class BlockLedger {
   /** Destroys the key of a drained or dropped block. A drained one is forgotten; a dropped one waits for the peer. */
   async #bury(block: BlockRecord): Promise<void> {
     for (const listener of this.#deathListeners) listener(block.number)
-    await this.#vault.destroy(block.slot)
+    await this.vault.destroy(block.slot)
     if (block.state === 'drained') await this.remove(block.number)
     else if (block.slot >= 0) await this.#forgetSlot(block)
   }
@@ -297,7 +312,7 @@ export class BlockLedger {
     const { rootSlot, sealEpoch } = this.#pool
     if (rootSlot < 0) return
     try {
-      this.#secret = new PairSecret(await this.#vault.readRoot(rootSlot), this.pair, { sealEpoch })
+      this.#secret = new PairSecret(await this.vault.readRoot(rootSlot), this.pair, { sealEpoch })
     } catch (error) {
       if (!(error instanceof StoreError)) throw error
       this.telemetry.emit({
@@ -331,6 +346,10 @@ export class BlockLedger {
   }
 
   #take(result: Extract<CommitResult, { ok: true }>): void {
+    for (const [name, note] of result.notes) {
+      if (note === undefined) this.#notes.delete(name)
+      else if (note.version > (this.#notes.get(name)?.version ?? 0)) this.#notes.set(name, note)
+    }
     if (result.pool.commits >= this.#pool.commits) this.#pool = result.pool
     for (const [number, block] of result.blocks) {
       if (block === undefined) this.#blocks.delete(number)

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { ClosedError, PoolDesyncError } from '../../errors.ts'
+import { ClosedError, PolicyError, PoolDesyncError } from '../../errors.ts'
 import type { Key } from '../../interface/kms.ts'
 import type { AbortOptions, Closable } from '../../interface/lifecycle.ts'
 import type { Logger } from '../../interface/logger.ts'
@@ -14,12 +14,16 @@ import { deferred } from '../../util/deferred.ts'
 import { BlockLedger } from './block-ledger.ts'
 import { BlockVerifier } from './block-verifier.ts'
 import { Filler } from './filler.ts'
+import { Handovers } from './handovers.ts'
 import type { IssueRequest } from './issuer.ts'
 import { LaneBalance } from './lane-balance.ts'
+import { LEASE_LIFE_MS } from './lessee.ts'
 import { pairIdentity } from './pair-secret.ts'
 import { type MessageHandlers, PeerSession } from './peer-session.ts'
 import { type MessageFields, NONCE_BYTES, type PeerMessage } from './peer-wire.ts'
 import { type RetrievalTerms, Retriever } from './retriever.ts'
+import { type ShareQuestion, SharedKeyAcceptor } from './shared-key-acceptor.ts'
+import { SharedKeys } from './shared-keys.ts'
 import { Shredder } from './shredder.ts'
 import { Supply } from './supply.ts'
 import { VirtualAcceptor } from './virtual-acceptor.ts'
@@ -54,6 +58,8 @@ export interface KeyPoolOptions {
   readonly virtual?: VirtualTerms
   readonly telemetry: Telemetry
   readonly logger: Logger
+  /** Lets keys in that the peer's hosts share with hosts of this site: see `SharedKeyAcceptor`. Default none are. */
+  readonly admitShare?: (question: ShareQuestion) => Promise<void>
   /** Wall clock in milliseconds that does not step while the process runs. Default the system's time at the start, and on. */
   readonly now?: () => number
   /** A clock that never steps, in milliseconds. Default `performance.now`. */
@@ -93,6 +99,10 @@ export class KeyPool implements Closable {
   readonly #filler: Filler
   readonly #opener: VirtualOpener
   readonly #acceptor: VirtualAcceptor
+  /** Keys that several hosts get: what this site holds for its own, and what it hands over. */
+  readonly shared: SharedKeys
+  readonly handovers: Handovers
+  readonly #sharedAcceptor: SharedKeyAcceptor
   readonly #telemetry: Telemetry
   readonly #logger: Logger
   readonly #startNonce = randomBytes(NONCE_BYTES)
@@ -148,7 +158,10 @@ export class KeyPool implements Closable {
       expanded: virtualSupply('expanded'),
       'post-quantum': virtualSupply('post-quantum'),
     }
-    this.#retriever = new Retriever({ ledger, send, now, lifetimeMs: () => this.#lifetimeMs })
+    const keyLifeMs = () => LEASE_LIFE_MS + this.#lifetimeMs
+    this.shared = new SharedKeys({ ledger, now, keyLifeMs })
+    this.handovers = new Handovers({ ledger, send, isConnected })
+    this.#retriever = new Retriever({ ledger, send, now, lifetimeMs: () => this.#lifetimeMs, shared: this.shared })
     this.#balance = new LaneBalance({ ledger, send, onChange: () => this.#network.issuer.serve() })
     const { verifier, retriever, network } = {
       verifier: this.#verifier,
@@ -157,6 +170,8 @@ export class KeyPool implements Closable {
     }
     this.#opener = new VirtualOpener({ ...common, verifier, network, supplyOf: kind => this.#supplies[kind], terms })
     this.#acceptor = new VirtualAcceptor({ ledger, send, verifier, retriever, terms })
+    const admit = options.admitShare ?? refuseShares
+    this.#sharedAcceptor = new SharedKeyAcceptor({ ledger, shared: this.shared, retriever, send, admit })
     const lesseeOf = (block: BlockRecord) => this.#supplyFor(block).lessee
     this.#shredder = new Shredder({ ledger, lesseeOf, shredMs: limits.shredMs, monotonicMs, logger })
     this.#filler = new Filler({
@@ -202,6 +217,8 @@ export class KeyPool implements Closable {
         ...this.#verifier.handlers,
         ...this.#leaseHandlers(),
         ...this.#acceptor.handlers,
+        ...this.#sharedAcceptor.handlers,
+        ...this.handovers.handlers,
         ...this.#retriever.handlers,
         ...this.#balance.handlers,
         finished: message => this.#onFinished(message),
@@ -300,6 +317,7 @@ export class KeyPool implements Closable {
       this.#logger.warn({ peerSiteId, reason }, 'The session with the peer failed')
     }
     for (const { lessee } of this.#eachSupply()) lessee.abandon()
+    this.handovers.abandon()
     this.#telemetry.emit({
       type: 'peer',
       peerSiteId,
@@ -394,7 +412,7 @@ export class KeyPool implements Closable {
   /** Each part for itself: a block that one stumbles over must not keep the others from their work. */
   async #sweepParts(): Promise<void> {
     const lessees = this.#eachSupply().map(({ lessee }) => lessee)
-    const parts = [...lessees, this.#retriever, this.#shredder, ...(this.connected ? [this.#verifier] : [])]
+    const parts = [...lessees, this.#retriever, this.shared, this.#shredder, ...(this.connected ? [this.#verifier] : [])]
     for (const part of parts) {
       await part.sweep().catch(error => {
         this.#logger.error(
@@ -424,4 +442,8 @@ export class KeyPool implements Closable {
 /** The wall clock as it was when the process began, and what has passed since: a clock that is set doesn't expire keys. */
 export function steadyWallClock(): number {
   return performance.timeOrigin + performance.now()
+}
+
+async function refuseShares(): Promise<void> {
+  throw new PolicyError('Keys of several hosts are not taken here')
 }

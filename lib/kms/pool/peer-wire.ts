@@ -12,7 +12,8 @@ export const WIRE_VERSION = 3
 export const NONCE_BYTES = 16
 /** The key encapsulation that goes into every pair secret. */
 export const PAIR_KEM = createKem('ML-KEM-768')
-const MAX_RELAYS = 64
+/** Names in one list at most. */
+export const MAX_LIST = 64
 const MAX_NAME_BYTES = 291
 
 /** Kinds of field: how each is written, read and bounded. */
@@ -55,10 +56,15 @@ const names: FieldKind<readonly string[]> = {
   },
   read: r => {
     const length = r.u16()
-    if (length > MAX_RELAYS)
-      throw new ProtocolError(`A list in the message has ${length} entries; at most ${MAX_RELAYS} are allowed`)
+    if (length > MAX_LIST)
+      throw new ProtocolError(`A list in the message has ${length} entries; at most ${MAX_LIST} are allowed`)
     return Array.from({ length }, () => name.read(r))
   },
+}
+/** Bytes behind their 32-bit length; the message that they stand in bounds them. */
+const bytes: FieldKind<Uint8Array> = {
+  write: (w, v) => w.u32(v.byteLength).raw(v),
+  read: r => Uint8Array.from(r.raw(r.u32())),
 }
 const secret32: FieldKind<SecretKey> = {
   write: (w, v) => v.expose('kms-channel', bytes => w.raw(bytes)),
@@ -116,6 +122,24 @@ const MESSAGES = {
     id: 20,
     fields: { block: u64, cells: u16, seedBlock: u64, seedOffset: u16, epoch: u32 },
   },
+  share: {
+    id: 21,
+    fields: {
+      nonce: bytes16,
+      masterSaeId: name,
+      slaveSaeId: name,
+      saeIds: names,
+      level: u8,
+      trustClass: u8,
+      sizeBytes: u32,
+      keyIds: names,
+      pads: names,
+      sealed: bytes,
+    },
+  },
+  shareOk: { id: 22, fields: { nonce: bytes16 } },
+  shareNo: { id: 23, fields: { nonce: bytes16, code: name, reason: name } },
+  unshare: { id: 24, fields: { masterSaeId: name, slaveSaeId: name, keyIds: names } },
   encapsulated: { id: 19, fields: { ciphertext: fixedBytes(PAIR_KEM.ciphertextBytes) } },
 } as const
 

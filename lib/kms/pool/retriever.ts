@@ -14,6 +14,7 @@ import { LEASE_LIFE_MS } from './lessee.ts'
 import { OpenBlocks } from './open-blocks.ts'
 import type { MessageHandlers } from './peer-session.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
+import type { SharedKeys } from './shared-keys.ts'
 
 /** What the retriever works on and with. */
 export interface RetrieverOptions {
@@ -23,6 +24,8 @@ export interface RetrieverOptions {
   readonly now: () => number
   /** The lifetime that both sides agreed on. */
   readonly lifetimeMs: () => number
+  /** Keys that several SAEs get. */
+  readonly shared: SharedKeys
 }
 
 /** What the policy of this site holds for the keys of one pair. */
@@ -35,10 +38,17 @@ export interface RetrievalTerms {
   readonly audit?: ((keys: readonly KeyLabel[]) => Promise<void>) | undefined
 }
 
-/** A selection that was proven to be the caller's, with the block that it names. */
-interface Located {
-  readonly selection: Selection
-  readonly block: BlockRecord
+/** A key that was proven to be the caller's, and is still to be had. */
+interface FoundKey {
+  readonly label: KeyLabel
+  /** The block that its bytes lie in, where they do. */
+  readonly block: bigint | undefined
+  /** Its bytes, which the caller owns; nothing is consumed by it. */
+  read(): Promise<SecretKey>
+  /** What it takes for the key to be consumed. */
+  readonly changes: readonly Change[]
+  /** To be called once those are durable. */
+  consumed(): void
 }
 
 /**
@@ -65,17 +75,29 @@ export class Retriever {
    * @throws {KeyNotFoundError} an ID is unknown, expired or was used
    */
   async retrieve(pair: SaePair, keyIds: readonly string[], terms?: RetrievalTerms): Promise<Key[]> {
-    const located = this.#locateAll(pair, keyIds, terms?.lifetimeMs)
-    for (const { selection, block } of located) terms?.check(levelOf(selection.suite), block.trustClass)
-    const labels = located.map(({ selection, block }, i) => ({
-      keyId: canonicalKeyId(keyIds[i]!)!,
-      sizeBits: selection.sizeBytes * 8,
-      level: levelOf(selection.suite),
-      trustClass: block.trustClass,
-    }))
+    let found = this.#findAll(pair, keyIds, terms?.lifetimeMs)
+    for (const { label } of found) terms?.check(label.level!, label.trustClass!)
+    const labels = found.map(({ label }) => label)
     await terms?.audit?.(labels)
-    const secrets = await this.#readAll(pair, located)
-    return labels.map((label, i) => ({ ...label, secret: secrets[i]! }))
+    for (;;) {
+      const secrets = await this.#readAll(found)
+      if (secrets !== undefined) return labels.map((label, i) => ({ ...label, secret: secrets[i]! }))
+      // Another recipient of a shared key came in between: the record is read anew.
+      found = this.#findAll(pair, keyIds, terms?.lifetimeMs)
+    }
+  }
+
+  /** What the key of a canonical ID is, where it is the pair's and still to be had. Consumes nothing. */
+  labelOf(pair: SaePair, keyId: string): KeyLabel | undefined {
+    const found = this.#findCells(pair, keyId, 0)
+    return typeof found === 'string' ? undefined : found.label
+  }
+
+  /** Burns the cells of a key that nobody shall have, if they are there. */
+  async discard(pair: SaePair, keyId: string): Promise<void> {
+    const found = this.#findCells(pair, keyId, 0)
+    if (typeof found === 'string') return
+    if ((await this.#options.ledger.commit(found.changes)).ok) found.consumed()
   }
 
   /** Row 17, and row 18 after it. */
@@ -105,26 +127,46 @@ export class Retriever {
   }
 
   /** Unauthorised goes before unknown: a caller learns nothing of others' keys, and nothing is consumed in either case. */
-  #locateAll(pair: SaePair, keyIds: readonly string[], lifetimeMs: number | undefined): Located[] {
-    const { ledger } = this.#options
-    const keys = ledger.secret?.sealKeys(ledger.remoteSiteId)
-    const found = keyIds.map(keyId => (keys === undefined ? 'unknown' : this.#locate(keys, pair, keyId, lifetimeMs)))
-    if (found.includes('foreign')) throw new UnauthorizedError('A key_ID was not issued for this pair of SAEs')
-    if (found.includes('unknown')) throw new KeyNotFoundError()
-    return found as Located[]
-  }
-
-  #locate(
-    keys: SealKeys,
-    pair: SaePair,
-    keyId: string,
-    lifetimeMs: number | undefined,
-  ): Located | 'foreign' | 'unknown' {
-    const { ledger, now } = this.#options
+  #findAll(pair: SaePair, keyIds: readonly string[], lifetimeMs: number | undefined): FoundKey[] {
     // A shorter lifetime ends the key as much earlier (R17).
     const earlierMs = lifetimeMs === undefined ? 0 : Math.max(0, this.#options.lifetimeMs() - lifetimeMs)
-    const canonical = canonicalKeyId(keyId)
-    const opened = canonical === undefined ? undefined : openKeyId(keys, canonical)
+    const found = keyIds.map(keyId => {
+      const canonical = canonicalKeyId(keyId)
+      return canonical === undefined ? 'unknown' : this.#find(pair, canonical, earlierMs)
+    })
+    if (found.includes('foreign')) throw new UnauthorizedError('A key_ID was not issued for this pair of SAEs')
+    if (found.includes('unknown')) throw new KeyNotFoundError()
+    return found as FoundKey[]
+  }
+
+  #find(pair: SaePair, keyId: string, earlierMs: number): FoundKey | 'foreign' | 'unknown' {
+    const { shared } = this.#options
+    const claim = shared.claim(pair, keyId, earlierMs)
+    if (claim === undefined) return this.#findCells(pair, keyId, earlierMs)
+    if (typeof claim === 'string') return claim
+    const { record, isLast, taking } = claim
+    const { level, trustClass, sizeBytes, held, masterSaeId, slaveSaeId } = record
+    const label = { keyId, sizeBits: sizeBytes * 8, level, trustClass }
+    if (held.kind === 'sealed') {
+      const consumed = () => void shared.taken(claim).catch(() => {})
+      return { label, block: undefined, read: () => shared.open(claim), changes: [taking], consumed }
+    }
+    const cells = this.#findCells({ masterSaeId, slaveSaeId }, keyId, earlierMs)
+    if (typeof cells === 'string') return 'unknown'
+    if (isLast) return { ...cells, label, changes: [taking, ...cells.changes] }
+    return { ...cells, label, changes: [taking], consumed: () => {} }
+  }
+
+  /** The key whose selection a canonical key_ID is, sealed for exactly this pair. */
+  #findCells(pair: SaePair, keyId: string, earlierMs: number): FoundKey | 'foreign' | 'unknown' {
+    const { ledger } = this.#options
+    const keys = ledger.secret?.sealKeys(ledger.remoteSiteId)
+    return keys === undefined ? 'unknown' : this.#openWith(keys, pair, keyId, earlierMs)
+  }
+
+  #openWith(keys: SealKeys, pair: SaePair, keyId: string, earlierMs: number): FoundKey | 'foreign' | 'unknown' {
+    const { ledger, now } = this.#options
+    const opened = openKeyId(keys, keyId)
     if (opened === undefined) return 'unknown'
     let plausible = false
     for (const block of ledger.blocks()) {
@@ -135,43 +177,54 @@ export class Retriever {
       const { suite, offset, sizeBytes } = opened
       if (isExpired(block, endOf(opened), now() + earlierMs) || !isClear(block.consumed, offset, endOf(opened)))
         return 'unknown'
-      return { selection: { suite, block: block.number, offset, sizeBytes }, block }
+      return this.#inCells(block, { suite, block: block.number, offset, sizeBytes }, { pair, keyId })
     }
     // A tag that fits no block under a plausible selection is somebody else's key.
     return plausible ? 'foreign' : 'unknown'
   }
 
-  /** Bytes first, so that a block that does not open consumes nothing; they go to nobody before the bits are durable. */
-  async #readAll(pair: SaePair, located: readonly Located[]): Promise<SecretKey[]> {
-    const secrets: SecretKey[] = []
-    try {
-      for (const { selection, block } of located) {
-        const { poolId, remoteSiteId: issuerSiteId } = this.#options.ledger
-        const context = { poolId, issuerSiteId, pair, trustClass: block.trustClass, selection }
-        secrets.push(await this.#open.with(block, async material => keyOf(material, context)))
-      }
-      await this.#consume(located)
-    } catch (error) {
-      for (const secret of secrets) secret.wipe()
-      // A block that drained between the look and the read: whoever drained it has the key.
-      const gone = located.some(({ block }) => this.#options.ledger.block(block.number)?.state !== 'ready')
-      throw gone && error instanceof StoreError ? new KeyNotFoundError(undefined, { cause: error }) : error
+  #inCells(block: BlockRecord, selection: Selection, { pair, keyId }: { pair: SaePair; keyId: string }): FoundKey {
+    const { poolId, remoteSiteId: issuerSiteId } = this.#options.ledger
+    const { suite, offset, sizeBytes } = selection
+    const { number, trustClass } = block
+    const cells = cellsFor(sizeBytes)
+    const context = { poolId, issuerSiteId, pair, trustClass, selection }
+    return {
+      label: { keyId, sizeBits: sizeBytes * 8, level: levelOf(suite), trustClass },
+      block: number,
+      read: () => this.#open.with(block, async material => keyOf(material, context)),
+      changes: [{ kind: 'consume', number, ownerSiteId: issuerSiteId, offset, cells }],
+      consumed: () => {
+        this.#open.wipeCells(number, offset, cells)
+        // Draining may fail without harm to keys that are consumed and owed by now: the sweep comes back to it.
+        this.#drainIfEmpty(number).catch(() => {})
+      },
     }
-    return secrets
   }
 
-  async #consume(located: readonly Located[]): Promise<void> {
+  /**
+   * Bytes first, so that a block that does not open consumes nothing; they go to nobody before they are consumed, durably.
+   * Undefined where a record has changed since it was looked at.
+   */
+  async #readAll(found: readonly FoundKey[]): Promise<SecretKey[] | undefined> {
     const { ledger } = this.#options
-    const changes = located.map(({ selection: { block, offset, sizeBytes } }): Change => {
-      return { kind: 'consume', number: block, ownerSiteId: ledger.remoteSiteId, offset, cells: cellsFor(sizeBytes) }
-    })
-    const result = await ledger.commit(changes)
-    if (!result.ok) throw new KeyNotFoundError()
-    for (const { selection, block } of located) {
-      this.#open.wipeCells(block.number, selection.offset, cellsFor(selection.sizeBytes))
-      // Draining may fail without harm to keys that are consumed and owed by now: the sweep comes back to it.
-      this.#drainIfEmpty(block.number).catch(() => {})
+    const secrets: SecretKey[] = []
+    let isDone = false
+    try {
+      for (const { read } of found) secrets.push(await read())
+      const result = await ledger.commit(found.flatMap(({ changes }) => changes))
+      if (!result.ok && result.refusal === 'note-changed') return undefined
+      if (!result.ok) throw new KeyNotFoundError()
+      isDone = true
+    } catch (error) {
+      // A block that drained between the look and the read: whoever drained it has the key.
+      const gone = found.some(({ block }) => block !== undefined && ledger.block(block)?.state !== 'ready')
+      throw gone && error instanceof StoreError ? new KeyNotFoundError(undefined, { cause: error }) : error
+    } finally {
+      if (!isDone) for (const secret of secrets) secret.wipe()
     }
+    for (const { consumed } of found) consumed()
+    return secrets
   }
 
   async #onLease({ block: number, grant, from, cells, nonce }: MessageFields<'lease'>): Promise<void> {

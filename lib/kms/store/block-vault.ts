@@ -44,6 +44,27 @@ export class BlockVault {
     }
   }
 
+  /** Seals a secret that lies beside the blocks, under a name; its key is durable in its slot before this resolves. */
+  async sealNamed(name: string, secret: SecretKey): Promise<{ slot: number; sealed: Uint8Array }> {
+    const key = SecretKey.random(32)
+    try {
+      const slot = await this.#slots.put(key, this.#nameContext(name))
+      return { slot, sealed: sealSecret(key, secret, this.#nameContext(name)) }
+    } finally {
+      key.wipe()
+    }
+  }
+
+  /** What `sealNamed` sealed; the caller owns it. */
+  async openNamed(name: string, { slot, sealed }: { slot: number; sealed: Uint8Array }): Promise<SecretKey> {
+    const key = await this.#slots.read(slot, this.#nameContext(name))
+    try {
+      return openSecret(key, sealed, this.#nameContext(name))
+    } finally {
+      key.wipe()
+    }
+  }
+
   /** Destroys a block's key, durably. */
   async destroy(slot: number): Promise<void> {
     if (slot >= 0) await this.#slots.erase(slot)
@@ -56,6 +77,10 @@ export class BlockVault {
 
   readRoot(slot: number): Promise<SecretKey> {
     return this.#slots.read(slot, lp('qkdkit/1 slot', 'root', this.#poolId))
+  }
+
+  #nameContext(name: string): Buffer {
+    return lp('qkdkit/1 named', this.#poolId, name)
   }
 
   #slotContext({ number }: BlockIdentity): Buffer {

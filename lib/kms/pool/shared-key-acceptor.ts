@@ -1,0 +1,158 @@
+import { ProtocolError, QkdError } from '../../errors.ts'
+import type { SecurityLevel, TrustClass } from '../../interface/kms.ts'
+import { canonicalKeyId } from '../../key/key-id.ts'
+import { lp, u64 } from '../../key/lp.ts'
+import type { SecretKey } from '../../key/secret-key.ts'
+import { openTransfer, transferBytes } from '../../key/transfer.ts'
+import type { BlockLedger } from './block-ledger.ts'
+import type { MessageHandlers } from './peer-session.ts'
+import type { MessageFields, PeerMessage } from './peer-wire.ts'
+import type { Retriever } from './retriever.ts'
+import { LEVELS, TRUST_CLASSES } from './shared-key-record.ts'
+import type { SharedKey, SharedKeys } from './shared-keys.ts'
+import { lowestLabel } from './way-label.ts'
+
+/** The pair that pads are sealed for: names that no SAE can have, so that no host ever fetches one. */
+export const PAD_PAIR = { masterSaeId: '\u0000qkdkit/1 multicast', slaveSaeId: '\u0000pad' }
+
+/** What another site asks this one to hold for hosts here. */
+export interface ShareQuestion {
+  readonly masterSaeId: string
+  readonly slaveSaeId: string
+  /** SAEs that are said to be of this site. */
+  readonly saeIds: readonly string[]
+  readonly keyIds: readonly string[]
+  readonly sizeBytes: number
+  readonly level: SecurityLevel
+  readonly trustClass: TrustClass
+}
+
+/** What the acceptor works on and with. */
+export interface SharedKeyAcceptorOptions {
+  readonly ledger: BlockLedger
+  readonly shared: SharedKeys
+  readonly retriever: Retriever
+  readonly send: (message: PeerMessage) => void
+  /**
+   * Lets the keys in, written to the audit log before this resolves. Where it rejects, nothing was consumed.
+   * @throws {PolicyError} not for these SAEs
+   * @throws {InvalidArgumentError} an SAE is not of this site, or the master not of the peer's
+   */
+  readonly admit: (question: ShareQuestion) => Promise<void>
+}
+
+/**
+ * The far side of multicast: records keys for hosts of this site on the word of the master's KMS, and confirms when that is
+ * durable. A key comes in cells of this pool, or hidden under fresh cells of it.
+ */
+export class SharedKeyAcceptor {
+  readonly #options: SharedKeyAcceptorOptions
+
+  constructor(options: SharedKeyAcceptorOptions) {
+    this.#options = options
+  }
+
+  readonly handlers: MessageHandlers = {
+    share: message => this.#onShare(message),
+    unshare: message => this.#onUnshare(message),
+  }
+
+  async #onShare(message: MessageFields<'share'>): Promise<void> {
+    const { send } = this.#options
+    const { nonce } = message
+    try {
+      await this.#accept(message)
+      send({ name: 'shareOk', nonce })
+    } catch (error) {
+      if (!(error instanceof QkdError)) throw error
+      send({ name: 'shareNo', nonce, code: error.code, reason: error.message.slice(0, 250) })
+    }
+  }
+
+  async #accept(message: MessageFields<'share'>): Promise<void> {
+    const { shared, admit } = this.#options
+    const { keyIds, saeIds, sizeBytes, pads, masterSaeId, slaveSaeId } = message
+    const level = LEVELS[message.level]
+    const trustClass = TRUST_CLASSES[message.trustClass]
+    const isWhole = level !== undefined && trustClass !== undefined && keyIds.length > 0 && saeIds.length > 0
+    const isUnique = new Set(keyIds).size === keyIds.length && new Set(saeIds).size === saeIds.length
+    if (!isWhole || !isUnique || keyIds.some(id => canonicalKeyId(id) !== id))
+      throw new ProtocolError('The message about keys of several hosts is not right')
+    const question = { masterSaeId, slaveSaeId, saeIds, keyIds, sizeBytes, level, trustClass }
+    if (pads.length === 0) this.#requireCells(question)
+    else if (pads.length !== keyIds.length || message.sealed.byteLength !== keyIds.length * transferBytes(sizeBytes))
+      throw new ProtocolError('The keys of several hosts do not fit their number and size')
+    await admit(question)
+    const keys = pads.length === 0 ? keyIds.map(inCells) : await this.#openAll(message, question)
+    try {
+      await shared.record(keys, { masterSaeId, slaveSaeId, saeIds, sizeBytes, level, trustClass })
+    } finally {
+      for (const { secret } of keys) secret?.wipe()
+    }
+  }
+
+  /** The key_IDs must name cells that are live here, and no better than the label says. */
+  #requireCells({ keyIds, sizeBytes, level, trustClass, ...pair }: ShareQuestion): void {
+    const { retriever } = this.#options
+    for (const keyId of keyIds) {
+      const label = retriever.labelOf(pair, keyId)
+      if (label === undefined || label.sizeBits !== sizeBytes * 8)
+        throw new ProtocolError('A key of several hosts is not to be had here')
+      requireHonest({ level, trustClass }, label)
+    }
+  }
+
+  /** Takes the pads out, once and for all, and opens the keys with them. */
+  async #openAll(message: MessageFields<'share'>, question: ShareQuestion): Promise<SharedKey[]> {
+    const { ledger, retriever } = this.#options
+    const { keyIds, sizeBytes, pads, sealed } = message
+    const padKeys = await retriever.retrieve(PAD_PAIR, pads)
+    const opened: (SecretKey | undefined)[] = padKeys.map(({ secret }, at) => {
+      const size = transferBytes(sizeBytes)
+      const header = transferHeader(ledger.poolId, question, { keyId: keyIds[at]!, padId: pads[at]! })
+      return openTransfer(sealed.subarray(at * size, (at + 1) * size), secret, header)
+    })
+    try {
+      for (const label of padKeys) requireHonest(question, label)
+      if (opened.includes(undefined)) throw new ProtocolError('A key of several hosts was altered on its way')
+    } catch (error) {
+      for (const secret of opened) secret?.wipe()
+      throw error
+    }
+    return keyIds.map((keyId, at) => ({ keyId, secret: opened[at]! }))
+  }
+
+  /** The master was refused: nobody has these key_IDs, and nobody shall have the keys. */
+  async #onUnshare({ keyIds, masterSaeId, slaveSaeId }: MessageFields<'unshare'>): Promise<void> {
+    const { shared, retriever } = this.#options
+    const canonical = keyIds.filter(id => canonicalKeyId(id) === id)
+    await shared.forget(canonical)
+    for (const keyId of canonical) await retriever.discard({ masterSaeId, slaveSaeId }, keyId)
+  }
+}
+
+/** What a key's transfer is bound to: everything that is recorded of it. */
+export function transferHeader(
+  poolId: Uint8Array,
+  { masterSaeId, slaveSaeId, saeIds, sizeBytes, level, trustClass }: Omit<ShareQuestion, 'keyIds'>,
+  { keyId, padId }: { keyId: string; padId: string },
+): Buffer {
+  const label = lp(u64(sizeBytes), level, trustClass)
+  return lp('qkdkit/1 multicast', poolId, keyId, padId, masterSaeId, slaveSaeId, lp(...saeIds), label)
+}
+
+function inCells(keyId: string): SharedKey {
+  return { keyId, secret: undefined }
+}
+
+/** A label may be lower than what lies here, because of another site's way; never higher. */
+function requireHonest(
+  told: { level: SecurityLevel; trustClass: TrustClass },
+  real: { level: SecurityLevel | undefined; trustClass: TrustClass | undefined },
+): void {
+  const lowest = lowestLabel([told, { level: real.level!, trustClass: real.trustClass! }])
+  if (lowest.level === told.level && lowest.trustClass === told.trustClass) return
+  throw new ProtocolError(
+    `A key of several hosts is called ${told.level}, ${told.trustClass}; it is ${lowest.level}, ${lowest.trustClass}`,
+  )
+}
