@@ -1,10 +1,7 @@
-import type { SecurityLevel } from '../interface/kms.ts'
 import type { PolicyFile, PolicyRule, PolicyTerms } from '../interface/policy.ts'
+import { fallbackLevel } from '../key/security-level.ts'
 import type { SchemaFault } from '../util/json-schema.ts'
 import { nearestName } from '../util/nearest-name.ts'
-
-/** Which level a response to a low pool falls back to. */
-const fallbackLevel = { expand: 'expanded', 'post-quantum': 'post-quantum' } as const
 
 /** What is wrong in a policy that its schema can't say: names without meaning, terms that don't go together. */
 export function checkPolicy(file: PolicyFile): SchemaFault[] {
@@ -48,7 +45,7 @@ function unknownGroups({ groups = {} }: PolicyFile, { match }: PolicyRule, path:
 /** `terms` is what holds in the end, `written` what this place of the file says itself. */
 function clashingTerms(terms: PolicyTerms, written: PolicyTerms, path: string): SchemaFault[] {
   const faults: SchemaFault[] = []
-  const { levels, level, minKeySizeBits: min, maxKeySizeBits: max, whenLow } = terms
+  const { levels, level, minKeySizeBits: min, maxKeySizeBits: max, trustClasses, whenLow } = terms
   if (level !== undefined && levels !== undefined && !levels.includes(level)) {
     const at = written.level === undefined ? `${path}/levels` : `${path}/level`
     faults.push({ path: at, message: `the default level "${level}" is not one of the levels; add it or name another` })
@@ -57,17 +54,25 @@ function clashingTerms(terms: PolicyTerms, written: PolicyTerms, path: string): 
     const at = written.minKeySizeBits === undefined ? 'maxKeySizeBits' : 'minKeySizeBits'
     faults.push({ path: `${path}/${at}`, message: `the smallest key (${min}) is larger than the largest (${max})` })
   }
-  const lower = whenLow === undefined ? undefined : fallbackOf(whenLow.response)
+  const lower = whenLow === undefined ? undefined : fallbackLevel(whenLow.response)
   if (lower !== undefined && !(levels ?? []).includes(lower)) {
     const message = `"${whenLow!.response}" gives keys of level "${lower}"; add it to "levels"`
     faults.push({ path: written.whenLow === undefined ? path : `${path}/whenLow/response`, message })
+  }
+  if (lower === 'post-quantum' && trustClasses?.includes(lower) === false) {
+    const message = '"post-quantum" gives keys of class "post-quantum"; add it to "trustClasses"'
+    faults.push({ path: written.whenLow === undefined ? path : `${path}/whenLow/response`, message })
+  }
+  if (written.whenLow?.rate !== undefined && lower === undefined) {
+    const message = `"${written.whenLow.response}" lowers no level, so there is nothing to limit; leave "rate" out`
+    faults.push({ path: `${path}/whenLow/rate`, message })
   }
   return faults
 }
 
 /** Lowering a level takes a rule that names the pair: whoever can drain a pool must not choose who is weakened. */
 function unnamedLowering({ match, whenLow, deny }: PolicyRule, path: string): SchemaFault[] {
-  if (whenLow === undefined || fallbackOf(whenLow.response) === undefined || deny === true) return []
+  if (whenLow === undefined || fallbackLevel(whenLow.response) === undefined || deny === true) return []
   return (['master', 'slave'] as const).flatMap(side => {
     const names = match?.[side]
     if (names !== undefined && !names.includes('*')) return []
@@ -78,7 +83,7 @@ function unnamedLowering({ match, whenLow, deny }: PolicyRule, path: string): Sc
 
 function generalLowering(defaults: PolicyTerms | undefined): SchemaFault[] {
   const response = defaults?.whenLow?.response
-  if (response === undefined || fallbackOf(response) === undefined) return []
+  if (response === undefined || fallbackLevel(response) === undefined) return []
   const message = `"${response}" lowers the level of a key: it stands in rules that name the pair, not in defaults`
   return [{ path: '/defaults/whenLow/response', message }]
 }
@@ -87,8 +92,4 @@ function overfullReserves({ reserves = [] }: PolicyFile): SchemaFault[] {
   const share = reserves.reduce((sum, reserve) => sum + reserve.share, 0)
   if (share <= 0.9) return []
   return [{ path: '/reserves', message: `the reserves hold ${share.toFixed(2)} of a pool; 0.9 is the most` }]
-}
-
-function fallbackOf(response: string): SecurityLevel | undefined {
-  return Object.hasOwn(fallbackLevel, response) ? fallbackLevel[response as keyof typeof fallbackLevel] : undefined
 }

@@ -71,6 +71,7 @@ const sizeBits = (description: string): JsonSchema => ({
 const terms: Record<string, JsonSchema> = {
   levels: { ...list('Levels that may be asked for', { enum: levels }, 5), minItems: 1, uniqueItems: true },
   level: { enum: levels, description: 'Level of a request that names none; one of "levels"' },
+  hybrid: { enum: ['xor', 'kdf'], description: 'How keys of level hybrid are made, xor by default' },
   trustClasses: {
     ...list('How the key may have come', { enum: ['direct', 'split', 'relayed', 'post-quantum'] }, 4),
     minItems: 1,
@@ -91,8 +92,9 @@ const terms: Record<string, JsonSchema> = {
         description: 'wait, refuse, or a lower level where rule and request both allow it',
       },
       waitMs: integer('How long the request waits first, ms', 0, 60_000),
+      rate: { ...rate, description: 'How much key of a lowered level each master SAE may have' },
     },
-    ['waitMs'],
+    ['waitMs', 'rate'],
   ),
 }
 
@@ -137,9 +139,10 @@ export const policySchema: JsonSchema = {
         }),
         9,
       ),
+      cellsPerSeed: integer('Cells of 256 bits that one seed cell may give for keys of level expanded', 1, 998),
       rules: list('Rules, first match wins', rule, 20_000),
       otherwise: { enum: ['allow', 'deny'], description: 'What becomes of a request that no rule matches' },
     },
-    ['$schema', 'groups', 'defaults', 'reserves'],
+    ['$schema', 'groups', 'defaults', 'reserves', 'cellsPerSeed'],
   ),
 }

@@ -14,6 +14,8 @@ export interface AuditEntry {
   readonly keyIds?: readonly string[]
   readonly sizeBits?: number
   readonly level?: SecurityLevel
+  /** The level that was asked for, where rule and request allowed a lower one and the pool was dry. */
+  readonly loweredFrom?: SecurityLevel
   readonly trustClass?: TrustClass
   readonly integration?: string
   readonly reason?: string

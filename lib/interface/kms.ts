@@ -54,6 +54,11 @@ export interface GetKeyOptions extends AbortOptions {
   additionalSlaveSaeIds?: readonly string[]
   /** The level asked for; refused where the policy does not allow it. Default the policy's. */
   level?: SecurityLevel
+  /**
+   * The lowest level that will do. Where it is below the level asked for, a policy that says so may lower the keys of a dry pool
+   * to it; what comes says its own level. Default the level itself: it is never lowered.
+   */
+  minLevel?: SecurityLevel
   /** What the key is for, where policies tell hosts' uses apart: `tls`, `strongswan`, `kerberos` or a name of its own. */
   integration?: string
   /** ETSI's extension_mandatory: every entry must be understood, or the request is refused and consumes nothing. */
@@ -68,6 +73,12 @@ export interface GetKeyOptions extends AbortOptions {
 export interface KmsCallOptions extends AbortOptions {
   /** How long to wait for an answer, in milliseconds; a positive integer. Default 5000. */
   timeoutMs?: number
+}
+
+/** Options of `getKeyWithIds`. */
+export interface GetKeyWithIdsOptions extends KmsCallOptions {
+  /** The lowest level that will do; a key below it, or of a level that nobody tells, is refused. Default any. */
+  minLevel?: SecurityLevel
 }
 
 /**
@@ -100,7 +111,7 @@ export interface Kms extends Closable {
    * @throws {KeyNotFoundError} an ID is unknown, expired or was delivered before; nothing was consumed
    * @throws {UnauthorizedError} an ID was issued to somebody else; nothing was consumed
    */
-  getKeyWithIds(masterSaeId: string, keyIds: readonly string[], options?: KmsCallOptions): Promise<Key[]>
+  getKeyWithIds(masterSaeId: string, keyIds: readonly string[], options?: GetKeyWithIdsOptions): Promise<Key[]>
 }
 
 /** A site's KMS: hands out its face for each registered SAE. The identity must have been authenticated by the caller. */

@@ -45,6 +45,8 @@ export interface PolicyTerms {
   readonly levels?: readonly SecurityLevel[]
   /** Level of a request that names none; one of `levels`. */
   readonly level?: SecurityLevel
+  /** How keys of level `hybrid` are made: cells XOR a mask for each key, or a KDF over both secrets. Default `xor`. */
+  readonly hybrid?: 'xor' | 'kdf'
   /** How the key may have come. Default any. */
   readonly trustClasses?: readonly TrustClass[]
   readonly minKeySizeBits?: number
@@ -58,8 +60,12 @@ export interface PolicyTerms {
   readonly maxUnfetchedKeys?: number
   /** 0 to 9; higher goes first. */
   readonly priority?: number
-  /** What happens when the pool runs low: `wait` up to `waitMs`, then 503; the others after the same wait. */
-  readonly whenLow?: { readonly response: LowPoolResponse; readonly waitMs?: number }
+  /**
+   * What happens when the pool runs low. `wait`: up to `waitMs` (default as long as the request may), then 503. The others
+   * after `waitMs` (default 0); `expand` and `post-quantum` lower the level of a request that allows it, at most at `rate`
+   * (default 100 keys of 256 bits a second, 1,000 at once).
+   */
+  readonly whenLow?: { readonly response: LowPoolResponse; readonly waitMs?: number; readonly rate?: PolicyRate }
 }
 
 /** One rule; the first that matches decides. */
@@ -91,6 +97,8 @@ export interface PolicyFile {
   readonly groups?: Readonly<Record<string, PolicyGroup>>
   readonly defaults?: PolicyTerms
   readonly reserves?: readonly PolicyReserve[]
+  /** Cells of 256 bits that may be made from one seed cell, or as one block of the sites' secret: 1 to 998. Default 128. */
+  readonly cellsPerSeed?: number
   readonly rules: readonly PolicyRule[]
   /** What becomes of a request that no rule matches. */
   readonly otherwise: 'allow' | 'deny'

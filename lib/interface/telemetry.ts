@@ -38,6 +38,15 @@ export type TelemetryEvent =
       code: string
       reason: string
     }
+  | {
+      type: 'keys-lowered'
+      peerSiteId: string
+      masterSaeId: string
+      slaveSaeId: string
+      from: SecurityLevel
+      to: SecurityLevel
+      keys: number
+    }
   | { type: 'request-waited'; peerSiteId: string; waitMs: number }
   | { type: 'block'; peerSiteId: string; block: string; from: string; to: string; row: number; reason?: string }
   | { type: 'cells-burned'; peerSiteId: string; cells: number; reason: string }

@@ -1,15 +1,34 @@
-import { ClosedError, InvalidArgumentError, KeyNotFoundError, PoolExhaustedError, QkdError } from '../errors.ts'
-import type { GetKeyOptions, Key, Kms, KmsCallOptions, KmsStatus } from '../interface/kms.ts'
+import {
+  ClosedError,
+  InvalidArgumentError,
+  KeyNotFoundError,
+  PolicyError,
+  PoolExhaustedError,
+  QkdError,
+} from '../errors.ts'
+import type {
+  GetKeyOptions,
+  GetKeyWithIdsOptions,
+  Key,
+  Kms,
+  KmsCallOptions,
+  KmsStatus,
+  SecurityLevel,
+} from '../interface/kms.ts'
 import type { Telemetry, TelemetryEvent } from '../interface/telemetry.ts'
 import { cellsFor } from '../key/cells.ts'
 import type { SaePair } from '../key/key-id.ts'
+import { meetsLevel } from '../key/security-level.ts'
+import { kindForSuite } from '../key/virtual-block.ts'
 import { requireInteger } from '../util/deadline.ts'
 import { checkGetKey, checkGetKeyWithIds, requireOtherSae, requireTimeout } from '../util/kms-arguments.ts'
 import type { DecisionLog } from './audit/decision-log.ts'
+import { issueOrLower } from './issue-or-lower.ts'
 import type { Admission, Admitted } from './policy/admission.ts'
 import type { KeyLabel } from './pool/issuer.ts'
 import type { KeyPool } from './pool/key-pool.ts'
 import type { RegisteredSite, SaeRegistry } from './sae-registry.ts'
+import type { StandingAlarms } from './standing-alarms.ts'
 
 type Auditor = (keys: readonly KeyLabel[]) => Promise<void>
 
@@ -26,6 +45,8 @@ export interface EmbeddedKmsOptions {
   readonly capacityCells: number
   readonly maxWaitMs: number
   readonly telemetry: Telemetry
+  /** Where a site says that it gives out keys of lowered levels. */
+  readonly lowered: StandingAlarms
 }
 
 /** The KMS of this process as one of its registered hosts sees it. */
@@ -71,14 +92,23 @@ export class EmbeddedKms implements Kms {
       const pair = { masterSaeId: this.saeId, slaveSaeId }
       const { admission } = this.#options
       const admitted = admission.admit({ ...options, pair, peerSiteId: pool.remoteSiteId })
-      const audit = this.#auditor('issue', pair, pool, { rule: admitted.ruleName, integration: options.integration })
-      const keys = await this.#issue(pool, pair, admitted, { waitMs, signal, audit })
+      const auditFor = (loweredFrom: SecurityLevel | undefined) =>
+        this.#auditor('issue', pair, pool, {
+          rule: admitted.ruleName,
+          ...(options.integration && { integration: options.integration }),
+          ...(loweredFrom && { loweredFrom }),
+        })
+      const keys = await this.#issue(pool, pair, admitted, { waitMs, signal, auditFor })
       this.#tell('key-issued', pair, pool.remoteSiteId, keys)
       return keys
     })
   }
 
-  async getKeyWithIds(masterSaeId: string, keyIds: readonly string[], options: KmsCallOptions = {}): Promise<Key[]> {
+  async getKeyWithIds(
+    masterSaeId: string,
+    keyIds: readonly string[],
+    options: GetKeyWithIdsOptions = {},
+  ): Promise<Key[]> {
     return this.#refusing('getKeyWithIds', masterSaeId, async () => {
       this.#requireOpen(options)
       checkGetKeyWithIds(masterSaeId, keyIds, options)
@@ -86,7 +116,11 @@ export class EmbeddedKms implements Kms {
       const { pool, waitMs, signal } = this.#route('master_SAE_ID', masterSaeId, options)
       const pair = { masterSaeId, slaveSaeId: this.saeId }
       const { ruleName: rule, ...policy } = this.#options.admission.admitRetrieval(pair, pool.remoteSiteId)
-      const terms = { ...policy, audit: this.#auditor('deliver', pair, pool, { rule }) }
+      const check: typeof policy.check = (level, trustClass) => {
+        policy.check(level, trustClass)
+        requireMinLevel(level, options.minLevel)
+      }
+      const terms = { ...policy, check, audit: this.#auditor('deliver', pair, pool, { rule }) }
       const keys = await pool.retrieve(pair, keyIds, { waitMs, signal, terms })
       this.#tell('key-retrieved', pair, pool.remoteSiteId, keys)
       return keys
@@ -105,23 +139,22 @@ export class EmbeddedKms implements Kms {
     pool: KeyPool,
     pair: SaePair,
     admitted: Admitted,
-    { waitMs, signal, audit }: { waitMs: number; signal: AbortSignal | undefined; audit: Auditor | undefined },
+    call: {
+      waitMs: number
+      signal: AbortSignal | undefined
+      auditFor: (loweredFrom: SecurityLevel | undefined) => Auditor | undefined
+    },
   ): Promise<Key[]> {
-    const { number, sizeBytes, suite, priority, trustClasses } = admitted
+    const isOfNetwork = kindForSuite(admitted.suite) === 'network'
     try {
-      this.#requireCapacity(number, sizeBytes)
-      const keys = await pool.issue({
+      if (isOfNetwork) this.#requireCapacity(admitted.number, admitted.sizeBytes)
+      const keys = await issueOrLower(pool, {
+        ...call,
         pair,
-        number,
-        sizeBytes,
-        suite,
-        priority,
-        trustClasses,
-        // Each side issues from its own half of the pool.
-        reservedCells: Math.floor((admitted.reservedShare * this.#options.capacityCells) / 2),
-        waitMs: Math.min(waitMs, admitted.waitMs ?? waitMs),
-        signal,
-        audit,
+        admitted,
+        // Each side issues from its own half of the pool. Nothing is held back of what the sites make themselves.
+        reservedCells: isOfNetwork ? Math.floor((admitted.reservedShare * this.#options.capacityCells) / 2) : 0,
+        onServed: (from, to) => this.#tellServed(pair, pool.remoteSiteId, { from, to, keys: admitted.number }),
       })
       admitted.issued()
       return keys
@@ -175,6 +208,23 @@ export class EmbeddedKms implements Kms {
     }
   }
 
+  /** Which level a request got that allows to be lowered: each change of what a peer's hosts get is an alarm, or its end. */
+  #tellServed(
+    pair: SaePair,
+    peerSiteId: string,
+    { from, to, keys }: { from: SecurityLevel; to: SecurityLevel; keys: number },
+  ): void {
+    const { lowered, telemetry } = this.#options
+    const name = `keys-lowered:${peerSiteId}`
+    if (from === to) {
+      lowered.clear(name, `Keys for ${peerSiteId} are of the level asked for again`)
+      return
+    }
+    telemetry.emit({ type: 'keys-lowered', peerSiteId, ...pair, from, to, keys })
+    const text = `The pool for ${peerSiteId} is dry: keys asked for as ${from} are given as ${to}, as the policy says`
+    lowered.raise(name, { severity: 'major', text })
+  }
+
   #tell(
     type: 'key-issued' | 'key-retrieved',
     pair: { masterSaeId: string; slaveSaeId: string },
@@ -199,18 +249,24 @@ export class EmbeddedKms implements Kms {
     event: 'issue' | 'deliver',
     pair: SaePair,
     { remoteSiteId: peerSiteId }: KeyPool,
-    { rule, integration }: { rule: string; integration?: string | undefined },
+    said: { rule: string; integration?: string; loweredFrom?: SecurityLevel },
   ): Auditor | undefined {
     const { audit } = this.#options
-    return (
-      audit && (keys => audit.allowed({ event, ...pair, peerSiteId, rule, ...(integration && { integration }) }, keys))
-    )
+    return audit && (keys => audit.allowed({ event, ...pair, peerSiteId, ...said }, keys))
   }
 
   #requireOpen({ signal }: KmsCallOptions): void {
     if (this.#closed) throw new ClosedError('This Kms is closed')
     signal?.throwIfAborted()
   }
+}
+
+/** The caller's own floor, before anything is consumed. */
+function requireMinLevel(level: SecurityLevel, minLevel: SecurityLevel | undefined): void {
+  if (minLevel === undefined || meetsLevel(level, minLevel)) return
+  throw new PolicyError(`A key is of level ${level}, which does not meet minLevel ${minLevel}`, {
+    details: [{ level, min_level: minLevel }],
+  })
 }
 
 /** What no policy could allow: this KMS has no multicast, and knows no extension beside those that became options. */

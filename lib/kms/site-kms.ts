@@ -16,7 +16,9 @@ import { EmbeddedKms } from './embedded-kms.ts'
 import { Admission, type KeyLimits, SHIPPED_POLICY } from './policy/admission.ts'
 import { KeyPool, type KeyPoolStatus, type PoolLimits, steadyWallClock } from './pool/key-pool.ts'
 import { LEASE_LIFE_MS } from './pool/lessee.ts'
+import type { VirtualTerms } from './pool/virtual-opener.ts'
 import { type RegisteredSite, SaeRegistry } from './sae-registry.ts'
+import { StandingAlarms } from './standing-alarms.ts'
 
 /** Another site, and the way to its KMS where this side dials. */
 export interface PeerSite extends RegisteredSite {
@@ -49,19 +51,19 @@ export class SiteKms implements KmsDirectory, Closable {
   readonly #registry: SaeRegistry
   readonly #admission: Admission
   readonly #audit: DecisionLog | undefined
+  readonly #lowered: StandingAlarms
   /** By site ID. */
   readonly #pools: ReadonlyMap<string, KeyPool>
   readonly #dialers: readonly PeerDialer[]
   #closing: Promise<void> | undefined
 
-  private constructor(options: SiteKmsOptions, pools: ReadonlyMap<string, KeyPool>) {
+  private constructor(options: SiteKmsOptions, pools: ReadonlyMap<string, KeyPool>, admission: Admission) {
     this.#options = options
     this.#pools = pools
     this.#registry = new SaeRegistry([options.local, ...options.peers])
-    const { policy = SHIPPED_POLICY, keys: limits, pool } = options
-    const { now = steadyWallClock, monotonicMs = () => performance.now() } = options
-    const keyLifeMs = LEASE_LIFE_MS + pool.lifetimeMs
-    this.#admission = new Admission({ policy, limits, keyLifeMs, now, monotonicMs })
+    this.#admission = admission
+    this.#lowered = new StandingAlarms({ telemetry: options.telemetry, scope: options.local.siteId })
+    const { monotonicMs = () => performance.now() } = options
     const logger = options.logger ?? debugLogger('kms')
     this.#audit = options.audit && new DecisionLog({ log: options.audit, logger, monotonicMs })
     this.#dialers = options.peers.flatMap(({ siteId, dial }) =>
@@ -96,16 +98,23 @@ export class SiteKms implements KmsDirectory, Closable {
       monotonicMs,
     } = options
     const pools = new Map<string, KeyPool>()
+    const admission = admissionOf(options)
     const clocks = { ...(now === undefined ? {} : { now }), ...(monotonicMs === undefined ? {} : { monotonicMs }) }
     const common = { localSiteId: local.siteId, store, slots, qnl, limits, telemetry, logger, ...clocks }
     try {
       await sweepSlots(options)
-      for (const { siteId } of peers) pools.set(siteId, await KeyPool.open({ ...common, remoteSiteId: siteId }))
+      for (const { siteId } of peers) {
+        const virtual: VirtualTerms = {
+          allows: level => admission.takesLevel(level, siteId),
+          cellsPerBlock: () => admission.cellsPerSeed,
+        }
+        pools.set(siteId, await KeyPool.open({ ...common, remoteSiteId: siteId, virtual }))
+      }
     } catch (error) {
       await Promise.allSettled([...pools.values()].map(pool => pool.close()))
       throw error
     }
-    return new SiteKms(options, pools)
+    return new SiteKms(options, pools, admission)
   }
 
   kmsFor(saeId: string): Kms {
@@ -124,6 +133,7 @@ export class SiteKms implements KmsDirectory, Closable {
       capacityCells: pool.targetBlocks * PAYLOAD_CELLS,
       maxWaitMs: pool.maxWaitMs,
       telemetry,
+      lowered: this.#lowered,
     })
   }
 
@@ -160,6 +170,16 @@ export class SiteKms implements KmsDirectory, Closable {
     await Promise.all([...this.#pools.values()].map(pool => pool.close()))
     await Promise.all(this.#dialers.map(dialer => dialer.stopped))
   }
+}
+
+function admissionOf({
+  policy = SHIPPED_POLICY,
+  keys: limits,
+  pool,
+  now = steadyWallClock,
+  monotonicMs = () => performance.now(),
+}: SiteKmsOptions): Admission {
+  return new Admission({ policy, limits, keyLifeMs: LEASE_LIFE_MS + pool.lifetimeMs, now, monotonicMs })
 }
 
 /**

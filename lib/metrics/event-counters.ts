@@ -28,6 +28,11 @@ export class EventCounters {
       case 'key-refused':
         this.#add('qkd_requests_refused', 'Requests refused', { operation: event.operation, code: event.code })
         return
+      case 'keys-lowered': {
+        const { peerSiteId: peer, from, to, keys } = event
+        this.#add('qkd_keys_lowered', 'Keys issued at a lower level than asked for', { peer, from, to }, keys)
+        return
+      }
       case 'request-waited':
         this.#add('qkd_requests_waited', 'Requests that had to wait for key', { peer: event.peerSiteId })
         this.#add(

@@ -1,5 +1,12 @@
 import { InvalidArgumentError } from '../errors.ts'
-import type { GetKeyOptions, KmsCallOptions, SecurityLevel, TrustClass } from '../interface/kms.ts'
+import type {
+  GetKeyOptions,
+  GetKeyWithIdsOptions,
+  KmsCallOptions,
+  SecurityLevel,
+  TrustClass,
+} from '../interface/kms.ts'
+import { meetsLevel } from '../key/security-level.ts'
 import { requireInteger } from './deadline.ts'
 
 /** Longest SAE ID in the field, in characters. */
@@ -53,14 +60,11 @@ export function requireTimeout({ timeoutMs = 5_000 }: KmsCallOptions): number {
 export function checkGetKey(saeId: string, slaveSaeId: string, options: GetKeyOptions): void {
   requireOtherSae('slaveSaeId', saeId, slaveSaeId)
   requireTimeout(options)
-  const { number, sizeBits, level, additionalSlaveSaeIds = [] } = options
+  const { number, sizeBits, additionalSlaveSaeIds = [] } = options
   if (number !== undefined) requireInteger('number', number, { min: 1, max: 2 ** 31 - 1 })
   if (sizeBits !== undefined) requireSizeBits(sizeBits)
-  if (level !== undefined && !isSecurityLevel(level)) {
-    throw new InvalidArgumentError(`level must be one of ${Object.keys(levels).join(', ')}`, {
-      details: [{ parameter_name: 'level', parameter_value: String(level), allowed_values: Object.keys(levels) }],
-    })
-  }
+  requireLevel('level', options.level)
+  requireMinLevel(options)
   if (additionalSlaveSaeIds.length > 0) {
     for (const additional of additionalSlaveSaeIds) requireOtherSae('additionalSlaveSaeIds', saeId, additional)
     if (new Set([slaveSaeId, ...additionalSlaveSaeIds]).size <= additionalSlaveSaeIds.length) {
@@ -72,9 +76,14 @@ export function checkGetKey(saeId: string, slaveSaeId: string, options: GetKeyOp
 }
 
 /** Checks the arguments of `Kms.getKeyWithIds`; an ID is given twice also where it differs only in upper and lower case. */
-export function checkGetKeyWithIds(masterSaeId: string, keyIds: readonly string[], options: KmsCallOptions): void {
+export function checkGetKeyWithIds(
+  masterSaeId: string,
+  keyIds: readonly string[],
+  options: GetKeyWithIdsOptions,
+): void {
   requireSaeId('masterSaeId', masterSaeId)
   requireTimeout(options)
+  requireLevel('minLevel', options.minLevel)
   if (!Array.isArray(keyIds) || keyIds.length === 0 || keyIds.some(id => typeof id !== 'string' || id === '')) {
     throw new InvalidArgumentError('keyIds must be a list of at least one key_ID')
   }
@@ -88,6 +97,21 @@ export function requireOtherSae(name: string, saeId: string, peerSaeId: unknown)
   const peer = requireSaeId(name, peerSaeId)
   if (peer === saeId) throw new InvalidArgumentError(`${name} must be another SAE than ${saeId} itself`)
   return peer
+}
+
+function requireLevel(name: string, level: unknown): void {
+  if (level === undefined || isSecurityLevel(level)) return
+  throw new InvalidArgumentError(`${name} must be one of ${Object.keys(levels).join(', ')}`, {
+    details: [{ parameter_name: name, parameter_value: String(level), allowed_values: Object.keys(levels) }],
+  })
+}
+
+function requireMinLevel({ level, minLevel }: GetKeyOptions): void {
+  requireLevel('minLevel', minLevel)
+  if (level === undefined || minLevel === undefined || meetsLevel(level, minLevel)) return
+  throw new InvalidArgumentError(`Keys of level ${level} do not meet minLevel ${minLevel}; name a level that does`, {
+    details: [{ parameter_name: 'minLevel', parameter_value: minLevel }],
+  })
 }
 
 function requireSizeBits(sizeBits: unknown): void {

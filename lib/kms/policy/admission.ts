@@ -1,18 +1,24 @@
 import { InvalidArgumentError, PolicyError, PoolExhaustedError } from '../../errors.ts'
 import type { SecurityLevel, TrustClass } from '../../interface/kms.ts'
 import type { PolicyFile, PolicyTerms } from '../../interface/policy.ts'
-import { cellsFor } from '../../key/cells.ts'
+import { CELL_BYTES, cellsFor } from '../../key/cells.ts'
 import { maxKeyBytes } from '../../key/construct.ts'
 import type { SaePair } from '../../key/key-id.ts'
-import { type Suite, suiteOf } from '../../key/selection.ts'
+import { meetsLevel } from '../../key/security-level.ts'
+import { levelOf, type Suite, suiteOf } from '../../key/selection.ts'
+import { kindForSuite } from '../../key/virtual-block.ts'
 import { requireInteger } from '../../util/deadline.ts'
 import type { RetrievalTerms } from '../pool/retriever.ts'
+import { LOWERED_RATE, type Lowering, loweringUnder } from './lowering.ts'
 import { Policy, type PolicyVerdict } from './policy.ts'
 import { type RateLimit, RateLimits } from './rate-limits.ts'
 import { UnfetchedKeys } from './unfetched-keys.ts'
 
 /** Levels of a KMS without a policy, the default one first. */
 const SHIPPED_LEVELS: readonly SecurityLevel[] = ['quantum', 'hybrid', 'one-time-pad']
+
+/** What one seed gives where the policy says nothing. */
+const CELLS_PER_SEED = 128
 
 /** A site without a policy file gives every host what the configuration's limits allow. */
 export const SHIPPED_POLICY: PolicyFile = { rules: [], otherwise: 'allow' }
@@ -41,6 +47,7 @@ export interface IssueQuestion {
   readonly peerSiteId: string
   readonly integration?: string | undefined
   readonly level?: SecurityLevel | undefined
+  readonly minLevel?: SecurityLevel | undefined
   readonly number?: number | undefined
   readonly sizeBits?: number | undefined
 }
@@ -54,6 +61,8 @@ export interface Admitted {
   readonly priority: number
   /** How long it may wait for key, in milliseconds; undefined where the policy says nothing. */
   readonly waitMs: number | undefined
+  /** What it is lowered to when the pool is dry; undefined where its rule lowers nothing. */
+  readonly lowering: (Lowering & { /** @throws {PoolExhaustedError} */ charge(): void; refund(): void }) | undefined
   /** Classes that its key may have come by; undefined is any. */
   readonly trustClasses: readonly TrustClass[] | undefined
   /** Share of the full pool that it must leave. */
@@ -70,6 +79,8 @@ export class Admission {
   readonly #rates: RateLimits
   readonly #unfetched: UnfetchedKeys
   #policy: Policy
+  /** Which levels a policy takes with which site: asked four times a second, and of many rules. */
+  #taken: { policy: Policy | undefined; levels: Map<string, boolean> } = { policy: undefined, levels: new Map() }
 
   constructor(options: AdmissionOptions) {
     this.#options = options
@@ -103,7 +114,7 @@ export class Admission {
    * @throws {InvalidArgumentError} size or number are out of range
    * @throws {PoolExhaustedError} a rate or the cap on unfetched keys is reached
    */
-  admit({ pair, peerSiteId, integration, level, number = 1, sizeBits }: IssueQuestion): Admitted {
+  admit({ pair, peerSiteId, integration, level, minLevel, number = 1, sizeBits }: IssueQuestion): Admitted {
     const verdict = this.#decide(pair, peerSiteId, integration)
     const { terms, ruleName } = verdict
     const limits = limitsUnder(terms, this.#options.limits)
@@ -112,20 +123,27 @@ export class Admission {
     requireInteger('size', size, { min: limits.minKeySizeBits, max: limits.maxKeySizeBits })
     const suite = suiteUnder(verdict, level)
     const sizeBytes = size / 8
-    requireFit(suite, sizeBytes)
+    requireFit(suite, sizeBytes, this.cellsPerSeed)
+    requireMinLevel(verdict, suite, minLevel)
     const { maxUnfetchedKeys } = terms
     const pairName = maxUnfetchedKeys === undefined ? undefined : nameOf(pair)
     if (pairName !== undefined) this.#requireUnfetched(pairName, number, maxUnfetchedKeys!, ruleName)
     const cells = cellsFor(sizeBytes) * number
     const rates = this.#ratesOf(pair.masterSaeId, verdict)
     this.#rates.charge(rates, cells)
+    const fits = cellsFor(sizeBytes) <= this.cellsPerSeed
+    const lowering = fits ? loweringUnder(terms, { level: levelOf(suite), minLevel }) : undefined
     return {
       ruleName,
       suite,
       number,
       sizeBytes,
       priority: terms.priority ?? 0,
-      waitMs: terms.whenLow?.response === 'refuse' ? (terms.whenLow.waitMs ?? 0) : terms.whenLow?.waitMs,
+      waitMs:
+        lowering?.isWanted || terms.whenLow?.response === 'refuse'
+          ? (terms.whenLow?.waitMs ?? 0)
+          : terms.whenLow?.waitMs,
+      lowering: lowering && { ...lowering, ...this.#loweredRate(pair.masterSaeId, verdict, cells) },
       trustClasses: terms.trustClasses,
       reservedShare: this.#reservedAbove(terms.priority ?? 0),
       issued: () => {
@@ -150,6 +168,32 @@ export class Admission {
         if (terms.trustClasses?.includes(trustClass) === false)
           throw new PolicyError(`Rule "${ruleName}" takes no keys of class ${trustClass}`)
       },
+    }
+  }
+
+  /** Cells that one seed, or one block of the sites' secret, may give. */
+  get cellsPerSeed(): number {
+    return this.#policy.file.cellsPerSeed ?? CELLS_PER_SEED
+  }
+
+  /** True where some pair of hosts may have keys of this level with that site. */
+  takesLevel(level: SecurityLevel, peerSiteId: string): boolean {
+    const { policy } = this
+    if (this.#taken.policy !== policy) this.#taken = { policy, levels: new Map() }
+    const name = `${level} ${peerSiteId}`
+    const known = this.#taken.levels.get(name)
+    if (known !== undefined) return known
+    const takes = takesLevel(policy.file, level, peerSiteId)
+    this.#taken.levels.set(name, takes)
+    return takes
+  }
+
+  #loweredRate(masterSaeId: string, { ruleName, terms }: PolicyVerdict, cells: number) {
+    const rate = terms.whenLow?.rate ?? LOWERED_RATE
+    const rates = [{ name: `lowered keys of SAE ${masterSaeId} under rule "${ruleName}"`, rate }]
+    return {
+      charge: () => this.#rates.charge(rates, cells),
+      refund: () => this.#rates.refund(rates, cells),
     }
   }
 
@@ -207,19 +251,32 @@ function limitsUnder(terms: PolicyTerms, limits: KeyLimits): KeyLimits {
 function suiteUnder({ terms, ruleName }: PolicyVerdict, asked: SecurityLevel | undefined): Suite {
   const levels = terms.levels ?? SHIPPED_LEVELS
   const level = asked ?? terms.level ?? (levels.includes('quantum') ? 'quantum' : levels[0]!)
-  const suite = levels.includes(level) ? suiteOf(level) : undefined
-  if (suite !== undefined) return suite
-  const offered = levels.filter(name => suiteOf(name) !== undefined)
-  throw new PolicyError(
-    `Level ${level} is not offered; it offers ${offered.join(', ') || 'none'} (rule "${ruleName}")`,
-    {
-      details: [{ policy_rule: ruleName, level_asked: level }],
-    },
+  if (levels.includes(level)) return suiteOf(level, terms.hybrid)
+  throw new PolicyError(`Level ${level} is not offered; it offers ${levels.join(', ')} (rule "${ruleName}")`, {
+    details: [{ policy_rule: ruleName, level_asked: level }],
+  })
+}
+
+function takesLevel({ rules, defaults, otherwise }: PolicyFile, level: SecurityLevel, peerSiteId: string): boolean {
+  const takes = (levels = defaults?.levels ?? SHIPPED_LEVELS) => levels.includes(level)
+  if (otherwise === 'allow' && takes()) return true
+  return rules.some(
+    ({ deny, levels, match }) =>
+      deny !== true && takes(levels) && match?.peerSite?.some(site => site === '*' || site === peerSiteId) !== false,
   )
 }
 
-function requireFit(suite: Suite, sizeBytes: number): void {
-  const max = maxKeyBytes(suite)
+/** A level that the request leaves to the policy may still be below what it takes. */
+function requireMinLevel({ ruleName }: PolicyVerdict, suite: Suite, minLevel: SecurityLevel | undefined): void {
+  const level = levelOf(suite)
+  if (minLevel === undefined || meetsLevel(level, minLevel)) return
+  throw new PolicyError(`Rule "${ruleName}" gives keys of level ${level}, which do not meet minLevel ${minLevel}`, {
+    details: [{ policy_rule: ruleName, level_asked: minLevel }],
+  })
+}
+
+function requireFit(suite: Suite, sizeBytes: number, cellsPerSeed: number): void {
+  const max = kindForSuite(suite) === 'network' ? maxKeyBytes(suite) : cellsPerSeed * CELL_BYTES
   if (sizeBytes <= max) return
   throw new InvalidArgumentError(`A key of this level has at most ${max * 8} bits`, {
     details: [{ parameter_name: 'size', parameter_value: sizeBytes * 8 }],

@@ -10,7 +10,7 @@ import type { BlockVerifier } from './block-verifier.ts'
 import type { MessageHandlers } from './peer-session.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
 import type { Retriever } from './retriever.ts'
-import { StandingAlarms } from './standing-alarms.ts'
+import { StandingAlarms } from '../standing-alarms.ts'
 import type { VirtualTerms } from './virtual-opener.ts'
 
 /** Virtual blocks of the peer that may live at a time: a bound on what it makes us keep. */

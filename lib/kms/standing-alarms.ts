@@ -1,4 +1,4 @@
-import type { AlarmSeverity, Telemetry } from '../../interface/telemetry.ts'
+import type { AlarmSeverity, Telemetry } from '../interface/telemetry.ts'
 
 /** Alarms that stand until they are cleared: told once when they begin, and once when they end. */
 export class StandingAlarms {
