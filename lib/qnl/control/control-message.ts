@@ -111,6 +111,13 @@ const checkDown = compileSchema<FromController>({
   ],
 })
 
+const checkPlan = compileSchema<NodePlan>(plan)
+
+/** True for a plan as it may come from a controller, or out of a file. */
+export function isNodePlan(value: unknown): value is NodePlan {
+  return checkPlan(value).ok
+}
+
 export function encodeControl(message: ToController | FromController): Uint8Array {
   return Buffer.from(JSON.stringify(message), 'utf8')
 }

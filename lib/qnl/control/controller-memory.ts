@@ -1,6 +1,6 @@
-import { open, readFile, rename } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { StoreError } from '../../errors.ts'
+import { replaceFile } from '../../util/replace-file.ts'
 
 /** Epochs that are set aside with one write. */
 const RESERVE = 1000
@@ -67,7 +67,7 @@ export class FileMemory implements ControllerMemory {
   #change(change: (state: Remembered) => Remembered): Promise<void> {
     const done = this.#writing.then(async () => {
       const next = change(this.#state)
-      await replaceFile(this.#path, `${JSON.stringify(next)}\n`)
+      await write(this.#path, next)
       this.#state = next
     })
     this.#writing = done.catch(() => {})
@@ -95,19 +95,9 @@ export class PassingMemory implements ControllerMemory {
   }
 }
 
-async function replaceFile(path: string, text: string): Promise<void> {
+async function write(path: string, state: Remembered): Promise<void> {
   try {
-    const next = `${path}.next`
-    const file = await open(next, 'w', 0o600)
-    try {
-      await file.writeFile(text)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(next, path)
-    const folder = await open(dirname(path), 'r')
-    await folder.sync().finally(() => folder.close())
+    await replaceFile(path, `${JSON.stringify(state)}\n`)
   } catch (error) {
     throw new StoreError(`${path}: the controller's state cannot be written: ${(error as Error).message}`, {
       cause: error,

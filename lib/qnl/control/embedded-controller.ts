@@ -167,7 +167,7 @@ export class EmbeddedController implements NetworkController {
       this.#again ||= !later
       return
     }
-    this.#working = (later ? this.#serveBetweenPlans() : this.#planOnce())
+    this.#working = (later ? this.#renumberFor(board => board.serveBetweenPlans(performance.now())) : this.#planOnce())
       .catch((error: unknown) => this.#logger.error({ err: String(error) }, 'No plan'))
       .finally(() => {
         this.#working = undefined
@@ -179,6 +179,8 @@ export class EmbeddedController implements NetworkController {
 
   async #planOnce(): Promise<void> {
     const { signal } = this.#ending
+    // Who loses a path hears of it now, not when the new plan is there.
+    await this.#renumberFor(board => board.cutDeadPaths())
     const file = this.#board.file(performance.now())
     const text = JSON.stringify({ ...file, demands: file.demands.map(({ deadlineMs, ...rest }) => rest) })
     if (text === this.#lastFile) return
@@ -194,13 +196,15 @@ export class EmbeddedController implements NetworkController {
     this.#listeners.emit({ type: 'plan', epoch, lambda: plan.lambda, gap: plan.gap, planMs: nowMs - beganMs, cause })
   }
 
-  async #serveBetweenPlans(): Promise<void> {
-    const served = this.#board.serveBetweenPlans(performance.now())
-    if (served.length === 0) return
+  /** Changes the plan in force for some pairs, under a number of its own, and tells their ends. */
+  async #renumberFor(change: (board: NetworkBoard) => string[]): Promise<void> {
+    const pairs = change(this.#board)
+    if (pairs.length === 0) return
     const epoch = await this.#epochs.next()
     if (this.#ending.signal.aborted) return
     this.#board.renumber(epoch)
-    for (const siteId of this.#board.sitesOf(served)) this.#tell(siteId)
+    this.#lastFile = ''
+    for (const siteId of this.#board.sitesOf(pairs)) this.#tell(siteId)
   }
 
   #tellAll(): void {

@@ -3,7 +3,7 @@ import type { DrainTarget, NetworkEvent, NetworkStatus, SiteView } from '../../i
 import type { NodePlan, NodeReport } from '../../interface/network-node.ts'
 import type { NetworkDemand, NetworkFile, NetworkNode } from '../planner/network.ts'
 import { OnDemandRouter } from '../planner/on-demand-router.ts'
-import type { Plan } from '../planner/plan.ts'
+import type { Plan, PlannedPath } from '../planner/plan.ts'
 import { LinkTable } from './link-table.ts'
 import { nodePlanOf, type PlannedPair } from './node-plans.ts'
 import { PairTable } from './pair-table.ts'
@@ -173,6 +173,26 @@ export class NetworkBoard {
     return served
   }
 
+  /**
+   * Takes paths out of the present plan that a link which is down (or out of the plans) lies on, so that their ends hear of
+   * it before there is a new plan. Gives the pairs that lost one.
+   */
+  cutDeadPaths(): string[] {
+    const dead = new Set(this.links.network().flatMap(({ id, rateBps }) => (rateBps > 0 ? [] : [id])))
+    const cut: string[] = []
+    for (const [id, pair] of this.#planned) {
+      const lost = pair.paths.filter(({ links }) => links.some(link => dead.has(link)))
+      if (lost.length === 0) continue
+      const sets = new Set(lost.flatMap(({ set }) => set ?? []))
+      const paths = pair.paths.filter(path => !lost.includes(path) && (path.set === undefined || !sets.has(path.set)))
+      const names = [...new Set(lost.flatMap(({ links }) => links.filter(link => dead.has(link))))].join(', ')
+      const rateBps = rateOver(paths)
+      this.#planned.set(id, { ...pair, paths, rateBps, ...(rateBps > 0 ? {} : { reason: `${names} is down` }) })
+      cut.push(id)
+    }
+    return cut
+  }
+
   /** The plan in force has got another number, because of what was served between two. */
   renumber(epoch: number): void {
     this.#epoch = epoch
@@ -249,4 +269,10 @@ export class NetworkBoard {
     if (site !== undefined) return site
     throw new InvalidArgumentError(`"${siteId}" is no site of this network; add it to the controller's sites`)
   }
+}
+
+/** What paths carry together: the shares of a set are one key. */
+function rateOver(paths: readonly PlannedPath[]): number {
+  const sets = new Map(paths.map(({ set, rateBps }, at) => [set ?? `path ${at}`, rateBps]))
+  return [...sets.values()].reduce((sum, rateBps) => sum + rateBps, 0)
 }
