@@ -26,6 +26,10 @@ const getCommand = defineCommand({
       .option('number', { type: 'number', describe: 'How many keys [default: 1]' })
       .option('size', { type: 'number', describe: "Size of each key in bits [default: the KME's]" })
       .option('level', { choices: LEVELS, describe: "Security level [default: the policy's]" })
+      .option('min-level', {
+        choices: LEVELS,
+        describe: 'Lowest level that will do if the pool is dry and the policy lowers it [default: the level itself]',
+      })
       .example('$0 key get bob --config alice.json', 'one key for a person to read')
       .example('$0 key get bob --config alice.json --number 3 --size 512 --format json', 'three of 512 bits')
       .example(
@@ -34,8 +38,8 @@ const getCommand = defineCommand({
       ),
   handler: args =>
     withKms(args, async kms => {
-      const { slaveSae, number, size: sizeBits, level, timeoutMs } = args
-      const keys = await kms.getKey(slaveSae, { number, sizeBits, level, timeoutMs })
+      const { slaveSae, number, size: sizeBits, level, minLevel, timeoutMs } = args
+      const keys = await kms.getKey(slaveSae, { number, sizeBits, level, minLevel, timeoutMs })
       await printKeys(keys, { masterSaeId: kms.saeId, slaveSaeId: slaveSae, format: formatOf(args) })
     }),
 })
@@ -57,12 +61,13 @@ const getByIdCommand = defineCommand({
         demandOption: true,
         describe: 'key_ID, as that host told it',
       })
+      .option('min-level', { choices: LEVELS, describe: 'Refuse keys below this level [default: any]' })
       .example('$0 key get-by-id alice 6f1c...e2 --config bob.json', 'the same key at the other site')
       .example('$0 key get-by-id alice 6f1c...e2 --config bob.json --format hex', 'key_ID and key in hex'),
   handler: args =>
     withKms(args, async kms => {
-      const { masterSae, keyId, timeoutMs } = args
-      const keys = await kms.getKeyWithIds(masterSae, keyId, { timeoutMs })
+      const { masterSae, keyId, minLevel, timeoutMs } = args
+      const keys = await kms.getKeyWithIds(masterSae, keyId, { minLevel, timeoutMs })
       await printKeys(keys, { masterSaeId: masterSae, slaveSaeId: kms.saeId, format: formatOf(args) })
     }),
 })

@@ -1,9 +1,18 @@
-import { ClosedError } from '../errors.ts'
+import { ClosedError, PolicyError } from '../errors.ts'
 import { Etsi014Client, type Etsi014ClientOptions } from '../etsi014/client.ts'
 import { requireKmeProfile } from '../etsi014/kme-profile.ts'
 import { createHttpsTransport, type HttpsTransportOptions } from '../http/https-transport.ts'
 import type { HttpTransport } from '../interface/http.ts'
-import type { GetKeyOptions, Key, Kms, KmsCallOptions, KmsStatus } from '../interface/kms.ts'
+import type {
+  GetKeyOptions,
+  GetKeyWithIdsOptions,
+  Key,
+  Kms,
+  KmsCallOptions,
+  KmsStatus,
+  SecurityLevel,
+} from '../interface/kms.ts'
+import { meetsLevel } from '../key/security-level.ts'
 import { openPkcs12 } from '../pkcs12.ts'
 import { startDeadline } from '../util/call-deadline.ts'
 import { requireInteger } from '../util/deadline.ts'
@@ -60,16 +69,17 @@ class RemoteKms implements Kms {
   }
 
   getKey(slaveSaeId: string, options: GetKeyOptions = {}): Promise<Key[]> {
-    return this.#call(options, signal => {
+    return this.#call(options, async signal => {
       checkGetKey(this.saeId, slaveSaeId, options)
-      return this.#client.getKey(slaveSaeId, { ...options, signal })
+      return requireLevels(await this.#client.getKey(slaveSaeId, { ...options, signal }), options.minLevel)
     })
   }
 
-  getKeyWithIds(masterSaeId: string, keyIds: readonly string[], options: KmsCallOptions = {}): Promise<Key[]> {
-    return this.#call(options, signal => {
+  getKeyWithIds(masterSaeId: string, keyIds: readonly string[], options: GetKeyWithIdsOptions = {}): Promise<Key[]> {
+    return this.#call(options, async signal => {
       checkGetKeyWithIds(masterSaeId, keyIds, options)
-      return this.#client.getKeyWithIds(masterSaeId, keyIds, { signal })
+      const { minLevel } = options
+      return requireLevels(await this.#client.getKeyWithIds(masterSaeId, keyIds, { signal, minLevel }), minLevel)
     })
   }
 
@@ -112,4 +122,13 @@ function openTransport(options: RemoteKmsBase & HttpsTransportOptions): HttpTran
 function fromPkcs12(pfx: Buffer, { passphrase, ca }: HttpsTransportOptions) {
   const { certificatePem: cert, privateKeyPem: key, authoritiesPem } = openPkcs12(pfx, passphrase)
   return { cert, key, ca: ca ?? authoritiesPem }
+}
+
+/** A KME of another make may pass our extension over: what it gives is held to the minimum here. */
+function requireLevels(keys: Key[], minLevel: SecurityLevel | undefined): Key[] {
+  const low = minLevel === undefined ? undefined : keys.find(({ level }) => !meetsLevel(level, minLevel))
+  if (low === undefined) return keys
+  for (const { secret } of keys) secret.wipe()
+  const level = low.level === undefined ? 'of a level that it does not tell' : `of level ${low.level}`
+  throw new PolicyError(`The KME gave a key ${level}, which does not meet minLevel ${minLevel}`)
 }

@@ -1,12 +1,18 @@
 import { InvalidArgumentError, KmeResponseError } from '../errors.ts'
 import type { HttpClientRequest, HttpResponse, HttpTransport } from '../interface/http.ts'
-import type { GetKeyOptions, Key, KmsStatus } from '../interface/kms.ts'
+import type { GetKeyOptions, GetKeyWithIdsOptions, Key, KmsStatus, SecurityLevel } from '../interface/kms.ts'
 import type { AbortOptions } from '../interface/lifecycle.ts'
 import type { Logger } from '../interface/logger.ts'
 import { debugLogger } from '../util/debug-logger.ts'
 import { decodeKeyContainer } from './key-container.ts'
 import { type KmeProfile, type KmeProfileName, requireKmeProfile, requireServed } from './kme-profile.ts'
-import { type EtsiKeyIds, type EtsiKeyRequest, INTEGRATION_EXTENSION, LEVEL_EXTENSION } from './models.ts'
+import {
+  type EtsiKeyIds,
+  type EtsiKeyRequest,
+  INTEGRATION_EXTENSION,
+  LEVEL_EXTENSION,
+  MIN_LEVEL_EXTENSION,
+} from './models.ts'
 import { responseError } from './response-error.ts'
 import { decodeStatus } from './status.ts'
 import { type EtsiMethod, formatPathTarget, formatTarget } from './target.ts'
@@ -69,9 +75,13 @@ export class Etsi014Client {
   }
 
   /** Get key with key IDs (clause 5.5); in the order of `keyIds`, whatever the KME's is. */
-  async getKeyWithIds(masterSaeId: string, keyIds: readonly string[], { signal }: AbortOptions): Promise<Key[]> {
+  async getKeyWithIds(
+    masterSaeId: string,
+    keyIds: readonly string[],
+    { signal, minLevel }: Pick<GetKeyWithIdsOptions, 'signal' | 'minLevel'>,
+  ): Promise<Key[]> {
     requireServed(this.#profile, { number: keyIds.length })
-    const keys = await this.#getKeys('dec_keys', { ...this.#keyIdsRequest(masterSaeId, keyIds), signal })
+    const keys = await this.#getKeys('dec_keys', { ...this.#keyIdsRequest(masterSaeId, keyIds, minLevel), signal })
     const byId = new Map(keys.map(key => [key.keyId.toLowerCase(), key]))
     const ordered = keyIds.map(id => byId.get(id.toLowerCase()))
     if (keys.length === keyIds.length && ordered.every(key => key !== undefined)) return ordered
@@ -80,18 +90,22 @@ export class Etsi014Client {
   }
 
   #keyRequest(slaveSaeId: string, options: GetKeyOptions): HttpClientRequest {
-    const { number, sizeBits, level, integration, additionalSlaveSaeIds = [], extensionMandatory = [] } = options
+    const { number, sizeBits, level, minLevel, integration, additionalSlaveSaeIds = [] } = options
     const optional = [
       ...(integration === undefined ? [] : [{ [INTEGRATION_EXTENSION]: integration }]),
       ...(options.extensionOptional ?? []),
     ]
-    const mandatory = level === undefined ? extensionMandatory : [{ [LEVEL_EXTENSION]: level }, ...extensionMandatory]
+    const mandatory = [
+      ...(level === undefined ? [] : [{ [LEVEL_EXTENSION]: level }]),
+      ...(minLevel === undefined ? [] : [{ [MIN_LEVEL_EXTENSION]: minLevel }]),
+      ...(options.extensionMandatory ?? []),
+    ]
     const model: EtsiKeyRequest = {}
     if (number !== undefined) model.number = number
     if (sizeBits !== undefined) model.size = sizeBits
     const query = Object.fromEntries(Object.entries(model).map(([name, value]) => [name, String(value)]))
     if (additionalSlaveSaeIds.length > 0) model.additional_slave_SAE_IDs = [...additionalSlaveSaeIds]
-    if (mandatory.length > 0) model.extension_mandatory = [...mandatory]
+    if (mandatory.length > 0) model.extension_mandatory = mandatory
     if (optional.length > 0) model.extension_optional = optional
     const fitsQuery = Object.keys(model).length === Object.keys(query).length
     if (this.#isGet({ fitsQuery, single: (number ?? 1) === 1 })) {
@@ -101,12 +115,17 @@ export class Etsi014Client {
     return post(formatTarget('enc_keys', slaveSaeId), model)
   }
 
-  #keyIdsRequest(masterSaeId: string, keyIds: readonly string[]): HttpClientRequest {
+  #keyIdsRequest(
+    masterSaeId: string,
+    keyIds: readonly string[],
+    minLevel: SecurityLevel | undefined,
+  ): HttpClientRequest {
     const single = keyIds.length === 1
-    if (this.#isGet({ fitsQuery: single, single })) {
+    if (this.#isGet({ fitsQuery: single && minLevel === undefined, single })) {
       return { method: 'GET', target: formatTarget('dec_keys', masterSaeId, { key_ID: keyIds[0] ?? '' }) }
     }
     const model: EtsiKeyIds = { key_IDs: keyIds.map(id => ({ key_ID: id })) }
+    if (minLevel !== undefined) model.key_IDs_extension = { [MIN_LEVEL_EXTENSION]: minLevel }
     return post(formatTarget('dec_keys', masterSaeId), model)
   }
 

@@ -72,17 +72,17 @@ async function serve({ kms, target, request, ignoreSize, keyExtensions }: Call):
     return ok(encodeStatus(await kms.getStatus(otherSaeId, { signal })))
   }
   if (target.method === 'dec_keys') {
-    const keyIds = readKeyIds(request, target.query)
+    const { keyIds, ...floor } = readKeyIds(request, target.query)
     // Clause 5.5: only those whom Get key named as slaves. The master never is one of its own.
     if (otherSaeId === kms.saeId) throw new UnauthorizedError('The master of a key is not one of its slaves')
-    return handOver(await kms.getKeyWithIds(otherSaeId, keyIds, { signal }), { keyExtensions })
+    return handOver(await kms.getKeyWithIds(otherSaeId, keyIds, { ...floor, signal }), { keyExtensions })
   }
   requireOtherSae('slave_SAE_ID', kms.saeId, otherSaeId)
   const options = readKeyRequest(request, target.query, { ignoreSize })
   try {
     return handOver(await kms.getKey(otherSaeId, { ...options, signal }), { keyExtensions })
   } catch (error) {
-    if (!(error instanceof PolicyError) || options.level === undefined) throw error
+    if (!(error instanceof PolicyError) || (options.level ?? options.minLevel) === undefined) throw error
     const details = [...error.details, { reason: error.message }]
     throw new PolicyError(MESSAGES.mandatoryUnmet, { cause: error, details })
   }

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../errors.ts'
 import type { HttpRequest } from '../interface/http.ts'
-import type { GetKeyOptions, SecurityLevel } from '../interface/kms.ts'
+import type { GetKeyOptions, GetKeyWithIdsOptions, SecurityLevel } from '../interface/kms.ts'
 import { isSecurityLevel } from '../util/kms-arguments.ts'
 import {
   checkKeyIds,
@@ -9,6 +9,7 @@ import {
   INTEGRATION_EXTENSION,
   LEVEL_EXTENSION,
   MESSAGES,
+  MIN_LEVEL_EXTENSION,
 } from './models.ts'
 import { readJsonBody } from './request-body.ts'
 
@@ -29,21 +30,26 @@ export function readKeyRequest(request: HttpRequest, query: string, { ignoreSize
     number: model.number ?? undefined,
     sizeBits: checkSize(model.size ?? undefined),
     additionalSlaveSaeIds: model.additional_slave_SAE_IDs ?? undefined,
-    level: readMandatory(model.extension_mandatory ?? []),
+    ...readMandatory(model.extension_mandatory ?? []),
     integration: readIntegration(model.extension_optional ?? []),
     extensionOptional: model.extension_optional ?? undefined,
   }
 }
 
-/** The key_IDs that a request for dec_keys asks for, as they were sent (clauses 5.5 and 6.4). */
-export function readKeyIds(request: HttpRequest, query: string): string[] {
+/** The key_IDs that a request for dec_keys asks for, as they were sent (clauses 5.5 and 6.4), and what will do. */
+export function readKeyIds(
+  request: HttpRequest,
+  query: string,
+): { keyIds: string[] } & Pick<GetKeyWithIdsOptions, 'minLevel'> {
   if (request.method === 'GET') {
     const keyId = readQuery(request, query, ['key_ID']).get('key_ID')
     if (keyId === null || keyId === '') throw new InvalidArgumentError('The query item key_ID is missing')
-    return [keyId]
+    return { keyIds: [keyId] }
   }
   refuseQueryItems(query)
-  return readJsonBody(request.body, checkKeyIds).key_IDs.map(entry => entry.key_ID)
+  const { key_IDs: entries, key_IDs_extension: extension } = readJsonBody(request.body, checkKeyIds)
+  const minLevel = readLevel(MIN_LEVEL_EXTENSION, extension ? [extension] : [])
+  return { keyIds: entries.map(entry => entry.key_ID), ...(minLevel && { minLevel }) }
 }
 
 function readQuery({ body }: HttpRequest, query: string, allowed: readonly string[]): URLSearchParams {
@@ -93,10 +99,10 @@ function readIntegration(entries: readonly Record<string, unknown>[]): string | 
   return typeof named === 'string' && /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(named) ? named : undefined
 }
 
-/** The level that is asked for; every other mandatory extension is one that we don't know. */
-function readMandatory(entries: readonly Record<string, unknown>[]): SecurityLevel | undefined {
+/** The levels that are asked for; every other mandatory extension is one that we don't know. */
+function readMandatory(entries: readonly Record<string, unknown>[]): Pick<GetKeyOptions, 'level' | 'minLevel'> {
   const names = entries.flatMap(entry => Object.keys(entry))
-  const unknown = names.filter(name => name !== LEVEL_EXTENSION)
+  const unknown = names.filter(name => name !== LEVEL_EXTENSION && name !== MIN_LEVEL_EXTENSION)
   if (unknown.length > 0) {
     throw new InvalidArgumentError(MESSAGES.mandatoryUnknown, {
       details: unknown
@@ -104,11 +110,17 @@ function readMandatory(entries: readonly Record<string, unknown>[]): SecurityLev
         .map(name => ({ extension_mandatory_unsupported: `${name.slice(0, 64)} is not supported` })),
     })
   }
-  const levels = new Set(entries.filter(entry => LEVEL_EXTENSION in entry).map(entry => entry[LEVEL_EXTENSION]))
+  const level = readLevel(LEVEL_EXTENSION, entries)
+  const minLevel = readLevel(MIN_LEVEL_EXTENSION, entries)
+  return { ...(level && { level }), ...(minLevel && { minLevel }) }
+}
+
+function readLevel(name: string, entries: readonly Record<string, unknown>[]): SecurityLevel | undefined {
+  const levels = new Set(entries.filter(entry => Object.hasOwn(entry, name)).map(entry => entry[name]))
   const [level] = levels
   if (levels.size === 0) return undefined
   if (levels.size === 1 && isSecurityLevel(level)) return level
   throw new InvalidArgumentError(MESSAGES.mandatoryUnmet, {
-    details: [{ parameter_name: LEVEL_EXTENSION, parameter_value: String(level).slice(0, 64) }],
+    details: [{ parameter_name: name, parameter_value: String(level).slice(0, 64) }],
   })
 }

@@ -75,7 +75,7 @@ export const checkKeyRequest = compileSchema<EtsiKeyRequest>({
 /** Key IDs (table 12). */
 export interface EtsiKeyIds {
   key_IDs: { key_ID: string; key_ID_extension?: object | null }[]
-  key_IDs_extension?: object | null
+  key_IDs_extension?: Record<string, unknown> | null
 }
 
 export const checkKeyIds = compileSchema<EtsiKeyIds>({
@@ -148,6 +148,12 @@ export const CODE_DETAIL = 'qkd_code'
 
 /** Extension by which a request asks for a security level; the vendor prefix ends in `_`, as the standard wants it. */
 export const LEVEL_EXTENSION = 'qkd_level'
+
+/**
+ * Extension by which a request names the lowest level that will do: in `extension_mandatory` of Get key, where it also allows a
+ * policy to lower the level that far, and in `key_IDs_extension` of Get key with key IDs.
+ */
+export const MIN_LEVEL_EXTENSION = 'qkd_min_level'
 
 /** Optional extension that says what the key is for, where policies tell uses apart. */
 export const INTEGRATION_EXTENSION = 'qkd_integration'
