@@ -1,11 +1,18 @@
 import { readFile, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { configError, withExpectation } from './config/config-fault.ts'
+import {
+  type ControllerConfig,
+  type ControllerConfigFile,
+  checkControllerConfig,
+  controllerConfigSchema,
+} from './config/controller-config.ts'
 import { parseJsonText } from './config/json-text.ts'
 import type { KmeTlsFiles } from './config/kme-access.ts'
 import { readKmeTls } from './config/kme-tls-files.ts'
 import { withLinkDefaults } from './config/link-config.ts'
 import { readMlDsaFiles } from './config/ml-dsa-files.ts'
+import type { NetworkConfig } from './config/network-config.ts'
 import { loadPolicyFile } from './config/policy-file.ts'
 import { readSkip } from './config/psk-file.ts'
 import {
@@ -105,6 +112,40 @@ export async function readKmeTlsFiles(
   return { tls, warnings: findings.warnings.map(worded) }
 }
 
+/** A controller's configuration that was read and checked, with what a person should hear of it all the same. */
+export interface LoadedControllerConfig {
+  readonly config: ControllerConfig
+  readonly warnings: readonly string[]
+}
+
+/**
+ * Reads the configuration of a network's controller, and the files it names.
+ * @throws {ConfigError} every fault at once, each with file, JSON pointer, what is wrong and the fix
+ */
+export async function loadControllerConfig(path: string, options: AbortOptions = {}): Promise<LoadedControllerConfig> {
+  const file = await loadConfigFile<ControllerConfigFile>(path, {
+    schema: controllerConfigSchema,
+    check: checkControllerConfig,
+    ...options,
+  })
+  const baseDir = dirname(resolve(path))
+  const findings: Findings = { faults: [], warnings: [] }
+  const tls = await readTlsFiles(baseDir, file.tls, findings)
+  const { $schema: _, state, ...rest } = file
+  const placed =
+    state.kind === 'file'
+      ? { ...state, path: resolve(baseDir, state.path) }
+      : { ...state, ...(state.passwordFile && { passwordFile: resolve(baseDir, state.passwordFile) }) }
+  if (placed.kind === 'postgresql' && placed.passwordFile !== undefined) {
+    const open = await openToOthers(placed.passwordFile).catch(error => unreadable(placed.passwordFile!, error))
+    if (open !== undefined) findings.faults.push({ path: '/state/passwordFile', message: open })
+  }
+  if (findings.faults.length > 0) throw configError(path, findings.faults)
+  // The check has filled in every default of the schema.
+  const config = { ...(rest as Omit<ControllerConfig, 'state' | 'tls'>), tls, state: placed }
+  return { config, warnings: findings.warnings.map(warning => `${path}: ${warning}`) }
+}
+
 /** Options of `loadConfigFile`. */
 export interface LoadConfigFileOptions<T> extends AbortOptions {
   /** Draft 2020-12; each field says in `description` what it takes, and defaults are filled in. */
@@ -148,17 +189,20 @@ async function resolveSiteConfig(path: string, file: SiteConfigFile): Promise<Lo
   const mlDsa = file.mlDsa === undefined ? {} : { mlDsa: await readMlDsaFiles(baseDir, file.mlDsa, findings) }
   const skip = file.skip === undefined ? {} : { skip: await readSkip(baseDir, file.skip, findings) }
   const store = resolveStore(baseDir, file)
-  if (store.kind === 'lmdb') await checkKek(store.kek.file, findings.faults)
+  if (store.kind === 'lmdb') await checkKek(store.kek.file, '/store/kek/file', findings.faults)
+  const { network } = resolveNetwork(baseDir, file)
+  if (network?.state !== undefined) await checkKek(network.state.kek.file, '/network/state/kek/file', findings.faults)
   if (findings.faults.length > 0) throw configError(path, findings.faults)
   const { $schema: _, policy: policyFile, ...rest } = file
   const policyPath = policyFile === undefined ? undefined : resolve(baseDir, policyFile.file)
   const policy = policyPath === undefined ? undefined : (await loadPolicyFile(policyPath)).file
   // The check has filled in every default of the schema.
   const config = {
-    ...(rest as Omit<SiteConfig, 'links' | 'skip'>),
+    ...(rest as Omit<SiteConfig, 'links' | 'skip' | 'network'>),
     tls,
     ...mlDsa,
     ...skip,
+    ...resolveNetwork(baseDir, file),
     store,
     links: file.links.map(link =>
       withLinkDefaults(link, {
@@ -177,9 +221,17 @@ function resolveStore(baseDir: string, { store }: SiteConfigFile): SiteConfig['s
   return { kind: 'lmdb', path: resolve(baseDir, store.path), kek: { file: resolve(baseDir, store.kek.file) } }
 }
 
+function resolveNetwork(baseDir: string, { network }: SiteConfigFile): { network?: NetworkConfig } {
+  if (network === undefined) return {}
+  // The check has filled in every default of the schema.
+  const { state, ...rest } = network as NetworkConfig
+  if (state === undefined) return { network: rest }
+  const place = { path: resolve(baseDir, state.path), kek: { file: resolve(baseDir, state.kek.file) } }
+  return { network: { ...rest, state: place } }
+}
+
 /** The store refuses a key that others may read; a missing one is made together with the store. */
-async function checkKek(path: string, faults: SchemaFault[]): Promise<void> {
-  const pointer = '/store/kek/file'
+async function checkKek(path: string, pointer: string, faults: SchemaFault[]): Promise<void> {
   try {
     const { size } = await stat(path)
     if (size !== 32) faults.push({ path: pointer, message: `${path} has ${size} bytes; a key encryption key has 32` })

@@ -1,6 +1,7 @@
 import type { SchemaFault } from '../util/json-schema.ts'
 import { checkEtsi014 } from './etsi014-config.ts'
 import { checkLinkKind } from './link-config.ts'
+import { checkNetwork } from './network-config.ts'
 import type { SiteConfigFile } from './site-config.ts'
 import { checkSkip } from './skip-config.ts'
 
@@ -15,6 +16,7 @@ export function checkSiteConfig(config: SiteConfigFile): SchemaFault[] {
       remote: config.peers.flatMap(({ saes }) => saes),
     }),
     ...checkLinks(config),
+    ...checkNetwork(config.siteId, config.network),
     ...checkStore(config),
     ...checkKeys(config),
   ]
@@ -62,15 +64,16 @@ function checkSaes({ saes, peers }: SiteConfigFile): SchemaFault[] {
   return faults
 }
 
-function checkLinks({ siteId, peers, links, mlDsa }: SiteConfigFile): SchemaFault[] {
+function checkLinks({ siteId, peers, network, links, mlDsa }: SiteConfigFile): SchemaFault[] {
   const faults: SchemaFault[] = []
   const seen = new Map<string, string>()
   for (const [index, link] of links.entries()) {
     const path = `/links/${index}`
     pushIfTwice(faults, seen, link.linkId, `${path}/linkId`)
     faults.push(...checkLinkKind(link, path, { certified: mlDsa !== undefined }))
-    if (!peers.some(peer => peer.siteId === link.peerSiteId)) {
-      const known = peers.map(peer => peer.siteId).join(', ') || 'none'
+    const neighbours = new Set([...peers, ...(network?.nodes ?? [])].map(other => other.siteId))
+    if (!neighbours.has(link.peerSiteId)) {
+      const known = [...neighbours].join(', ') || 'none'
       faults.push({
         path: `${path}/peerSiteId`,
         message: `"${link.peerSiteId}" is not listed under /peers (${known}); add it there or correct the name`,

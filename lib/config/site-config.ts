@@ -2,6 +2,7 @@ import type { PolicyFile } from '../interface/policy.ts'
 import type { JsonSchema } from '../util/json-schema.ts'
 import { type Etsi014Config, etsi014Schema } from './etsi014-config.ts'
 import { type LinkConfig, type LinkConfigFile, linkKindSchemas, type MlDsaIdentity } from './link-config.ts'
+import { type NetworkConfig, type NetworkConfigFile, networkSchema } from './network-config.ts'
 import { etsiId, integer, list, listenSchema as listen, name, objectSchema, text } from './schema-parts.ts'
 import { type SkipConfig, type SkipConfigFile, skipSchema } from './skip-config.ts'
 
@@ -68,6 +69,8 @@ export interface KeysConfig {
   readonly maxKeySizeBits: number
   /** How many keys one request may ask for. Default 128. */
   readonly maxKeyPerRequest: number
+  /** How many further hosts one request may name (multicast); 0 for none. Default 32. */
+  readonly maxSaeIdCount?: number
 }
 
 /** Certificate, private key and trusted certificate authority of one end, as PEM text. */
@@ -89,6 +92,8 @@ export interface SiteConfig {
   readonly skip?: SkipConfig
   /** Where the KMSs of other sites connect. */
   readonly peerListen: ListenConfig
+  /** The site's part in a network with relays. Default: it shares key with its neighbours alone. */
+  readonly network?: NetworkConfig
   readonly tls: TlsIdentity
   /** Certificate of the site with ML-DSA-65, for the first round of its links. Needed where a `bb84` link has no `psk`. */
   readonly mlDsa?: MlDsaIdentity
@@ -108,10 +113,14 @@ export interface SiteConfig {
 
 /** The same as it stands in a file: `tls` has paths, relative to the file; what has a default may be missing. */
 export interface SiteConfigFile
-  extends Omit<SiteConfig, 'listen' | 'peerListen' | 'skip' | 'links' | 'store' | 'pool' | 'keys' | 'policy' | 'ops'> {
+  extends Omit<
+    SiteConfig,
+    'listen' | 'peerListen' | 'network' | 'skip' | 'links' | 'store' | 'pool' | 'keys' | 'policy' | 'ops'
+  > {
   readonly $schema?: string
   readonly listen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
   readonly peerListen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
+  readonly network?: NetworkConfigFile
   readonly skip?: SkipConfigFile
   readonly links: readonly LinkConfigFile[]
   readonly store?: StoreConfig
@@ -175,8 +184,9 @@ const keys: JsonSchema = {
       minKeySizeBits: keySize('Smallest key', 64),
       maxKeySizeBits: keySize('Largest key', 4_096),
       maxKeyPerRequest: integer('Keys that one request may ask for', 1, 1_024, 128),
+      maxSaeIdCount: integer('Further hosts that one request may name; 0 for no multicast', 0, 64, 32),
     },
-    ['keySizeBits', 'minKeySizeBits', 'maxKeySizeBits', 'maxKeyPerRequest'],
+    ['keySizeBits', 'minKeySizeBits', 'maxKeySizeBits', 'maxKeyPerRequest', 'maxSaeIdCount'],
   ),
   default: {},
 }
@@ -253,6 +263,7 @@ export const siteConfigSchema: JsonSchema = {
         ),
         256,
       ),
+      network: networkSchema,
       store,
       pool,
       keys,
@@ -264,6 +275,6 @@ export const siteConfigSchema: JsonSchema = {
       }),
       ops: listen('Health, readiness and metrics, over HTTP without TLS'),
     },
-    ['$schema', 'etsi014', 'mlDsa', 'store', 'pool', 'keys', 'policy', 'audit', 'ops', 'skip'],
+    ['$schema', 'etsi014', 'mlDsa', 'network', 'store', 'pool', 'keys', 'policy', 'audit', 'ops', 'skip'],
   ),
 }
