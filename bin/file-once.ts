@@ -13,12 +13,16 @@ export interface PlaceOptions {
  * Puts a whole file in place or nothing: it is written under another name beside it, synced, and then renamed. Gives false
  * where a file of that name stood there and was kept.
  */
-export async function placeFile(path: string, text: string, { mode, replace }: PlaceOptions): Promise<boolean> {
+export async function placeFile(
+  path: string,
+  content: string | Uint8Array,
+  { mode, replace }: PlaceOptions,
+): Promise<boolean> {
   const draft = `${path}.${randomUUID()}.tmp`
   const file = await open(draft, 'wx', mode)
   try {
     try {
-      await file.writeFile(text)
+      await file.writeFile(content)
       await file.sync()
     } finally {
       await file.close()

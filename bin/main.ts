@@ -10,6 +10,7 @@ import { linkCommands } from './commands/link.ts'
 import { networkCommands } from './commands/network.ts'
 import { pkiCommands } from './commands/pki.ts'
 import { policyCommands } from './commands/policy.ts'
+import { saeCommands } from './commands/sae.ts'
 import { siteCommands } from './commands/site.ts'
 import { statusCommand } from './commands/status.ts'
 import { tlsCommands } from './commands/tls.ts'
@@ -63,6 +64,7 @@ function commandLine(argv: readonly string[]): Argv<GlobalArguments> {
     .command(policyCommands)
     .command(auditCommands)
     .command(pkiCommands)
+    .command(saeCommands)
     .demandCommand(1, 'Name a command; qkd --help lists them')
     .strict()
     .detectLocale(false)

@@ -25,6 +25,8 @@ export interface PkiRequest {
   readonly days: number
   /** Replaces what stands there of the site and the named hosts; the certificate authority is always kept. */
   readonly force: boolean
+  /** The same for the named hosts alone. Default as `force`. */
+  readonly forceSaes?: boolean
 }
 
 /** What became of one file. */
@@ -52,10 +54,9 @@ export async function initPki(request: PkiRequest): Promise<PlacedFile[]> {
   const authority = await keepOrMakePair(join(dir, 'ca'), { replace: false }, files, () =>
     createCertificateAuthority({ commonName: 'qkdkit development CA', days: AUTHORITY_DAYS }),
   )
-  const issue = (path: string, options: Omit<IssueOptions, 'days'>) =>
-    keepOrMakePair(path, { replace: request.force }, files, () =>
-      issueCertificate(authority, { ...options, days: request.days }),
-    )
+  const { forceSaes = request.force } = request
+  const issue = (path: string, options: Omit<IssueOptions, 'days'>, replace = request.force) =>
+    keepOrMakePair(path, { replace }, files, () => issueCertificate(authority, { ...options, days: request.days }))
   await issue(join(siteDir, 'kme'), {
     commonName: kmeId,
     uriSans: [`urn:qkdkit:kme:${kmeId}`],
@@ -76,15 +77,19 @@ export async function initPki(request: PkiRequest): Promise<PlacedFile[]> {
   )
   for (const saeId of saeIds) {
     const name = `sae-${saeId}`
-    await issue(join(siteDir, name), { commonName: saeId, uriSans: [`urn:qkdkit:sae:${saeId}`], usage: 'client' })
+    await issue(
+      join(siteDir, name),
+      { commonName: saeId, uriSans: [`urn:qkdkit:sae:${saeId}`], usage: 'client' },
+      forceSaes,
+    )
     const tls = { cert: `${name}.crt`, key: `${name}.key`, ca: '../ca.crt' }
     const profileFile = join(siteDir, `${name}.json`)
-    if (!request.force && (await readIfThere(profileFile)) !== undefined) {
+    if (!forceSaes && (await readIfThere(profileFile)) !== undefined) {
       files.push({ path: profileFile, outcome: 'kept' })
       continue
     }
     const profile = `${JSON.stringify({ saeId, kme: request.kmeUrl, kmeId, tls }, undefined, 2)}\n`
-    await place(profileFile, profile, { mode: PUBLIC, replace: request.force }, files)
+    await place(profileFile, profile, { mode: PUBLIC, replace: forceSaes }, files)
   }
   return files
 }

@@ -37,6 +37,7 @@ export {
   loadSiteConfig,
   readKmeTlsFiles,
 } from './config.ts'
+export { type CreatePkcs12Options, createPkcs12 } from './create-pkcs12.ts'
 export {
   ClosedError,
   ConfigError,
@@ -184,6 +185,7 @@ export { AsyncQueue } from './util/async-queue.ts'
 export { BackOff, type BackOffOptions } from './util/back-off.ts'
 export { ByteReader, ByteWriter } from './util/bytes.ts'
 export { type CallDeadline, startDeadline } from './util/call-deadline.ts'
+export { certificateIdentity } from './util/certificate-identity.ts'
 export { abortable, delay, requireInteger, withDeadline } from './util/deadline.ts'
 export { debugLogger } from './util/debug-logger.ts'
 export { ipAddressBytes } from './util/ip-address.ts'

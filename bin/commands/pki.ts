@@ -84,7 +84,8 @@ const initCommand = defineCommand({
 /** `qkd pki`: certificates for development. */
 export const pkiCommands = defineGroup('pki', 'Make certificates for development', [initCommand])
 
-function requireNames(option: string, names: readonly string[]): void {
+/** Throws unless each name is one that a file, a URN and a TLS identity all take. */
+export function requireNames(option: string, names: readonly string[]): void {
   for (const name of names) {
     if (NAME.test(name)) continue
     throw new InvalidArgumentError(

@@ -45,6 +45,7 @@ export const rooms: readonly Room[] = [
     sees: [...ground, 'lib/etsi014/kme-profile.ts', 'lib/pkcs12.ts'],
   },
   { room: 'lib/pki.ts', holds: 'development certificates', sees: ground },
+  { room: 'lib/create-pkcs12.ts', holds: 'certificate and key into one file', sees: [...ground, 'lib/pki.ts'] },
   { room: 'lib/pkcs12.ts', holds: 'certificate and key out of one file', sees: [...ground, 'lib/pki.ts'] },
   { room: 'lib/http/', holds: 'handlers bound to node:https, and in process', sees: ground },
   { room: 'lib/channel/', holds: 'message channels: in memory, over mutual TLS', sees: ground },
