@@ -17,6 +17,7 @@ import type { Link, LinkStatus } from './interface/link.ts'
 import type { Logger } from './interface/logger.ts'
 import type { PolicyFile } from './interface/policy.ts'
 import type { PoolStore, SlotStore } from './interface/pool-store.ts'
+import type { Qnl } from './interface/qnl.ts'
 import { AuditFile } from './kms/audit/audit-file.ts'
 import type { KeyPoolStatus, PoolLimits } from './kms/pool/key-pool.ts'
 import { type PeerSite, SiteKms } from './kms/site-kms.ts'
@@ -27,11 +28,12 @@ import { MemoryPoolStore } from './kms/store/memory-store.ts'
 import { SlotFile } from './kms/store/slot-file.ts'
 import { createSimulatedLinkPair } from './qll/simulated-link-pair.ts'
 import { DirectQnl } from './qnl/direct-qnl.ts'
-import { openLink } from './site-links.ts'
+import { openSiteNetwork } from './site-network.ts'
 import { createOpsServer } from './site-ops.ts'
 import { createSkipServer } from './site-skip.ts'
 import { TelemetryHub } from './telemetry.ts'
 import type { ListenAddress } from './util/listen.ts'
+import { Opened } from './util/opened.ts'
 
 /**
  * The composition root: the only place where concrete classes of several layers meet. A site is the same whether its
@@ -69,29 +71,14 @@ export interface ServedSite extends Site {
     readonly peer: ListenAddress
     /** Where listening link ends wait, by link ID. */
     readonly links: Readonly<Record<string, ListenAddress>>
+    /** Where the nodes of other sites connect; undefined without a network. */
+    readonly node: ListenAddress | undefined
   }
 }
 
 /** What the caller may bring along. */
 export interface SiteOptions {
   readonly logger?: Logger
-}
-
-/** Ends what was opened, in reverse order, and keeps going when one fails. */
-class Opened {
-  readonly #closables: Closable[] = []
-
-  add<T extends Closable>(closable: T): T {
-    this.#closables.push(closable)
-    return closable
-  }
-
-  async close(): Promise<void> {
-    const failures: unknown[] = []
-    for (const closable of this.#closables.splice(0).reverse())
-      await closable.close().catch(error => failures.push(error))
-    if (failures.length > 0) throw new AggregateError(failures, 'Parts of the site did not close cleanly')
-  }
 }
 
 class AssembledSite implements Site {
@@ -153,7 +140,7 @@ class AssembledSite implements Site {
  * @throws {StoreError} the store is in use, damaged, or its key encryption key is missing
  */
 export async function createSite(config: SiteConfig, options: SiteOptions = {}): Promise<ServedSite> {
-  const opened = new Opened()
+  const opened = new Opened('site')
   try {
     return await openSite(config, options, opened)
   } catch (error) {
@@ -167,10 +154,9 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
   const telemetry = new TelemetryHub()
   const { store, slots } = await openStore(config, opened)
   const audit = config.audit && opened.add(await AuditFile.open(config.audit.file, { siteId }))
-  const listening: Record<string, ListenAddress> = {}
-  const links: Link[] = []
-  for (const link of config.links) links.push(opened.add(await openLink(config, link, { telemetry, listening })))
-  const qnl = opened.add(new DirectQnl({ siteId, links, telemetry }))
+  const log = logger === undefined ? {} : { logger }
+  const network = opened.add(await openSiteNetwork(config, { telemetry, ...log }))
+  const { qnl, links, listening } = network
   const kms = opened.add(
     await SiteKms.open({
       local: { siteId, kmeId, saeIds: config.saes.map(({ saeId }) => saeId) },
@@ -178,7 +164,7 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
       qnl,
       store,
       slots,
-      pool: poolLimits(config, links),
+      pool: await poolLimits(config, qnl),
       keys: config.keys,
       ...(config.policy === undefined ? {} : { policy: config.policy }),
       ...(audit === undefined ? {} : { audit }),
@@ -203,7 +189,12 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
   const site = new AssembledSite({ siteId, kmeId, telemetry, kms, links, opened })
   const ops = config.ops === undefined ? undefined : await opened.add(createOpsServer(config.ops, site)).listen()
   return Object.assign(site, {
-    address: { ...addresses(server, peers, listening), skip: skip && { ...skip.address, url: skip.url }, ops },
+    address: {
+      ...addresses(server, peers, listening),
+      node: network.nodeAddress,
+      skip: skip && { ...skip.address, url: skip.url },
+      ops,
+    },
   })
 }
 
@@ -223,8 +214,8 @@ function createServer(config: SiteConfig, kms: SiteKms, logger: Logger | undefin
 function addresses(
   server: HttpsServer,
   peers: TlsChannelListener,
-  links: Record<string, ListenAddress>,
-): Omit<ServedSite['address'], 'ops' | 'skip'> {
+  links: Readonly<Record<string, ListenAddress>>,
+): Omit<ServedSite['address'], 'node' | 'ops' | 'skip'> {
   return { etsi014: { ...server.address, url: server.url }, peer: peers.address, links }
 }
 
@@ -251,10 +242,19 @@ function kmeIdOf(peers: readonly PeerConfig[], identity: CertificateIdentity): s
   return peers.find(({ kmeId }) => isKmeCertificate(identity, kmeId))?.kmeId
 }
 
-/** The pools ask for all that the links yield; sharing it out is the planner's work. */
-function poolLimits({ pool }: SiteConfig, links: readonly Link[]): PoolLimits {
-  return { ...pool, demandBps: Math.max(1, ...links.map(link => link.status().rateBps)) }
+/** The pools ask for all that the best link yields; sharing it out is the planner's work. */
+async function poolLimits({ pool }: SiteConfig, qnl: Qnl): Promise<PoolLimits> {
+  const links = await qnl.status({ signal: AbortSignal.timeout(QNL_START_MS) }).then(
+    status => status.links.map(({ rateBps }) => rateBps),
+    // A node elsewhere that is not up yet: the pools wait for it.
+    () => [DEFAULT_DEMAND_BPS],
+  )
+  return { ...pool, demandBps: Math.max(1, ...links) }
 }
+
+/** How long the start of a site waits for a QNL elsewhere, in milliseconds, and what its pools ask for if it does not come. */
+const QNL_START_MS = 5000
+const DEFAULT_DEMAND_BPS = 1_000_000
 
 /** One of the two sites of `createLocalPair`. */
 export interface LocalSiteOptions {
@@ -311,7 +311,7 @@ export async function createLocalPair(options: LocalPairOptions = {}): Promise<[
   const log = logger === undefined ? {} : { logger }
   const open = async (local: LocalSiteOptions, peer: LocalSiteOptions, link: Link, dial?: PeerSite['dial']) => {
     const audit = options.audits?.[local === near ? 0 : 1]
-    const opened = new Opened()
+    const opened = new Opened('site')
     const telemetry = new TelemetryHub()
     opened.add(link)
     const qnl = opened.add(new DirectQnl({ siteId: local.siteId, links: [link], telemetry }))

@@ -68,6 +68,11 @@ export const rooms: readonly Room[] = [
     ],
   },
   { room: 'lib/site-links.ts', holds: 'composition root: the link ends of a site', sees: ['lib/'] },
+  {
+    room: 'lib/site-network.ts',
+    holds: "composition root: a site's links and its node of the network",
+    sees: ['lib/'],
+  },
   { room: 'lib/site.ts', holds: 'composition root: where the layers meet', sees: ['lib/'] },
   { room: 'lib/site-ops.ts', holds: 'composition root: health and metrics of a site', sees: ['lib/'] },
   { room: 'lib/site-skip.ts', holds: 'composition root: SKIP for the encryptors of a site', sees: ['lib/'] },

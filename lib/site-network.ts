@@ -1,0 +1,226 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { dialTlsChannel } from './channel/tls-dial.ts'
+import { createTlsChannelListener } from './channel/tls-listener.ts'
+import type { NetworkConfig, NetworkNodeConfig } from './config/network-config.ts'
+import type { SiteConfig } from './config/site-config.ts'
+import { dials } from './config/site-config-checks.ts'
+import { InvalidArgumentError } from './errors.ts'
+import { isKmeCertificate } from './http/kme-identity.ts'
+import type { CertificateIdentity } from './interface/http.ts'
+import type { Closable } from './interface/lifecycle.ts'
+import type { Link } from './interface/link.ts'
+import type { Logger } from './interface/logger.ts'
+import type { MessageChannel } from './interface/message-channel.ts'
+import type { NetworkController } from './interface/network-controller.ts'
+import type { Qnl } from './interface/qnl.ts'
+import { loadKeyEncryptionKey } from './kms/store/key-encryption-key.ts'
+import { NeighbourWatch } from './qnl/control/neighbour-watch.ts'
+import { NodeAgent } from './qnl/control/node-agent.ts'
+import { PlanMemory } from './qnl/control/plan-memory.ts'
+import { createRemoteController } from './qnl/control/remote-controller.ts'
+import { DirectQnl } from './qnl/direct-qnl.ts'
+import { FileLinkStock } from './qnl/relay/file-link-stock.ts'
+import { RelayNode } from './qnl/relay/relay-node.ts'
+import { createRemoteQnl } from './qnl/remote-qnl.ts'
+import { serveQnl } from './qnl/serve-qnl.ts'
+import { openLink } from './site-links.ts'
+import { TelemetryHub } from './telemetry.ts'
+import type { ListenAddress } from './util/listen.ts'
+import { Opened } from './util/opened.ts'
+
+/** What a site's network layer is opened with. */
+export interface SiteNetworkOptions {
+  readonly telemetry: TelemetryHub
+  readonly logger?: Logger
+}
+
+/** The network layer of a site, with the link ends below it. */
+export interface SiteNetwork extends Closable {
+  readonly qnl: Qnl
+  /** Empty where the node is a process of its own. */
+  readonly links: readonly Link[]
+  readonly listening: Readonly<Record<string, ListenAddress>>
+  /** Where the nodes of other sites connect; undefined without relays. */
+  readonly nodeAddress: ListenAddress | undefined
+}
+
+/** Opens what `config` says: neighbours alone, a node of a network in this process, or the way to one elsewhere. */
+export async function openSiteNetwork(config: SiteConfig, options: SiteNetworkOptions): Promise<SiteNetwork> {
+  if (config.network?.qnl === undefined) return await openLocal(config, options)
+  const qnl = remoteQnl(config, config.network.qnl, options)
+  return assembled({ qnl, links: [], listening: {}, nodeAddress: undefined }, () => qnl.close())
+}
+
+/** A site's node as a process of its own. */
+export interface NetworkNodeServer extends Closable {
+  readonly siteId: string
+  readonly telemetry: TelemetryHub
+  readonly address: {
+    /** Where the site's KMS connects. */
+    readonly qnl: ListenAddress
+    readonly node: ListenAddress
+    readonly links: Readonly<Record<string, ListenAddress>>
+  }
+}
+
+/**
+ * Runs the links and the network node of a site, and serves it to the site's KMS at `network.qnl`: the other half of a
+ * site whose configuration names that address.
+ * @throws {InvalidArgumentError} the configuration names none
+ */
+export async function createNetworkNode(
+  config: SiteConfig,
+  { logger }: { logger?: Logger } = {},
+): Promise<NetworkNodeServer> {
+  const { siteId, kmeId, network } = config
+  if (network?.qnl === undefined) {
+    throw new InvalidArgumentError(
+      'network.qnl must say where the node waits for the KMS; without it the site runs its own',
+    )
+  }
+  const opened = new Opened('network node')
+  const telemetry = new TelemetryHub()
+  const log = logger === undefined ? {} : { logger }
+  try {
+    const local = opened.add(await openLocal(config, { telemetry, ...log }))
+    const listener = opened.add(
+      createTlsChannelListener({
+        ...config.tls,
+        ...network.qnl,
+        identify: identity => (isKmeCertificate(identity, kmeId) ? kmeId : undefined),
+        onChannel: channel =>
+          void serveQnl(local.qnl, channel, { peerIds: [kmeId] }).catch((error: unknown) =>
+            logger?.warn({ reason: String(error) }, 'The KMS broke the rules'),
+          ),
+        ...log,
+      }),
+    )
+    const qnl = await listener.listen()
+    return closable(
+      { siteId, telemetry, address: { qnl, node: local.nodeAddress!, links: local.listening } },
+      { close: () => opened.close() },
+    )
+  } catch (error) {
+    await opened.close().catch(() => {})
+    throw error
+  }
+}
+
+/** The controller of a network, as this site's certificate reaches it. `siteId` only for the node of the site. */
+export function dialController(
+  { tls, network }: Pick<SiteConfig, 'tls'> & { network: Pick<NetworkConfig, 'controllers'> },
+  options: { siteId?: string; logger?: Logger } = {},
+): NetworkController {
+  return createRemoteController({
+    ...options,
+    dials: network.controllers.map(({ controllerId, host, port }) => ({ signal }) => {
+      const identify = (identity: CertificateIdentity) =>
+        isKmeCertificate(identity, controllerId) ? controllerId : undefined
+      return dialTlsChannel({ ...tls, host, port, expectedPeerId: controllerId, identify, heartbeatMs: 1000, signal })
+    }),
+  })
+}
+
+async function openLocal(config: SiteConfig, { telemetry, logger }: SiteNetworkOptions): Promise<SiteNetwork> {
+  const { siteId, network } = config
+  const opened = new Opened('network')
+  const log = logger === undefined ? {} : { logger }
+  const listening: Record<string, ListenAddress> = {}
+  const links: Link[] = []
+  try {
+    for (const link of config.links) links.push(opened.add(await openLink(config, link, { telemetry, listening })))
+    if (network === undefined) {
+      const qnl = opened.add(new DirectQnl({ siteId, links, telemetry }))
+      return assembled({ qnl, links, listening, nodeAddress: undefined }, () => opened.close())
+    }
+    const neighbours = new NeighbourWatch()
+    const { stock, memory } = await openState(network, opened)
+    const node = opened.add(
+      new RelayNode({
+        siteId,
+        links,
+        partners: network.nodes.map(each => partner({ config, network, node: each, neighbours })),
+        telemetry,
+        ...(stock === undefined ? {} : { stock }),
+        ...log,
+      }),
+    )
+    await node.open()
+    const listener = opened.add(
+      createTlsChannelListener({
+        ...config.tls,
+        ...network.listen,
+        heartbeatMs: network.heartbeatMs,
+        identify: identity => network.nodes.find(({ kmeId }) => isKmeCertificate(identity, kmeId))?.kmeId,
+        onChannel: channel => node.accept(watched(network, neighbours, channel)),
+        ...log,
+      }),
+    )
+    const nodeAddress = await listener.listen()
+    const controller = opened.add(dialController({ tls: config.tls, network }, { siteId, ...log }))
+    opened.add(new NodeAgent({ node, controller, neighbours, ...(memory === undefined ? {} : { memory }) }))
+    return assembled({ qnl: node, links, listening, nodeAddress }, () => opened.close())
+  } catch (error) {
+    await opened.close().catch(() => {})
+    throw error
+  }
+}
+
+async function openState({ state }: NetworkConfig, opened: Opened) {
+  if (state === undefined) return { stock: undefined, memory: undefined }
+  await mkdir(state.path, { recursive: true, mode: 0o700 })
+  const kek = await loadKeyEncryptionKey(state.kek.file, { create: true })
+  const stock = opened.add(await FileLinkStock.open(join(state.path, 'links'), { kek }))
+  return { stock, memory: await PlanMemory.open(join(state.path, 'plan.json')) }
+}
+
+function partner(parts: {
+  config: SiteConfig
+  network: NetworkConfig
+  node: NetworkNodeConfig
+  neighbours: NeighbourWatch
+}) {
+  const { config, network, node, neighbours } = parts
+  const { siteId, kmeId, host, port, domain } = node
+  const known = { siteId, peerId: kmeId, ...(domain === undefined ? {} : { domain }) }
+  if (!dials(config.siteId, siteId) || host === undefined || port === undefined) return known
+  const identify = (identity: CertificateIdentity) => (isKmeCertificate(identity, kmeId) ? kmeId : undefined)
+  const { heartbeatMs } = network
+  const dial = async (signal: AbortSignal) =>
+    neighbours.watch(
+      siteId,
+      await dialTlsChannel({ ...config.tls, host, port, expectedPeerId: kmeId, identify, heartbeatMs, signal }),
+    )
+  return { ...known, dial }
+}
+
+/** A channel that another node opened, under the eye of the watch. */
+function watched({ nodes }: NetworkConfig, neighbours: NeighbourWatch, channel: MessageChannel): MessageChannel {
+  const node = nodes.find(({ kmeId }) => kmeId === channel.peerId)
+  return node === undefined ? channel : neighbours.watch(node.siteId, channel)
+}
+
+function remoteQnl(config: SiteConfig, { host, port }: ListenAddress, { logger }: SiteNetworkOptions): Qnl {
+  const { siteId, kmeId, tls } = config
+  const identify = (identity: CertificateIdentity) => (isKmeCertificate(identity, kmeId) ? kmeId : undefined)
+  return createRemoteQnl({
+    siteId,
+    dial: ({ signal }) =>
+      dialTlsChannel({ ...tls, host, port, expectedPeerId: kmeId, identify, heartbeatMs: 1000, signal }),
+    ...(logger === undefined ? {} : { logger }),
+  })
+}
+
+function assembled(parts: Omit<SiteNetwork, keyof Closable>, close: () => Promise<void>): SiteNetwork {
+  return closable(parts, { close })
+}
+
+function closable<T extends object>(parts: T, { close: end }: { close(): Promise<void> }): T & Closable {
+  let closing: Promise<void> | undefined
+  const close = () => {
+    closing ??= end()
+    return closing
+  }
+  return { ...parts, close, [Symbol.asyncDispose]: close }
+}
