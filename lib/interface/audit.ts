@@ -3,11 +3,13 @@ import type { Closable } from './lifecycle.ts'
 
 /** What is written of one decision. Never a key byte; key_IDs name keys only to the two KMSs. */
 export interface AuditEntry {
-  readonly event: 'issue' | 'deliver' | 'refuse' | 'policy' | 'start'
+  readonly event: 'issue' | 'share' | 'deliver' | 'refuse' | 'policy' | 'start'
   /** What came of it: `allowed`, or the code of the refusal. */
   readonly outcome: string
   readonly masterSaeId?: string
   readonly slaveSaeId?: string
+  /** Of keys for several hosts: the others, or (`share`) those of this site for which another site's KMS had them recorded. */
+  readonly additionalSlaveSaeIds?: readonly string[]
   readonly peerSiteId?: string
   /** Name of the policy's rule that decided. */
   readonly rule?: string

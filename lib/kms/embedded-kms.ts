@@ -1,11 +1,4 @@
-import {
-  ClosedError,
-  InvalidArgumentError,
-  KeyNotFoundError,
-  PolicyError,
-  PoolExhaustedError,
-  QkdError,
-} from '../errors.ts'
+import { ClosedError, InvalidArgumentError, KeyNotFoundError, PolicyError, QkdError } from '../errors.ts'
 import type {
   GetKeyOptions,
   GetKeyWithIdsOptions,
@@ -17,16 +10,18 @@ import type {
 } from '../interface/kms.ts'
 import type { Telemetry, TelemetryEvent } from '../interface/telemetry.ts'
 import { cellsFor } from '../key/cells.ts'
-import type { SaePair } from '../key/key-id.ts'
+import { canonicalKeyId, type SaePair } from '../key/key-id.ts'
 import { meetsLevel } from '../key/security-level.ts'
 import { kindForSuite } from '../key/virtual-block.ts'
 import { requireInteger } from '../util/deadline.ts'
 import { checkGetKey, checkGetKeyWithIds, requireOtherSae, requireTimeout } from '../util/kms-arguments.ts'
 import type { DecisionLog } from './audit/decision-log.ts'
 import { issueOrLower } from './issue-or-lower.ts'
+import type { Multicast } from './multicast.ts'
 import type { Admission, Admitted } from './policy/admission.ts'
 import type { KeyLabel } from './pool/issuer.ts'
 import type { KeyPool } from './pool/key-pool.ts'
+import { requireCapacity } from './require-capacity.ts'
 import type { RegisteredSite, SaeRegistry } from './sae-registry.ts'
 import type { StandingAlarms } from './standing-alarms.ts'
 
@@ -39,6 +34,11 @@ export interface EmbeddedKmsOptions {
   readonly registry: SaeRegistry
   readonly poolFor: (siteId: string) => KeyPool | undefined
   readonly admission: Admission
+  readonly multicast: Multicast
+  /** Further slaves that one request may name. */
+  readonly maxSaeIdCount: number
+  /** The pool by which hosts of this site were given that key together; undefined where there is none. */
+  readonly poolSharing: (keyId: string) => KeyPool | undefined
   /** Where decisions are written before they take effect; undefined for nowhere. */
   readonly audit: DecisionLog | undefined
   readonly maxKeyPerRequest: number
@@ -79,7 +79,7 @@ export class EmbeddedKms implements Kms {
       // Blocks that the peer granted us may bring the stock above what the pool aims at.
       storedKeyCount: Math.min(stored, maxKeyCount),
       maxKeyCount,
-      maxSaeIdCount: 0,
+      maxSaeIdCount: this.#options.maxSaeIdCount,
     }
   }
 
@@ -87,7 +87,8 @@ export class EmbeddedKms implements Kms {
     return this.#refusing('getKey', slaveSaeId, async () => {
       this.#requireOpen(options)
       checkGetKey(this.saeId, slaveSaeId, options)
-      refuseUnserved(options)
+      refuseUnserved(options, this.#options.maxSaeIdCount)
+      if ((options.additionalSlaveSaeIds ?? []).length > 0) return this.#getSharedKey(slaveSaeId, options)
       const { pool, waitMs, signal } = this.#route('slave_SAE_ID', slaveSaeId, options)
       const pair = { masterSaeId: this.saeId, slaveSaeId }
       const { admission } = this.#options
@@ -113,22 +114,43 @@ export class EmbeddedKms implements Kms {
       this.#requireOpen(options)
       checkGetKeyWithIds(masterSaeId, keyIds, options)
       requireInteger('number of key_IDs', keyIds.length, { min: 1, max: this.#options.maxKeyPerRequest })
-      const { pool, waitMs, signal } = this.#route('master_SAE_ID', masterSaeId, options)
+      const { pool, waitMs, signal } = this.#neighbourRoute(masterSaeId, keyIds, options) ?? {
+        ...this.#route('master_SAE_ID', masterSaeId, options),
+      }
       const pair = { masterSaeId, slaveSaeId: this.saeId }
-      const { ruleName: rule, ...policy } = this.#options.admission.admitRetrieval(pair, pool.remoteSiteId)
+      const masterSite = { remoteSiteId: this.#options.registry.requireSite('master_SAE_ID', masterSaeId).siteId }
+      const { ruleName: rule, ...policy } = this.#options.admission.admitRetrieval(pair, masterSite.remoteSiteId)
       const check: typeof policy.check = (level, trustClass) => {
         policy.check(level, trustClass)
         requireMinLevel(level, options.minLevel)
       }
-      const terms = { ...policy, check, audit: this.#auditor('deliver', pair, pool, { rule }) }
+      const terms = { ...policy, check, audit: this.#auditor('deliver', pair, masterSite, { rule }) }
       const keys = await pool.retrieve(pair, keyIds, { waitMs, signal, terms })
-      this.#tell('key-retrieved', pair, pool.remoteSiteId, keys)
+      this.#tell('key-retrieved', pair, masterSite.remoteSiteId, keys)
       return keys
     })
   }
 
   async close(): Promise<void> {
     this.#closed = true
+  }
+
+  async #getSharedKey(slaveSaeId: string, options: GetKeyOptions): Promise<Key[]> {
+    const { multicast, maxWaitMs } = this.#options
+    const { pool } = this.#route('slave_SAE_ID', slaveSaeId, options)
+    const confirmMs = requireTimeout(options)
+    const waitMs = Math.min(confirmMs, maxWaitMs)
+    const keys = await multicast.issue({ masterSaeId: this.saeId, slaveSaeId, options, waitMs, confirmMs })
+    this.#tell('key-issued', { masterSaeId: this.saeId, slaveSaeId }, pool.remoteSiteId, keys)
+    return keys
+  }
+
+  /** Where a key lies that a host of this same site was given, together with this one. */
+  #neighbourRoute(masterSaeId: string, keyIds: readonly string[], options: KmsCallOptions) {
+    const { registry, local, poolSharing, maxWaitMs } = this.#options
+    if (registry.siteOf(masterSaeId) !== local) return undefined
+    const pool = poolSharing(canonicalKeyId(keyIds[0]!) ?? '')
+    return pool && { pool, waitMs: Math.min(requireTimeout(options), maxWaitMs), signal: options.signal }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -147,7 +169,7 @@ export class EmbeddedKms implements Kms {
   ): Promise<Key[]> {
     const isOfNetwork = kindForSuite(admitted.suite) === 'network'
     try {
-      if (isOfNetwork) this.#requireCapacity(admitted.number, admitted.sizeBytes)
+      if (isOfNetwork) requireCapacity(this.#options.capacityCells, admitted)
       const keys = await issueOrLower(pool, {
         ...call,
         pair,
@@ -162,19 +184,6 @@ export class EmbeddedKms implements Kms {
       admitted.refused()
       throw error
     }
-  }
-
-  /** What the pool is not made to hold would drain every block that comes, and starve everybody else meanwhile. */
-  #requireCapacity(number: number, sizeBytes: number): void {
-    const { capacityCells } = this.#options
-    const available = Math.floor(capacityCells / cellsFor(sizeBytes))
-    if (number <= available) return
-    throw new PoolExhaustedError(
-      `The pool holds ${available} keys of that size when it is full; ask for fewer at a time`,
-      {
-        details: [{ key_count_requested: number, key_count_available: available }],
-      },
-    )
   }
 
   /** The pool towards another SAE's site, and how long this call may wait there. */
@@ -248,7 +257,7 @@ export class EmbeddedKms implements Kms {
   #auditor(
     event: 'issue' | 'deliver',
     pair: SaePair,
-    { remoteSiteId: peerSiteId }: KeyPool,
+    { remoteSiteId: peerSiteId }: Pick<KeyPool, 'remoteSiteId'>,
     said: { rule: string; integration?: string; loweredFrom?: SecurityLevel },
   ): Auditor | undefined {
     const { audit } = this.#options
@@ -269,10 +278,16 @@ function requireMinLevel(level: SecurityLevel, minLevel: SecurityLevel | undefin
   })
 }
 
-/** What no policy could allow: this KMS has no multicast, and knows no extension beside those that became options. */
-function refuseUnserved(options: GetKeyOptions): void {
-  if ((options.additionalSlaveSaeIds ?? []).length > 0) {
-    throw new InvalidArgumentError('additional_slave_SAE_IDs are not served: max_SAE_ID_count is 0')
+/** What no policy could allow: more hosts than one key may have, and extensions beside those that became options. */
+function refuseUnserved(options: GetKeyOptions, maxSaeIdCount: number): void {
+  const { length } = options.additionalSlaveSaeIds ?? []
+  if (length > maxSaeIdCount) {
+    throw new InvalidArgumentError(
+      `additional_slave_SAE_IDs has ${length} entries; max_SAE_ID_count is ${maxSaeIdCount}`,
+      {
+        details: [{ parameter_name: 'additionalSlaveSaeIds', allowed_values: `at most ${maxSaeIdCount}` }],
+      },
+    )
   }
   const unknown = (options.extensionMandatory ?? []).flatMap(entry => Object.keys(entry))
   if (unknown.length === 0) return

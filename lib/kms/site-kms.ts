@@ -13,12 +13,19 @@ import { debugLogger } from '../util/debug-logger.ts'
 import { PeerDialer } from '../util/peer-dialer.ts'
 import { DecisionLog } from './audit/decision-log.ts'
 import { EmbeddedKms } from './embedded-kms.ts'
+import { Multicast } from './multicast.ts'
 import { Admission, type KeyLimits, SHIPPED_POLICY } from './policy/admission.ts'
 import { KeyPool, type KeyPoolStatus, type PoolLimits, steadyWallClock } from './pool/key-pool.ts'
 import { LEASE_LIFE_MS } from './pool/lessee.ts'
+import type { ShareQuestion } from './pool/shared-key-acceptor.ts'
+import { slotOfSharedKey } from './pool/shared-keys.ts'
 import type { VirtualTerms } from './pool/virtual-opener.ts'
 import { type RegisteredSite, SaeRegistry } from './sae-registry.ts'
+import { ShareAdmission } from './share-admission.ts'
 import { StandingAlarms } from './standing-alarms.ts'
+
+/** Further slaves that one request may name where the configuration says nothing. */
+const MAX_SAE_ID_COUNT = 32
 
 /** Another site, and the way to its KMS where this side dials. */
 export interface PeerSite extends RegisteredSite {
@@ -51,6 +58,8 @@ export class SiteKms implements KmsDirectory, Closable {
   readonly #registry: SaeRegistry
   readonly #admission: Admission
   readonly #audit: DecisionLog | undefined
+  readonly #multicast: Multicast
+  readonly #shareAdmission: ShareAdmission
   readonly #lowered: StandingAlarms
   /** By site ID. */
   readonly #pools: ReadonlyMap<string, KeyPool>
@@ -66,6 +75,13 @@ export class SiteKms implements KmsDirectory, Closable {
     const { monotonicMs = () => performance.now() } = options
     const logger = options.logger ?? debugLogger('kms')
     this.#audit = options.audit && new DecisionLog({ log: options.audit, logger, monotonicMs })
+    const common = { local: options.local, registry: this.#registry, admission, audit: this.#audit }
+    this.#shareAdmission = new ShareAdmission(common)
+    this.#multicast = new Multicast({
+      ...common,
+      poolFor: siteId => pools.get(siteId),
+      capacityCells: this.#capacityCells,
+    })
     this.#dialers = options.peers.flatMap(({ siteId, dial }) =>
       dial === undefined
         ? []
@@ -98,6 +114,7 @@ export class SiteKms implements KmsDirectory, Closable {
       monotonicMs,
     } = options
     const pools = new Map<string, KeyPool>()
+    let kms: SiteKms | undefined
     const admission = admissionOf(options)
     const clocks = { ...(now === undefined ? {} : { now }), ...(monotonicMs === undefined ? {} : { monotonicMs }) }
     const common = { localSiteId: local.siteId, store, slots, qnl, limits, telemetry, logger, ...clocks }
@@ -108,13 +125,16 @@ export class SiteKms implements KmsDirectory, Closable {
           allows: level => admission.takesLevel(level, siteId),
           cellsPerBlock: () => admission.cellsPerSeed,
         }
-        pools.set(siteId, await KeyPool.open({ ...common, remoteSiteId: siteId, virtual }))
+        // No peer is heard before the KMS is whole.
+        const admitShare = async (question: ShareQuestion) => kms!.#shareAdmission.admit(siteId, question)
+        pools.set(siteId, await KeyPool.open({ ...common, remoteSiteId: siteId, virtual, admitShare }))
       }
     } catch (error) {
       await Promise.allSettled([...pools.values()].map(pool => pool.close()))
       throw error
     }
-    return new SiteKms(options, pools, admission)
+    kms = new SiteKms(options, pools, admission)
+    return kms
   }
 
   kmsFor(saeId: string): Kms {
@@ -130,11 +150,18 @@ export class SiteKms implements KmsDirectory, Closable {
       admission: this.#admission,
       audit: this.#audit,
       maxKeyPerRequest: keys.maxKeyPerRequest,
-      capacityCells: pool.targetBlocks * PAYLOAD_CELLS,
+      multicast: this.#multicast,
+      maxSaeIdCount: keys.maxSaeIdCount ?? MAX_SAE_ID_COUNT,
+      poolSharing: keyId => [...this.#pools.values()].find(({ shared }) => shared.has(keyId)),
+      capacityCells: this.#capacityCells,
       maxWaitMs: pool.maxWaitMs,
       telemetry,
       lowered: this.#lowered,
     })
+  }
+
+  get #capacityCells(): number {
+    return this.#options.pool.targetBlocks * PAYLOAD_CELLS
   }
 
   /** Takes over a channel that a peer's KMS opened; one from anybody else is closed. */
@@ -189,7 +216,11 @@ function admissionOf({
 async function sweepSlots({ store, slots }: SiteKmsOptions): Promise<void> {
   const live = new Set<number>()
   for (const poolId of await store.poolIds()) {
-    const { pool, blocks } = await store.snapshot(poolId)
+    const { pool, blocks, notes } = await store.snapshot(poolId)
+    for (const [name, { value }] of notes) {
+      const slot = slotOfSharedKey(name, value)
+      if (slot !== undefined) live.add(slot)
+    }
     if (pool.rootSlot >= 0) live.add(pool.rootSlot)
     for (const { slot } of blocks) if (slot >= 0) live.add(slot)
   }

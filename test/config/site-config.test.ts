@@ -38,6 +38,7 @@ describe('loadSiteConfig', () => {
       minKeySizeBits: 64,
       maxKeySizeBits: 4_096,
       maxKeyPerRequest: 128,
+      maxSaeIdCount: 32,
     })
     expect(config.pool).to.deep.equal({ lifetimeMs: 300_000, targetBlocks: 8, maxWaitMs: 2_000, shredMs: 60_000 })
   })

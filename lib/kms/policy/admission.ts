@@ -29,6 +29,8 @@ export interface KeyLimits {
   readonly minKeySizeBits: number
   readonly maxKeySizeBits: number
   readonly maxKeyPerRequest: number
+  /** Further slaves that one request may name. Default 32; 0 for no multicast. */
+  readonly maxSaeIdCount?: number
 }
 
 /** What an admission is decided with. */
@@ -50,6 +52,8 @@ export interface IssueQuestion {
   readonly minLevel?: SecurityLevel | undefined
   readonly number?: number | undefined
   readonly sizeBits?: number | undefined
+  /** Bytes of pool that each key burns, where that is not its size. */
+  readonly burnsBytes?: number
 }
 
 /** A request that the policy lets in, with what it decided. */
@@ -114,7 +118,7 @@ export class Admission {
    * @throws {InvalidArgumentError} size or number are out of range
    * @throws {PoolExhaustedError} a rate or the cap on unfetched keys is reached
    */
-  admit({ pair, peerSiteId, integration, level, minLevel, number = 1, sizeBits }: IssueQuestion): Admitted {
+  admit({ pair, peerSiteId, integration, level, minLevel, number = 1, sizeBits, burnsBytes }: IssueQuestion): Admitted {
     const verdict = this.#decide(pair, peerSiteId, integration)
     const { terms, ruleName } = verdict
     const limits = limitsUnder(terms, this.#options.limits)
@@ -128,7 +132,7 @@ export class Admission {
     const { maxUnfetchedKeys } = terms
     const pairName = maxUnfetchedKeys === undefined ? undefined : nameOf(pair)
     if (pairName !== undefined) this.#requireUnfetched(pairName, number, maxUnfetchedKeys!, ruleName)
-    const cells = cellsFor(sizeBytes) * number
+    const cells = cellsFor(burnsBytes ?? sizeBytes) * number
     const rates = this.#ratesOf(pair.masterSaeId, verdict)
     this.#rates.charge(rates, cells)
     const fits = cellsFor(sizeBytes) <= this.cellsPerSeed

@@ -9,7 +9,7 @@ import type { Qnl } from '../../interface/qnl.ts'
 import type { Telemetry } from '../../interface/telemetry.ts'
 import type { SaePair } from '../../key/key-id.ts'
 import { type BlockKind, blockKind, kindForSuite, type VirtualKind } from '../../key/virtual-block.ts'
-import { abortable } from '../../util/deadline.ts'
+import { abortable, withDeadline } from '../../util/deadline.ts'
 import { deferred } from '../../util/deferred.ts'
 import { BlockLedger } from './block-ledger.ts'
 import { BlockVerifier } from './block-verifier.ts'
@@ -22,7 +22,7 @@ import { pairIdentity } from './pair-secret.ts'
 import { type MessageHandlers, PeerSession } from './peer-session.ts'
 import { type MessageFields, NONCE_BYTES, type PeerMessage } from './peer-wire.ts'
 import { type RetrievalTerms, Retriever } from './retriever.ts'
-import { type ShareQuestion, SharedKeyAcceptor } from './shared-key-acceptor.ts'
+import { SharedKeyAcceptor, type ShareQuestion } from './shared-key-acceptor.ts'
 import { SharedKeys } from './shared-keys.ts'
 import { Shredder } from './shredder.ts'
 import { Supply } from './supply.ts'
@@ -195,6 +195,11 @@ export class KeyPool implements Closable {
     const pool = new KeyPool(options, ledger)
     pool.#filler.start()
     return pool
+  }
+
+  /** Both site IDs, as the pair writes them. */
+  get poolId(): Uint8Array {
+    return this.#ledger.poolId
   }
 
   get connected(): boolean {
@@ -378,10 +383,8 @@ export class KeyPool implements Closable {
   }
 
   async #awaitPeer(waitMs: number, signal: AbortSignal | undefined): Promise<void> {
-    const timeout = AbortSignal.timeout(waitMs)
-    const both = signal === undefined ? timeout : AbortSignal.any([signal, timeout])
     try {
-      await abortable(this.#metPeer.promise, { signal: both })
+      await abortable(this.#metPeer.promise, { signal: withDeadline(signal, waitMs) })
     } catch (cause) {
       signal?.throwIfAborted()
       throw new PoolDesyncError(`The KMS of ${this.remoteSiteId} has not been met since this one started`, {
@@ -412,7 +415,13 @@ export class KeyPool implements Closable {
   /** Each part for itself: a block that one stumbles over must not keep the others from their work. */
   async #sweepParts(): Promise<void> {
     const lessees = this.#eachSupply().map(({ lessee }) => lessee)
-    const parts = [...lessees, this.#retriever, this.shared, this.#shredder, ...(this.connected ? [this.#verifier] : [])]
+    const parts = [
+      ...lessees,
+      this.#retriever,
+      this.shared,
+      this.#shredder,
+      ...(this.connected ? [this.#verifier] : []),
+    ]
     for (const part of parts) {
       await part.sweep().catch(error => {
         this.#logger.error(
