@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { eitherSignal } from '../lib/index.ts'
 import { EXIT_CODES } from './exit-codes.ts'
 
 /** Writes to standard output and waits until the bytes are taken: the caller may wipe them then. */
@@ -48,7 +49,7 @@ export function endWhenReaderGoes(): void {
 export async function stopSignal({ signal }: { signal?: AbortSignal } = {}): Promise<'SIGINT' | 'SIGTERM'> {
   const settled = new AbortController()
   const wait = async (name: 'SIGINT' | 'SIGTERM') => {
-    const either = signal === undefined ? settled.signal : AbortSignal.any([settled.signal, signal])
+    const either = eitherSignal(settled.signal, signal)
     await once(process, name, { signal: either })
     return name
   }

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { withDeadline } from '../../lib/index.ts'
 import { defineCommand } from '../command.ts'
 import { DEMO_LINK_KINDS, demoLink } from '../demo/demo-links.ts'
 import { runDemo } from '../demo/run-demo.ts'
@@ -38,7 +39,7 @@ export const demoCommand = defineCommand({
       () => {},
     )
     try {
-      const signal = AbortSignal.any([stopped.signal, AbortSignal.timeout(DEADLINE_MS)])
+      const signal = withDeadline(stopped.signal, DEADLINE_MS)
       const report = await runDemo(
         { file: source, link: demoLink(link) },
         json ? silence : terminalStory(process.stdout),

@@ -4,6 +4,7 @@ import {
   ClosedError,
   ConfigError,
   debugLogger,
+  eitherSignal,
   InvalidArgumentError,
   Listeners,
   type Logger,
@@ -80,7 +81,7 @@ export class CharonAgent implements IpsecAgent {
       const problem = await this.#charon.start({ signal })
       if (problem instanceof ConfigError) throw problem
       if (problem !== undefined) this.#lost(problem)
-      const whole = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal])
+      const whole = eitherSignal(signal, this.#stop.signal)
       // Each connection listens to it, and a gateway may have hundreds.
       setMaxListeners(0, whole)
       const started = [...this.#links.values()].map(link => link.start({ signal: whole }))

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import {
   type AbortOptions,
+  eitherSignal,
   InvalidArgumentError,
   type Kms,
   requireInteger,
@@ -126,7 +127,7 @@ async function connected(raw: Socket, signal: AbortSignal): Promise<void> {
   const onClose = () => over.abort(new HandshakeRefusal('closed', 'The connection was given up'))
   raw.once('close', onClose)
   try {
-    await once(raw, 'connect', { signal: AbortSignal.any([signal, over.signal]) })
+    await once(raw, 'connect', { signal: eitherSignal(signal, over.signal) })
   } catch (error) {
     if (signal.aborted) throw signal.reason
     throw over.signal.aborted ? over.signal.reason : error

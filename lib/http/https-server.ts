@@ -6,7 +6,7 @@ import type { CertificateIdentity, HttpHandler, HttpRequest, HttpResponse } from
 import type { AbortOptions, Closable } from '../interface/lifecycle.ts'
 import type { Logger } from '../interface/logger.ts'
 import { certificateIdentity } from '../util/certificate-identity.ts'
-import { delay, requireInteger } from '../util/deadline.ts'
+import { delay, eitherSignal, requireInteger } from '../util/deadline.ts'
 import { debugLogger } from '../util/debug-logger.ts'
 import { type ListenAddress, listenOn } from '../util/listen.ts'
 import { mutualTlsOptions, type TlsCredentials } from '../util/tls-credentials.ts'
@@ -135,7 +135,7 @@ class NodeHttpsServer implements HttpsServer {
     this.#sockets.destroyUnsecured()
     for (const socket of this.#sockets.secured) if (this.#connectionOf(socket).running === 0) socket.destroy()
     const force = new AbortController()
-    const deadline = signal === undefined ? force.signal : AbortSignal.any([signal, force.signal])
+    const deadline = eitherSignal(signal, force.signal)
     const forced = delay(this.#drainTimeoutMs, { signal: deadline }).catch(() => {})
     await Promise.race([closed, forced])
     force.abort()

@@ -1,10 +1,27 @@
 import { InvalidArgumentError } from '../errors.ts'
 import type { AbortOptions } from '../interface/lifecycle.ts'
 
+/** Node 20 lets the garbage collector take a timeout that only `AbortSignal.any` knows: the wait never ends. */
+const LOSES_TIMEOUTS = Number.parseInt(process.versions.node, 10) < 22
+/** Signals made here: the timeouts behind them are held. */
+const held = new WeakSet<AbortSignal>()
+/** Who listens to a timeout holds it until it is over. Always this one function, so that a signal has it once. */
+const hold = () => {}
+
+/** A signal that aborts when one of these does: `AbortSignal.any`, without what Node 20 gets wrong about timeouts. */
+export function eitherSignal(...signals: readonly (AbortSignal | undefined)[]): AbortSignal {
+  const sources = signals.filter(signal => signal !== undefined)
+  const either = AbortSignal.any(sources)
+  if (LOSES_TIMEOUTS) {
+    for (const source of sources) if (!held.has(source)) source.addEventListener('abort', hold)
+    held.add(either)
+  }
+  return either
+}
+
 /** A signal that aborts when `signal` does or `timeoutMs` is over, whichever comes first. */
 export function withDeadline(signal: AbortSignal | undefined, timeoutMs: number): AbortSignal {
-  const timeout = AbortSignal.timeout(timeoutMs)
-  return signal === undefined ? timeout : AbortSignal.any([signal, timeout])
+  return eitherSignal(signal, AbortSignal.timeout(timeoutMs))
 }
 
 /**

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { docstringFaults, formFaults, nameFaults, worldFaults } from './rules.ts'
+import { docstringFaults, formFaults, nameFaults, signalFaults, worldFaults } from './rules.ts'
 import { readSources } from './tree.ts'
 
 const published = readSources('lib', 'integrations')
@@ -12,6 +12,11 @@ describe('sources', () => {
 
   it('have neither default exports nor enums', () => {
     expect([...product, ...readSources('test')].flatMap(formFaults)).to.deep.equal([])
+  })
+
+  it('join signals in the one way that loses no timeout', () => {
+    expect(product.flatMap(signalFaults)).to.deep.equal([])
+    expect(signalFaults({ path: 'lib/a.ts', text: 'const s = AbortSignal.any([a, b])' })).to.have.length(1)
   })
 
   it('document every exported class, function and interface', () => {

@@ -37,6 +37,21 @@ export function endingFaults(source: Source): Fault[] {
     .map(({ specifier, line }) => fault(source, line, `relative import "${specifier}" does not end in .ts`))
 }
 
+/** What loses timeouts on Node 20 is used in one place only, which mends it. */
+export function signalFaults(source: Source): Fault[] {
+  if (source.path === 'lib/util/deadline.ts') return []
+  const tokens = tokenize(source.text)
+  return tokens.flatMap((token, at) => {
+    const said = tokens
+      .slice(at, at + 3)
+      .map(({ text }) => text)
+      .join('')
+    return said === 'AbortSignal.any'
+      ? [fault(source, token.line, 'AbortSignal.any loses timeouts: use eitherSignal')]
+      : []
+  })
+}
+
 /** Each outside package has one importing file, at its door. */
 export function packageFaults(
   sources: readonly Source[],

@@ -4,6 +4,7 @@ import {
   ClosedError,
   debugLogger,
   delay,
+  eitherSignal,
   InvalidArgumentError,
   type Kms,
   type Logger,
@@ -205,7 +206,7 @@ export class KerberosAgent implements Closable {
     const { kms, openChannel, level, timeoutMs = 5_000 } = this.#options
     const { principal, peerSaeId } = terms
     // The agreement, and as much again for the two databases.
-    const either = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal])
+    const either = eitherSignal(signal, this.#stop.signal)
     using deadline = startDeadline(either, 4 * timeoutMs + 20_000)
     try {
       const channel = await openChannel(peerSaeId, { signal: deadline.signal })

@@ -5,6 +5,7 @@ import {
   type Closable,
   ClosedError,
   delay,
+  eitherSignal,
   Listeners,
   Slots,
   type Unsubscribe,
@@ -152,7 +153,7 @@ export class ViciSession implements Closable {
       connection.onEvent(event => this.#listeners.emit(event))
       for (const event of events) await connection.register(event, { signal })
       this.#events = connection
-      await onConnect({ signal: AbortSignal.any([signal, contact.signal]) })
+      await onConnect({ signal: eitherSignal(signal, contact.signal) })
       this.#ready = !connection.closed
       if (this.#ready) onReady()
     } catch (error) {

@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { promisify } from 'node:util'
 import { StreamChannel } from '../../../channel/stream-channel.ts'
 import { LinkDownError } from '../../../errors.ts'
-import { withDeadline } from '../../../util/deadline.ts'
+import { eitherSignal, withDeadline } from '../../../util/deadline.ts'
 import { listenOn } from '../../../util/listen.ts'
 import { hear, INTRODUCTION_MS, type Introduction } from './introduction.ts'
 
@@ -88,5 +88,5 @@ export function closeAtOnce(channel: StreamChannel): Promise<void> {
 export function whileHeld(channel: StreamChannel, signal: AbortSignal): AbortSignal {
   const lost = new AbortController()
   void channel.lost.then(reason => lost.abort(reason))
-  return AbortSignal.any([signal, lost.signal])
+  return eitherSignal(signal, lost.signal)
 }
