@@ -105,6 +105,7 @@ export const packageDoors: Readonly<Record<string, string>> = {
   'node-forge': 'lib/pki.ts',
   lmdb: 'lib/kms/',
   highs: 'lib/qnl/',
+  pg: 'lib/qnl/control/postgres-memory.ts',
   yaml: 'lib/config/policy-text.ts',
   '@noble/post-quantum': 'lib/key/post-quantum.ts',
   kerberos: 'integrations/kerberos/gssapi/kerberos-package.ts',
