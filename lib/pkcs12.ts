@@ -48,6 +48,11 @@ function open(file: Uint8Array, passphrase: string): forge.pkcs12.Pkcs12Pfx {
   const bare = passphrase === '' ? attempt(() => pkcs12.pkcs12FromAsn1(parsed)) : opened
   if (!(bare instanceof Error)) return bare
   const wrong = /password|MAC could not/i.test(opened.message)
+  if (!wrong && /\P{ASCII}/u.test(passphrase)) {
+    // forge takes the characters of a passphrase for bytes there.
+    const words = 'With AES, a passphrase beyond ASCII is not read here: write the PKCS #12 file anew with another one'
+    throw new InvalidArgumentError(words, { cause: opened })
+  }
   throw new InvalidArgumentError(
     wrong
       ? 'The passphrase does not open the PKCS #12 file'

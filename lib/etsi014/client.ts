@@ -101,7 +101,9 @@ export class Etsi014Client {
       ...(options.extensionMandatory ?? []),
     ]
     const model: EtsiKeyRequest = {}
-    if (number !== undefined) model.number = number
+    // In a path each part has its place.
+    if (this.#profile.request === 'path' && sizeBits !== undefined) model.number = number ?? 1
+    else if (number !== undefined) model.number = number
     if (sizeBits !== undefined) model.size = sizeBits
     const query = Object.fromEntries(Object.entries(model).map(([name, value]) => [name, String(value)]))
     if (additionalSlaveSaeIds.length > 0) model.additional_slave_SAE_IDs = [...additionalSlaveSaeIds]

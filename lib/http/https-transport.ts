@@ -170,9 +170,15 @@ class NodeHttpsTransport implements HttpsTransport {
       outgoing.once('close', () => {
         clearTimeout(timer)
         signal?.removeEventListener('abort', onAbort)
+        // A change of protocol is neither a response nor an error.
+        if (!answered) reject(new Error('The connection was closed without an answer'))
       })
       outgoing.on('error', reject)
-      outgoing.once('response', incoming => readResponse(incoming, this.#maxResponseBytes).then(resolve, reject))
+      let answered = false
+      outgoing.once('response', incoming => {
+        answered = true
+        readResponse(incoming, this.#maxResponseBytes).then(resolve, reject)
+      })
       outgoing.end(body)
     })
   }

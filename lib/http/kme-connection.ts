@@ -23,9 +23,6 @@ export interface KmeConnectionOptions {
   readonly checkPeer: (identity: CertificateIdentity) => void
 }
 
-/** Connections that rested no longer than this are taken for alive, in milliseconds. */
-const QUIET_MS = 100
-
 /**
  * Keep-alive connections to one KME. A request gets a connection only when its handshake is done and the KME's
  * certificate was looked at, so what fails before has surely sent nothing.
@@ -34,16 +31,11 @@ export class KmeAgent extends Agent {
   readonly #options: KmeConnectionOptions
   /** Key exchange group of the newest connection; undefined before the first. */
   group: string | undefined
-  /** When a connection was last given back, on the monotonic clock. */
-  #freedMs = 0
 
   constructor(options: KmeConnectionOptions) {
     const { idleTimeoutMs, maxConnections } = options
     super({ keepAlive: true, timeout: idleTimeoutMs, maxFreeSockets: maxConnections, scheduling: 'lifo' })
     this.#options = options
-    this.on('free', () => {
-      this.#freedMs = performance.now()
-    })
   }
 
   /**
@@ -51,7 +43,7 @@ export class KmeAgent extends Agent {
    * the kernel is only seen when the event loop comes round. What is closed later than that can't be known.
    */
   async settled(): Promise<void> {
-    if (this.#freedMs === 0 || performance.now() - this.#freedMs < QUIET_MS) return
+    if (Object.keys(this.freeSockets).length === 0) return
     // What is ready in this round of the loop, and what became ready since it began.
     await turn()
     await turn()
