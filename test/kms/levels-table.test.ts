@@ -1,0 +1,195 @@
+import { expect } from 'chai'
+import { QkdError } from '../../lib/errors.ts'
+import type { Key, SecurityLevel } from '../../lib/interface/kms.ts'
+import type { LowPoolResponse, PolicyFile, PolicyRule } from '../../lib/interface/policy.ts'
+import { CuttableSites, type WatchedSite } from '../helpers/cuttable-sites.ts'
+import { until } from '../helpers/until.ts'
+
+const LEVELS: readonly SecurityLevel[] = ['one-time-pad', 'quantum', 'hybrid', 'expanded', 'post-quantum']
+const RESPONSES: readonly LowPoolResponse[] = ['wait', 'expand', 'post-quantum', 'refuse']
+/** `low`: what is left is held in reserve. `link lost`: the fibre is cut, and the KMSs do not reach each other. */
+const STATES = ['full', 'low', 'empty', 'refilled in the middle of a wait', 'link lost'] as const
+const LOWERED_TO: Partial<Record<LowPoolResponse, SecurityLevel>> = {
+  expand: 'expanded',
+  'post-quantum': 'post-quantum',
+}
+const KINDS = ['expanded', 'post-quantum'] as const
+/** Share of the full pool that low priority leaves; half of what one side issues from. */
+const RESERVE = 0.5
+
+type State = (typeof STATES)[number]
+
+interface Case {
+  readonly level: SecurityLevel
+  readonly response: LowPoolResponse
+  /** True where the request allows the lowest level. */
+  readonly allows: boolean
+}
+
+const CASES: readonly Case[] = LEVELS.flatMap(level =>
+  RESPONSES.flatMap(response => [true, false].map(allows => ({ level, response, allows }))),
+)
+
+/** The level that a request gets, or undefined for a refusal: the whole rule of the design in one place. */
+function expected(state: State, { level, response, allows }: Case): SecurityLevel | undefined {
+  const isOfFreshCells = level !== 'expanded' && level !== 'post-quantum'
+  const hasStock = state === 'full' || state === 'refilled in the middle of a wait'
+  if (!isOfFreshCells || hasStock) return level
+  return allows && level !== 'one-time-pad' ? LOWERED_TO[response] : undefined
+}
+
+function policyFor(waitMs: number): PolicyFile {
+  const rules = RESPONSES.map(
+    (response): PolicyRule => ({
+      name: response,
+      match: { master: ['alice'], slave: ['bob'], integration: [response] },
+      levels: LEVELS,
+      whenLow: { response, waitMs },
+    }),
+  )
+  const drain: PolicyRule = { name: 'drain', match: { integration: ['drain'] }, priority: 9 }
+  // What fetches says no integration.
+  const fetching: PolicyRule = { name: 'fetching', match: { slave: ['bob'] }, levels: LEVELS }
+  return {
+    rules: [...rules, drain, fetching],
+    reserves: [{ priority: 5, share: RESERVE }],
+    otherwise: 'deny',
+  }
+}
+
+const stockOf = ({ kms }: WatchedSite) => kms.status()[0]!
+
+/** Takes keys as the highest priority does, down to `cells`; blocks that were on their way through the cut fibre included. */
+async function drain({ sites: [a] }: CuttableSites, cells: number): Promise<void> {
+  const alice = a.kms.kmsFor('alice')
+  const take = (number: number, sizeBits: number) =>
+    alice.getKey('bob', { number, sizeBits, integration: 'drain', timeoutMs: 300 })
+  for (;;) {
+    const left = stockOf(a).issuableCells - cells
+    if (left >= 64) await take(Math.floor(left / 16), 4096).catch(isExhausted)
+    else if (left > 0) await take(left, 256).catch(isExhausted)
+    // More than there is: what is still to come has the time of this wait to come.
+    else if ((await take(120, 4096).then(() => false, isExhausted)) && stockOf(a).issuableCells <= cells) return
+  }
+}
+
+function isExhausted(error: unknown): true {
+  expect((error as QkdError).code).to.equal('ERR_QKD_POOL_EXHAUSTED')
+  return true
+}
+
+async function bring(sites: CuttableSites, state: State): Promise<void> {
+  const [a, b] = sites.sites
+  const isReady = (site: WatchedSite) =>
+    stockOf(site).issuableCells > 900 && KINDS.every(kind => stockOf(site).virtualCells[kind] >= 100)
+  await until(() => isReady(a) && isReady(b), 'both pools are full')
+  if (state === 'full') return
+  sites.cutFibre()
+  if (state === 'link lost') {
+    await sites.cutConnection()
+    const alice = a.kms.kmsFor('alice')
+    while (stockOf(a).leasedCells > 0) await alice.getKey('bob', { integration: 'drain' })
+    return
+  }
+  await drain(sites, state === 'low' ? 400 : 0)
+  if (state === 'low') expect(stockOf(a).issuableCells).to.be.greaterThan(100)
+}
+
+/** How many keys of each level a site counts in its metrics. */
+function counted({ counters }: WatchedSite, name: string): Record<string, number> {
+  const samples = counters.families().find(family => family.name === name)?.samples ?? []
+  const byLevel: Record<string, number> = {}
+  for (const { labels, value } of samples) byLevel[labels.level!] = (byLevel[labels.level!] ?? 0) + value
+  return byLevel
+}
+
+interface Outcome {
+  readonly keys: Key[] | undefined
+  readonly refusal: QkdError | undefined
+}
+
+async function request(sites: CuttableSites, { level, response, allows }: Case, timeoutMs: number): Promise<Outcome> {
+  const alice = sites.sites[0].kms.kmsFor('alice')
+  const minLevel: SecurityLevel | undefined = allows ? 'post-quantum' : undefined
+  try {
+    const options = { level, integration: response, timeoutMs, ...(minLevel && { minLevel }) }
+    return { keys: await alice.getKey('bob', options), refusal: undefined }
+  } catch (error) {
+    if (!(error instanceof QkdError)) throw error
+    return { keys: undefined, refusal: error }
+  }
+}
+
+/** What both ends say of a key: reply, audit line and metrics. */
+async function expectTruth(sites: CuttableSites, one: Case, [key]: Key[], level: SecurityLevel): Promise<void> {
+  const [a, b] = sites.sites
+  const before = counted(b, 'qkd_keys_fetched')[level] ?? 0
+  const [same] = await b.kms.kmsFor('bob').getKeyWithIds('alice', [key!.keyId])
+  expect(same!.secret.equals(key!.secret)).to.equal(true)
+  const trustClass = level === 'post-quantum' ? 'post-quantum' : 'direct'
+  for (const end of [key!, same!]) expect([end.level, end.trustClass]).to.deep.equal([level, trustClass])
+  const { rule, loweredFrom, ...issued } = a.audit.entries.at(-1)!
+  expect(issued).to.include({ event: 'issue', outcome: 'allowed', level, trustClass })
+  expect([rule, loweredFrom]).to.deep.equal([one.response, level === one.level ? undefined : one.level])
+  expect(b.audit.entries.at(-1)).to.include({ event: 'deliver', outcome: 'allowed', level, trustClass })
+  expect(issued.keyIds).to.deep.equal(b.audit.entries.at(-1)!.keyIds)
+  expect(counted(b, 'qkd_keys_fetched')[level]).to.equal(before + 1)
+}
+
+async function play(sites: CuttableSites, state: State, one: Case): Promise<void> {
+  const [a] = sites.sites
+  const level = expected(state, one)
+  const before = counted(a, 'qkd_keys_issued')
+  const lines = a.audit.entries.length
+  const answer = request(sites, one, 8000)
+  if (state === 'refilled in the middle of a wait') {
+    const isWaiting = () => stockOf(a).waitingRequests > 0
+    if (one.level !== 'expanded' && one.level !== 'post-quantum') await until(isWaiting, 'the request waits')
+    sites.mendFibre()
+  }
+  const { keys, refusal } = await answer
+  expect(keys?.[0]?.level, refusal?.message).to.equal(level)
+  if (keys !== undefined) {
+    expect(counted(a, 'qkd_keys_issued')).to.deep.equal({ ...before, [level!]: (before[level!] ?? 0) + 1 })
+    await expectTruth(sites, one, keys, level!)
+    return
+  }
+  expect(refusal!.code).to.equal('ERR_QKD_POOL_EXHAUSTED')
+  expect(a.audit.entries.slice(lines).map(({ event, outcome }) => [event, outcome])).to.deep.equal([
+    ['refuse', 'ERR_QKD_POOL_EXHAUSTED'],
+  ])
+  expect(counted(a, 'qkd_keys_issued')).to.deep.equal(before)
+  const couldBeLowered = LOWERED_TO[one.response] !== undefined && one.level !== 'one-time-pad' && !one.allows
+  expect(refusal!.message.includes('minLevel')).to.equal(couldBeLowered)
+}
+
+describe('levels and responses', function () {
+  this.timeout(120_000)
+
+  for (const state of STATES) {
+    describe(`while the pool is: ${state}`, () => {
+      const isRefilled = state === 'refilled in the middle of a wait'
+      let sites: CuttableSites
+
+      before(async () => {
+        const policy = policyFor(isRefilled ? 8000 : 50)
+        sites = await CuttableSites.open([policy, policy])
+        await bring(sites, isRefilled ? 'full' : state)
+      })
+      after(() => sites[Symbol.asyncDispose]())
+
+      for (const one of CASES) {
+        const { level, response, allows } = one
+        const request = `${level}, ${response}, ${allows ? 'may be lowered' : 'may not be lowered'}`
+        const what = expected(state, one)
+        it(`${request}: ${what === undefined ? 'refused with 503' : `gives ${what}`}`, async () => {
+          if (isRefilled) {
+            sites.cutFibre()
+            await drain(sites, 0)
+          }
+          await play(sites, state, one)
+        })
+      }
+    })
+  }
+})
