@@ -20,7 +20,9 @@ export type { KmeCheck, KmeFinding } from './client/doctor/finding.ts'
 export { createFrontDoorKms, type FrontDoorOptions, type PeerKms } from './client/front-door-kms.ts'
 export { createAccessKms, createProfileKms, type ProfileKmsOptions } from './client/profile-kms.ts'
 export { createRemoteKms, type RemoteKmsOptions } from './client/remote-kms.ts'
+export { type ControllerConfig, controllerConfigSchema } from './config/controller-config.ts'
 export type { KmeAccess, KmeTlsFiles } from './config/kme-access.ts'
+export type { NetworkConfig } from './config/network-config.ts'
 export { type LoadedPolicy, loadPolicyFile, parsePolicy } from './config/policy-file.ts'
 export { policySchema } from './config/policy-schema.ts'
 export type { PeerKme, SaeProfile } from './config/sae-profile.ts'
@@ -30,13 +32,16 @@ export { siteConfigSchema } from './config/site-config.ts'
 export { type PolicyWatcher, watchPolicyFile } from './config/watch-policy.ts'
 export {
   type LoadConfigFileOptions,
+  type LoadedControllerConfig,
   type LoadedSaeProfile,
   type LoadedSiteConfig,
   loadConfigFile,
+  loadControllerConfig,
   loadSaeProfile,
   loadSiteConfig,
   readKmeTlsFiles,
 } from './config.ts'
+export { type ControllerServer, type ControllerServerOptions, createControllerServer } from './controller-server.ts'
 export { type CreatePkcs12Options, createPkcs12 } from './create-pkcs12.ts'
 export {
   ClosedError,
@@ -83,6 +88,17 @@ export type {
 export type { AbortOptions, Closable, Unsubscribe } from './interface/lifecycle.ts'
 export type { Logger } from './interface/logger.ts'
 export type { MessageChannel } from './interface/message-channel.ts'
+export type {
+  DrainTarget,
+  LinkView,
+  NetworkController,
+  NetworkEvent,
+  NetworkStatus,
+  NodeSeat,
+  PairView,
+  SiteView,
+} from './interface/network-controller.ts'
+export type { LinkReport, NodePlan, NodeReport, RoutedDemand, RoutedPath } from './interface/network-node.ts'
 export type {
   LowPoolResponse,
   PolicyFile,
@@ -179,6 +195,7 @@ export {
   type SiteOptions,
   type SiteStatus,
 } from './site.ts'
+export { createNetworkNode, dialController, type NetworkNodeServer } from './site-network.ts'
 export { TelemetryHub } from './telemetry.ts'
 // What an integration is built with.
 export { AsyncQueue } from './util/async-queue.ts'
