@@ -17,6 +17,8 @@ export type StockChange =
   /** Destroys the block's key where it lies, so that nothing can be encrypted with it after a crash. Idempotent. */
   | { kind: 'remove'; number: bigint }
   | { kind: 'hear'; commits: number }
+  /** Counts on above `commits`. */
+  | { kind: 'advance'; commits: number }
   | { kind: 'floor'; number: bigint }
 
 /** A link pool as it stands on disk. */

@@ -56,6 +56,10 @@ export type TelemetryEvent =
   | { type: 'link'; linkId: string; state: LinkState; reason?: string }
   | { type: 'demand'; peerSiteId: string; askedBps: number; grantedBps: number }
   | { type: 'plan'; epoch: number; gap: number }
+  /** A frame or chunk of another node was thrown away. */
+  | { type: 'relay-refused'; peerSiteId: string; reason: string }
+  /** Key of a link was destroyed unused. */
+  | { type: 'link-key-burned'; linkId: string; bytes: number; reason: string }
   | { type: 'policy'; outcome: 'in-force'; rules: number }
   | { type: 'policy'; outcome: 'refused'; reason: string }
   | {

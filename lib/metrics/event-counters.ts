@@ -51,6 +51,16 @@ export class EventCounters {
       case 'pool-reset':
         this.#add('qkd_pool_resets', 'Times a pool began anew', { peer: event.peerSiteId, reason: event.reason })
         return
+      case 'relay-refused': {
+        const { peerSiteId: peer, reason } = event
+        this.#add('qkd_relay_refused', 'Frames and chunks of other nodes that were thrown away', { peer, reason })
+        return
+      }
+      case 'link-key-burned': {
+        const { linkId: link, reason, bytes } = event
+        this.#add('qkd_link_key_burned_bytes', 'Link key that was destroyed unused', { link, reason }, bytes)
+        return
+      }
       case 'policy':
         this.#add('qkd_policy_loads', 'Policies that came into force, or were refused', { outcome: event.outcome })
         return

@@ -11,6 +11,8 @@ export interface QnlFixture {
   interrupt(): Promise<void>
   /** Mends them. */
   restore(): Promise<void>
+  /** Key that waits for the pair at that side, in bits. Default what the links in the QNL's status have. */
+  waitingBits?(side: 0 | 1): number
 }
 
 /** A fixture, and what its blocks were so far. */
@@ -46,8 +48,9 @@ function eventOf<T extends QnlEvent['type']>(qnl: Qnl, type: T): Promise<Extract
 }
 
 /** Takes what waits for the pair at that side; the paths must be cut. */
-async function drain({ qnls, matcher }: QnlRun, side: 0 | 1): Promise<void> {
+async function drain({ qnls, matcher, fixture }: QnlRun, side: 0 | 1): Promise<void> {
   const stockBits = async () => {
+    if (fixture.waitingBits !== undefined) return fixture.waitingBits(side)
     const { links } = await qnls[side].status(patience())
     return links.reduce((sum, link) => sum + link.bufferedBits, 0)
   }

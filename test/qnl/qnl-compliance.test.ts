@@ -1,11 +1,12 @@
 import { createMemoryChannelPair } from '../../lib/channel/memory-channel.ts'
 import type { Link } from '../../lib/interface/link.ts'
-import type { Qnl } from '../../lib/interface/qnl.ts'
+import type { Demand, Qnl } from '../../lib/interface/qnl.ts'
 import { createSimulatedLinkPair } from '../../lib/qll/simulated-link-pair.ts'
 import { DirectQnl } from '../../lib/qnl/direct-qnl.ts'
 import { createRemoteQnl } from '../../lib/qnl/remote-qnl.ts'
 import { serveQnl } from '../../lib/qnl/serve-qnl.ts'
 import { type QnlFixture, qnlCompliance } from '../compliance/qnl.ts'
+import { createRelayNetwork, type RelayNetworkOptions } from '../helpers/relay-network.ts'
 
 const closers = new WeakMap<QnlFixture, () => Promise<unknown>>()
 
@@ -21,6 +22,31 @@ function createFixture(toQnl: (embedded: Qnl) => Qnl): QnlFixture {
     restore: async () => links[0].restore(),
   }
   closers.set(fixture, () => Promise.all([...qnls, ...embedded, ...links].map(part => part.close())))
+  return fixture
+}
+
+/** Alice and bob in a network of nodes, by these paths where there is a plan; cut off where alice's links and channels are. */
+async function createRelayFixture(
+  options: RelayNetworkOptions,
+  paths: readonly string[] = [],
+  mode: Demand['mode'] = 'multipath',
+): Promise<QnlFixture> {
+  const network = await createRelayNetwork({ ...options, limits: { settleMs: 50, resendMs: 200, readyBlocks: 2 } })
+  if (paths.length > 0) network.plan({ paths, mode, rateBps: 20_000_000 })
+  const cut = options.links.filter(link => link.startsWith('alice-') || link.startsWith('bob-'))
+  const fixture: QnlFixture = {
+    qnls: [network.node('alice'), network.node('bob')],
+    interrupt: async () => {
+      await network.cutChannel('alice', 'bob', { keepDown: true })
+      for (const link of cut) network.link(link).interrupt()
+    },
+    waitingBits: side => (side === 0 ? network.node('alice').readyBits('bob') : network.node('bob').readyBits('alice')),
+    restore: async () => {
+      network.restoreChannel('alice', 'bob')
+      for (const link of cut) network.link(link).restore()
+    },
+  }
+  closers.set(fixture, async () => await network[Symbol.asyncDispose]())
   return fixture
 }
 
@@ -41,5 +67,28 @@ qnlCompliance({
       void serveQnl(embedded, atQnl, { peerIds: [`kme-${siteId}`] })
       return createRemoteQnl({ siteId, channel: atKms })
     }),
+  teardown,
+})
+
+qnlCompliance({
+  backend: 'relay node, one link',
+  setup: () => createRelayFixture({ links: ['alice-bob'] }),
+  teardown,
+})
+
+qnlCompliance({
+  backend: 'relay node, over two relays',
+  setup: () => createRelayFixture({ links: ['alice-r1', 'r1-r2', 'bob-r2'] }, ['alice-r1-r2-bob']),
+  teardown,
+})
+
+qnlCompliance({
+  backend: 'relay node, two shares',
+  setup: () =>
+    createRelayFixture(
+      { links: ['alice-r1', 'bob-r1', 'alice-r2', 'bob-r2'] },
+      ['alice-r1-bob', 'alice-r2-bob'],
+      'split',
+    ),
   teardown,
 })

@@ -1,60 +1,133 @@
-import { ClosedError, NoRouteError } from '../../errors.ts'
+import { ClosedError, InvalidArgumentError, NoRouteError } from '../../errors.ts'
 import type { AbortOptions, Unsubscribe } from '../../interface/lifecycle.ts'
+import type { LinkStatus } from '../../interface/link.ts'
+import type { Logger } from '../../interface/logger.ts'
 import type { MessageChannel } from '../../interface/message-channel.ts'
 import type { NodePlan, NodeReport } from '../../interface/network-node.ts'
 import type { Demand, DemandGrant, NextBlockOptions, Qnl, QnlBlock, QnlEvent, QnlStatus } from '../../interface/qnl.ts'
+import { debugLogger } from '../../util/debug-logger.ts'
 import { Listeners } from '../../util/listeners.ts'
 import { checkDemand } from '../demand-book.ts'
-import { DirectQnl } from '../direct-qnl.ts'
-import type { RelayNodeOptions } from './relay-options.ts'
+import { type Grant, grantFor } from './grants.ts'
+import { LinkPlane } from './link-plane.ts'
+import { NodeDemands } from './node-demands.ts'
+import { Pair } from './pair.ts'
+import { PartnerLine } from './partner-line.ts'
+import { RelayCounters } from './relay-counters.ts'
+import { checkRelayOptions, type RelayLimits, type RelayNodeOptions, type RelayPartner } from './relay-options.ts'
+import { RELAY_WIRE_VERSION, type RelayMessage } from './relay-wire.ts'
+import { Transit } from './transit.ts'
+
+const SWEEP_MS = 250
+/** Callers that may wait for blocks at one node. */
+const MAX_WAITING_CALLS = 256
+
+/** One other site: the connection to its node, and the blocks between the two. */
+interface Partner extends RelayPartner {
+  readonly line: PartnerLine
+  readonly pair: Pair
+  grant: Grant
+  /** Set while the connection is lost: no block comes to its end without it. */
+  lost: boolean
+}
 
 /**
  * The network layer of a site in a network: takes key from its links, relays other sites' chunks, and makes blocks for
- * its own KMS along the paths of its plan. Before its first plan it serves its neighbours over their links.
+ * its own KMS along the paths of its plan. Before its first plan it serves its neighbours over their links; while its
+ * controller is away it goes on with the last one.
  */
 export class RelayNode implements Qnl {
   readonly siteId: string
+  readonly counters: RelayCounters
   readonly #options: RelayNodeOptions
-  readonly #direct: DirectQnl
-  readonly #demands = new Map<string, Demand>()
+  readonly #limits: RelayLimits
+  readonly #minShares: number
+  readonly #logger: Logger
+  readonly #links: LinkPlane
+  readonly #transit: Transit
+  readonly #partners = new Map<string, Partner>()
+  readonly #demands = new NodeDemands(remoteSiteId => this.#regrant(remoteSiteId))
   readonly #reports = new Listeners<NodeReport>()
-  readonly #subscriptions: readonly Unsubscribe[]
+  readonly #events = new Listeners<QnlEvent>()
+  #subscriptions: readonly Unsubscribe[] = []
+  #timer: NodeJS.Timeout | undefined
   #plan: NodePlan | undefined
+  #closing: Promise<void> | undefined
 
-  /** @throws {InvalidArgumentError} a link of another site, a second one to a site, or blocks of another size */
+  /** @throws {InvalidArgumentError} a link of another site, a second one to a site, blocks of another size, a limit out of range */
   constructor(options: RelayNodeOptions) {
-    this.siteId = options.siteId
+    const { siteId, telemetry, logger = debugLogger('qnl') } = options
+    const { limits, minShares } = checkRelayOptions(options)
+    this.siteId = siteId
     this.#options = options
-    const { siteId, links, telemetry } = options
-    this.#direct = new DirectQnl({ siteId, links, ...(telemetry === undefined ? {} : { telemetry }) })
-    this.#subscriptions = links.map(link => link.onStatus(() => this.#reports.emit(this.report())))
+    this.#limits = limits
+    this.#minShares = minShares
+    this.#logger = logger
+    this.counters = new RelayCounters(telemetry)
+    this.#links = new LinkPlane({
+      ...options,
+      limits,
+      logger,
+      counters: this.counters,
+      lineTo: remoteSiteId => this.#partners.get(remoteSiteId)?.line,
+      onChunk: (chunk, link) => {
+        if (chunk.dest !== siteId || chunk.hop !== chunk.path.length - 1)
+          this.#transit.forward(chunk, link.pool.remoteSiteId)
+        else
+          this.#arrive(
+            chunk.source,
+            pair => pair.chunk(chunk),
+            () => chunk.content.wipe(),
+          )
+      },
+      onKey: () => this.#pump(),
+    })
+    this.#transit = new Transit({
+      linkTo: remoteSiteId => this.#links.to(remoteSiteId),
+      maxBytes: limits.transitBytes,
+      onRefused: (reason, peerSiteId) => this.counters.refuse(reason, peerSiteId),
+    })
   }
 
-  /** Reads the stock and dials the partners. */
+  /**
+   * Reads the stock and dials the partners.
+   * @throws {StoreError} the stock cannot be read
+   */
   async open(): Promise<this> {
+    await this.#links.open()
+    for (const partner of this.#options.partners) {
+      if (partner.siteId !== this.siteId) this.#partners.set(partner.siteId, this.#join(partner))
+    }
+    this.#subscriptions = this.#options.links.map(link => {
+      let { state } = link.status()
+      return link.onStatus(status => {
+        this.#follow(status, state)
+        state = status.state
+      })
+    })
+    this.#regrantAll()
+    this.#timer = setInterval(() => this.#sweep(), SWEEP_MS).unref()
     return this
   }
 
   /**
-   * Goes by `plan` from now on. False, and nothing changes, where its epoch is not above the present one or it breaks
-   * what this site demands of a split.
+   * Goes by `plan` from now on. False, and nothing changes, where its epoch is not above the present one. Of a plan that
+   * breaks what this site demands of a split, that demand is not served.
    */
   apply(plan: NodePlan): boolean {
-    if (plan.epoch <= (this.#plan?.epoch ?? 0)) return false
+    if (this.#closing !== undefined || plan.epoch <= this.#epoch) return false
     this.#plan = plan
     this.#options.telemetry?.emit({ type: 'plan', epoch: plan.epoch, gap: plan.gap })
-    this.#reports.emit(this.report())
+    this.#options.telemetry?.gauge('qnl_plan_epoch', {}, plan.epoch)
+    this.#regrantAll()
+    this.#changed()
     return true
   }
 
   /** What the controller needs to know of this node, as it is now. */
   report(): NodeReport {
-    const links = this.#options.links.map(link => {
-      const { linkId, remoteSiteId, state, secrecy, rateBps, bufferedBits } = link.status()
-      return { linkId, remoteSiteId, state, secrecy, rateBps, stockBits: bufferedBits }
-    })
-    const demands = [...this.#demands].map(([remoteSiteId, demand]) => ({ remoteSiteId, demand }))
-    return { siteId: this.siteId, epoch: this.#plan?.epoch ?? 0, links, demands }
+    const { siteId } = this
+    return { siteId, epoch: this.#epoch, links: this.#links.reports(), demands: this.#demands.list() }
   }
 
   /** Calls `listener` with a fresh report whenever a link's state or rate, a demand or the plan changes. */
@@ -62,67 +135,228 @@ export class RelayNode implements Qnl {
     return this.#reports.add(listener)
   }
 
-  /** Takes over a channel that a partner opened; one from anybody else is closed. */
+  /** Takes over a channel that a partner's node opened; one from anybody else is closed. */
   accept(channel: MessageChannel): void {
-    channel.close().catch(() => {})
+    const partner = [...this.#partners.values()].find(({ peerId }) => peerId === channel.peerId)
+    const used = this.#closing === undefined ? partner?.line.attach(channel) : undefined
+    ;(used ?? channel.close()).catch(() => {})
   }
 
-  async remoteSiteIds(options: AbortOptions = {}): Promise<readonly string[]> {
-    const neighbours = await this.#direct.remoteSiteIds()
-    options.signal?.throwIfAborted()
-    return [...new Set([...neighbours, ...this.#options.partners.map(({ siteId }) => siteId)])].sort()
+  /** Key that is whole at both ends and waits for this site's KMS, in bits. */
+  readyBits(remoteSiteId: string): number {
+    return this.#partners.get(remoteSiteId)?.pair.readyBits ?? 0
   }
 
-  async setDemand(remoteSiteId: string, demand: Demand, options: AbortOptions = {}): Promise<DemandGrant> {
-    options.signal?.throwIfAborted()
-    const checked = checkDemand(demand)
-    await this.#requireRoute(remoteSiteId)
-    if (checked.rateBps === 0) this.#demands.delete(remoteSiteId)
-    else this.#demands.set(remoteSiteId, checked)
-    this.#reports.emit(this.report())
-    const planned = this.#plan?.demands.find(each => each.remoteSiteId === remoteSiteId)
-    if (planned === undefined && this.#isNeighbour(remoteSiteId)) {
-      return await this.#direct.setDemand(remoteSiteId, demand, options)
-    }
-    return { rateBps: Math.min(checked.rateBps, planned?.rateBps ?? 0), epoch: this.#plan?.epoch ?? 0 }
+  async remoteSiteIds({ signal }: AbortOptions = {}): Promise<readonly string[]> {
+    this.#requireOpen()
+    signal?.throwIfAborted()
+    return [...this.#partners.keys()].sort()
+  }
+
+  async setDemand(remoteSiteId: string, demand: Demand, { signal }: AbortOptions = {}): Promise<DemandGrant> {
+    this.#requireOpen()
+    signal?.throwIfAborted()
+    const partner = this.#partnerAt(remoteSiteId)
+    this.#demands.set(remoteSiteId, checkDemand(demand))
+    const { rateBps } = this.#grant(partner)
+    this.#changed()
+    return { rateBps, epoch: this.#epoch }
   }
 
   async nextBlock(remoteSiteId: string, options: NextBlockOptions = {}): Promise<QnlBlock> {
-    await this.#requireRoute(remoteSiteId)
-    return await this.#direct.nextBlock(remoteSiteId, options)
+    this.#requireOpen()
+    options.signal?.throwIfAborted()
+    const { pair } = this.#partnerAt(remoteSiteId)
+    let waiting = 0
+    for (const partner of this.#partners.values()) waiting += partner.pair.waiting
+    if (waiting >= MAX_WAITING_CALLS) {
+      throw new InvalidArgumentError(`${MAX_WAITING_CALLS} callers wait for blocks: await some before asking for more`)
+    }
+    return await pair.take(options)
   }
 
-  async status(options: AbortOptions = {}): Promise<QnlStatus> {
-    const status = await this.#direct.status(options)
-    return { ...status, epoch: this.#plan?.epoch ?? 0 }
+  async status({ signal }: AbortOptions = {}): Promise<QnlStatus> {
+    this.#requireOpen()
+    signal?.throwIfAborted()
+    const links = this.#options.links.map(link => ({
+      ...link.status(),
+      bufferedBits: this.readyBits(link.remoteSiteId),
+    }))
+    const demands = this.#demands.list().map(({ remoteSiteId, demand }) => {
+      const grantedBps = this.#partners.get(remoteSiteId)?.grant.rateBps ?? 0
+      return { remoteSiteId, askedBps: demand.rateBps, grantedBps }
+    })
+    return { siteId: this.siteId, epoch: this.#epoch, links, demands }
   }
 
   onEvent(listener: (event: QnlEvent) => void): Unsubscribe {
-    return this.#direct.onEvent(listener)
+    return this.#events.add(listener)
   }
 
-  async close(): Promise<void> {
-    for (const unsubscribe of this.#subscriptions) unsubscribe()
-    this.#reports.clear()
-    await this.#direct.close()
+  close(): Promise<void> {
+    this.#closing ??= this.#end()
+    return this.#closing
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
-  #isNeighbour(remoteSiteId: string): boolean {
-    return this.#options.links.some(link => link.remoteSiteId === remoteSiteId)
+  async #end(): Promise<void> {
+    clearInterval(this.#timer)
+    for (const unsubscribe of this.#subscriptions) unsubscribe()
+    this.#demands.clear()
+    this.#events.clear()
+    this.#reports.clear()
+    for (const { pair } of this.#partners.values()) pair.close(this.#closedError())
+    await Promise.all([...this.#partners.values()].map(({ line }) => line.close()))
+    await this.#links.close()
   }
 
-  async #requireRoute(remoteSiteId: string): Promise<void> {
-    const known = await this.remoteSiteIds()
-    if (known.includes(remoteSiteId)) return
-    throw new NoRouteError(`No path joins "${this.siteId}" and "${remoteSiteId}"; known are "${known.join('", "')}"`)
+  get #epoch(): number {
+    return this.#plan?.epoch ?? 0
   }
-}
 
-/** The error of everything that is asked of a closed node. */
-export function nodeClosed(siteId: string): ClosedError {
-  return new ClosedError(`The QNL of site "${siteId}" is closed`)
+  #join(partner: RelayPartner): Partner {
+    const { siteId } = partner
+    const line = new PartnerLine({
+      partner,
+      logger: this.#logger,
+      hello: () => ({
+        type: 'hello',
+        version: RELAY_WIRE_VERSION,
+        siteId: this.siteId,
+        links: this.#links.hellos(siteId),
+      }),
+      onUp: hello => {
+        this.#links.begin(siteId, hello.links)
+        this.#connected(siteId, true)
+      },
+      onMessage: message => this.#take(siteId, message),
+      onFrame: bytes => {
+        const link = this.#links.to(siteId)
+        if (link === undefined) this.counters.refuse('no such link', siteId)
+        else link.receive(bytes)
+      },
+      onMalformed: () => this.counters.refuse('malformed', siteId),
+      onDown: () => {
+        this.#links.end(siteId)
+        this.#connected(siteId, false)
+      },
+    })
+    const pair = new Pair({
+      localSiteId: this.siteId,
+      remoteSiteId: siteId,
+      limits: this.#limits,
+      domainOf: this.#domainOf,
+      minShares: this.#minShares,
+      linkTo: remoteSiteId => this.#links.to(remoteSiteId),
+      send: message => line.send(message),
+      onRefused: reason => this.counters.refuse(reason, siteId),
+    })
+    return { ...partner, line, pair, grant: grantFor(this.#ground(siteId)), lost: false }
+  }
+
+  #connected(siteId: string, up: boolean): void {
+    const partner = this.#partners.get(siteId)
+    if (partner === undefined) return
+    partner.lost = !up
+    if (up) partner.pair.begin()
+    else partner.pair.part()
+    this.#regrant(siteId)
+  }
+
+  #take(siteId: string, message: RelayMessage): void {
+    if (!this.#links.message(siteId, message)) this.#partners.get(siteId)?.pair.message(message)
+  }
+
+  #arrive(source: string, use: (pair: Pair) => void, otherwise: () => void): void {
+    const partner = this.#partners.get(source)
+    if (partner !== undefined) use(partner.pair)
+    else {
+      otherwise()
+      this.counters.refuse('unannounced', source)
+    }
+  }
+
+  readonly #domainOf = (siteId: string): string =>
+    this.#options.partners.find(partner => partner.siteId === siteId)?.domain ?? siteId
+
+  #ground(remoteSiteId: string) {
+    return {
+      siteId: this.siteId,
+      remoteSiteId,
+      plan: this.#plan,
+      demand: this.#demands.get(remoteSiteId),
+      lost: this.#partners.get(remoteSiteId)?.lost ?? false,
+      minShares: this.#minShares,
+      domainOf: this.#domainOf,
+      linkBps: (siteId: string) => {
+        const status = this.#links.to(siteId)?.pool.link.status()
+        return status === undefined ? undefined : status.state === 'down' ? 0 : status.rateBps
+      },
+    }
+  }
+
+  /** What the site is granted now, and the paths for it. */
+  #grant(partner: Partner): Grant {
+    const grant = grantFor(this.#ground(partner.siteId))
+    partner.grant = grant
+    const { routes, weight, splitOnly, rateBps } = grant
+    partner.pair.setRoutes(routes, { weight, splitOnly })
+    const askedBps = this.#demands.get(partner.siteId)?.rateBps ?? 0
+    this.#options.telemetry?.emit({ type: 'demand', peerSiteId: partner.siteId, askedBps, grantedBps: rateBps })
+    this.#options.telemetry?.gauge('qnl_granted_bps', { peer: partner.siteId }, rateBps)
+    return grant
+  }
+
+  /** The same after something changed under a demand that stands: the KMS is told what that means for it. */
+  #regrant(remoteSiteId: string): void {
+    const partner = this.#partners.get(remoteSiteId)
+    if (partner === undefined) return
+    const wasBps = partner.grant.rateBps
+    const { rateBps, reason = 'No reason given' } = this.#grant(partner)
+    if (rateBps === wasBps || this.#demands.get(remoteSiteId) === undefined) return
+    if (rateBps === 0) this.#events.emit({ type: 'pair-unserved', remoteSiteId, reason })
+    else if (rateBps < wasBps) this.#events.emit({ type: 'rate-drop', remoteSiteId, rateBps, wasBps })
+    else this.#events.emit({ type: 'restored', remoteSiteId, rateBps })
+  }
+
+  #regrantAll(): void {
+    for (const remoteSiteId of this.#partners.keys()) this.#regrant(remoteSiteId)
+  }
+
+  #follow({ linkId, remoteSiteId, state, reason = 'No reason given' }: LinkStatus, was: LinkStatus['state']): void {
+    if (state === 'down' && was !== 'down') this.#events.emit({ type: 'link-down', linkId, remoteSiteId, reason })
+    this.#regrantAll()
+    this.#changed()
+  }
+
+  #changed(): void {
+    this.#reports.emit(this.report())
+  }
+
+  #pump(): void {
+    for (const { pair } of this.#partners.values()) pair.pump()
+  }
+
+  #sweep(): void {
+    this.#links.sweep()
+    for (const { pair } of this.#partners.values()) pair.sweep()
+  }
+
+  #partnerAt(remoteSiteId: string): Partner {
+    const partner = this.#partners.get(remoteSiteId)
+    if (partner !== undefined) return partner
+    const known = [...this.#partners.keys()].sort().join('", "')
+    throw new NoRouteError(`No path joins "${this.siteId}" and "${remoteSiteId}"; it shares key with "${known}"`)
+  }
+
+  #requireOpen(): void {
+    if (this.#closing !== undefined) throw this.#closedError()
+  }
+
+  #closedError(): ClosedError {
+    return new ClosedError(`The QNL of site "${this.siteId}" is closed`)
+  }
 }

@@ -3,6 +3,7 @@ import type { LinkStock } from '../../interface/link-stock.ts'
 import type { Logger } from '../../interface/logger.ts'
 import type { MessageChannel } from '../../interface/message-channel.ts'
 import type { Telemetry } from '../../interface/telemetry.ts'
+import { requireInteger } from '../../util/deadline.ts'
 
 /** Another node that this one talks to: the far end of a link, or of a pair that is served over relays. */
 export interface RelayPartner {
@@ -64,4 +65,27 @@ export const DEFAULT_RELAY_LIMITS: RelayLimits = {
   blockLifeMs: 30_000,
   resendMs: 2000,
   settleMs: 2000,
+}
+
+const RANGES: Readonly<Record<keyof RelayLimits, { min: number; max: number }>> = {
+  stockBlocks: { min: 4, max: 4096 },
+  transitBytes: { min: 65_536, max: 2 ** 30 },
+  chunkBytes: { min: 256, max: 32_768 },
+  readyBlocks: { min: 1, max: 256 },
+  blockLifeMs: { min: 1000, max: 600_000 },
+  resendMs: { min: 50, max: 60_000 },
+  settleMs: { min: 50, max: 60_000 },
+}
+
+/**
+ * The limits with their defaults.
+ * @throws {InvalidArgumentError} one is out of its range
+ */
+export function checkRelayOptions({ limits = {}, split = {} }: RelayNodeOptions): {
+  limits: RelayLimits
+  minShares: number
+} {
+  const all = { ...DEFAULT_RELAY_LIMITS, ...limits }
+  for (const [name, range] of Object.entries(RANGES)) requireInteger(name, all[name as keyof RelayLimits], range)
+  return { limits: all, minShares: requireInteger('minShares', split.minShares ?? 2, { min: 2, max: 16 }) }
 }

@@ -1,0 +1,134 @@
+import { timingSafeEqual } from 'node:crypto'
+import type { QnlBlock } from '../../interface/qnl.ts'
+import { xorSecrets } from '../../key/pad.ts'
+import type { SecretKey } from '../../key/secret-key.ts'
+import type { Chunk } from './frame.ts'
+import type { RefusedBecause } from './link-traffic.ts'
+import { RelaySets, type SiteDomains } from './relay-sets.ts'
+import { blockIn, chunkCount, joinChunks, type TransferContext, transferTag, trustClassOf } from './transfer-key.ts'
+
+export interface IncomingOptions {
+  readonly source: string
+  readonly dest: string
+  readonly transfer: bigint
+  readonly split: boolean
+  readonly chunkBytes: number
+  readonly paths: readonly (readonly string[])[]
+  readonly domainOf: SiteDomains
+}
+
+/** A block on its way to this site: its shares, chunk by chunk, until they are whole and both tags were right. */
+export class Incoming {
+  readonly transfer: bigint
+  readonly sinceMs = performance.now()
+  readonly #options: IncomingOptions
+  readonly #relays: RelaySets
+  readonly #paths: Set<string>[]
+  readonly #chunks: Map<number, SecretKey>[]
+  #weak = false
+  #material: SecretKey | undefined
+
+  private constructor(options: IncomingOptions, relays: RelaySets) {
+    this.transfer = options.transfer
+    this.#options = options
+    this.#relays = relays
+    this.#paths = options.paths.map(path => new Set([path.join('\n')]))
+    this.#chunks = options.paths.map(() => new Map())
+  }
+
+  /** Undefined where the paths do not lead from source to destination, or two shares meet in a relay. */
+  static open(options: IncomingOptions): Incoming | undefined {
+    const { paths, source, dest, split, domainOf } = options
+    if (paths.length === 0 || (!split && paths.length > 1)) return undefined
+    const relays = new RelaySets(paths.length, domainOf)
+    const sound = paths.every((path, share) => leads(path, source, dest) && relays.admit(share, path))
+    return sound ? new Incoming(options, relays) : undefined
+  }
+
+  /** The share may come on this path too; false where that must not be. */
+  reroute(share: number, path: readonly string[]): boolean {
+    const { source, dest } = this.#options
+    if (!leads(path, source, dest) || !this.#relays.admit(share, path)) return false
+    this.#paths[share]!.add(path.join('\n'))
+    return true
+  }
+
+  /**
+   * Takes a chunk over. `whole` once all are there; a reason where it is refused. `altered` is one that came before with
+   * other bytes: somebody on the way changes what it relays.
+   */
+  take(chunk: Chunk): 'more' | 'whole' | RefusedBecause {
+    const { content, share, chunk: index, path } = chunk
+    const chunks = this.#chunks[share]
+    const known = chunks?.get(index)
+    const refuse = (reason: RefusedBecause) => {
+      content.wipe()
+      return reason
+    }
+    if (chunks === undefined || this.#material !== undefined) return refuse('repeated')
+    if (!this.#paths[share]!.has(path.join('\n')) || index >= chunkCount(this.#options.chunkBytes))
+      return refuse('unannounced')
+    if (known !== undefined) return refuse(known.equals(content) ? 'repeated' : 'altered')
+    chunks.set(index, content)
+    this.#weak ||= chunk.weak
+    if (this.#chunks.some(each => each.size < chunkCount(this.#options.chunkBytes))) return 'more'
+    return this.#join() ? 'whole' : 'altered'
+  }
+
+  /** Chunks that are not there, each as share × number of chunks + chunk. */
+  missing(): number[] {
+    if (this.#material !== undefined) return []
+    const count = chunkCount(this.#options.chunkBytes)
+    return this.#chunks.flatMap((chunks, share) =>
+      Array.from({ length: count }, (_, i) => i)
+        .filter(i => !chunks.has(i))
+        .map(i => share * count + i),
+    )
+  }
+
+  /** This end's tag, once all is there. */
+  get confirmation(): { weak: boolean; tag: Buffer } {
+    // Relays may still be added by a message under way: the source's tag, which comes after it, covers them.
+    return { weak: this.#weak, tag: transferTag(this.#material!, { ...this.#context(), relays: [] }, 'dest') }
+  }
+
+  /** The block, if the source's tag is right; the caller owns it. */
+  finish(tag: Uint8Array): Omit<QnlBlock, 'number'> | undefined {
+    if (this.#material === undefined) return undefined
+    const context = this.#context()
+    const right = timingSafeEqual(transferTag(this.#material, context, 'source'), tag)
+    const block = right ? blockIn(this.#material) : undefined
+    this.wipe()
+    if (block === undefined) return undefined
+    const { source: remoteSiteId } = this.#options
+    return { remoteSiteId, secret: block, trustClass: trustClassOf(context), relays: context.relays }
+  }
+
+  wipe(): void {
+    for (const chunks of this.#chunks) {
+      for (const content of chunks.values()) content.wipe()
+      chunks.clear()
+    }
+    this.#material?.wipe()
+    this.#material = undefined
+  }
+
+  /** False where the chunks do not make a block: their sizes lied. */
+  #join(): boolean {
+    const shares = this.#chunks.map(chunks => joinChunks([...chunks].sort(([a], [b]) => a - b).map(([, c]) => c)))
+    const sound = shares.every(share => share.sizeBytes === shares[0]!.sizeBytes)
+    if (sound) this.#material = xorSecrets(shares)
+    for (const share of shares) share.wipe()
+    for (const chunks of this.#chunks) for (const content of chunks.values()) content.wipe()
+    return sound
+  }
+
+  #context(): TransferContext {
+    const { source, dest, transfer, split } = this.#options
+    return { source, dest, transfer, split, relays: this.#relays.relays, weak: this.#weak }
+  }
+}
+
+function leads(path: readonly string[], source: string, dest: string): boolean {
+  return path.length >= 2 && path[0] === source && path.at(-1) === dest && new Set(path).size === path.length
+}

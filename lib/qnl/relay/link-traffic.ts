@@ -1,0 +1,174 @@
+import { oneTimeTag, verifyOneTimeTag } from '../../key/one-time-pad.ts'
+import { copyPad, cutPad, hideUnderPad, showUnderPad, wipePad } from '../../key/pad.ts'
+import { FairQueue } from './fair-queue.ts'
+import { type Chunk, decodeFrame, encodeFrameHeader, FRAME_KEY_BYTES, type OpenFrame } from './frame.ts'
+import type { LinkPool } from './link-pool.ts'
+
+/** Content of one frame at most: small chunks share a tag and its key, large ones have one each. */
+const FRAME_BYTES = 49_152
+const FRAME_CHUNKS = 64
+
+/** Why a frame or a chunk was thrown away. */
+export type RefusedBecause =
+  | 'malformed'
+  | 'out of order'
+  | 'unknown pad'
+  | 'spent pad'
+  | 'wrong tag'
+  | 'not from that site'
+  | 'no such link'
+  | 'repeated'
+  | 'unannounced'
+  | 'altered'
+  | 'no room'
+  | 'too old'
+
+export interface LinkTrafficOptions {
+  readonly pool: LinkPool
+  /** Sends a frame to the other end; resolves when there is room for the next. */
+  readonly send: (frame: Uint8Array) => Promise<void>
+  /** A chunk has come, authenticated; whoever is called owns its content. */
+  readonly onChunk: (chunk: Chunk) => void
+  readonly onRefused: (reason: RefusedBecause) => void
+}
+
+/**
+ * What goes over one link: chunks that wait for pads go out in frames, frames that come in are checked and opened. Each
+ * frame has pads and a tag key of its own; none is ever sent again, because a chunk that is lost starts anew at its
+ * source (rule L2).
+ */
+export class LinkTraffic {
+  readonly pool: LinkPool
+  readonly #options: LinkTrafficOptions
+  readonly #queue = new FairQueue()
+  #sentSequence = 0n
+  #heardSequence = 0n
+  #running = false
+  #up = false
+
+  constructor(options: LinkTrafficOptions) {
+    this.pool = options.pool
+    this.#options = options
+  }
+
+  /** Content that waits for pads, in bytes. */
+  get queuedBytes(): number {
+    return this.#queue.sizeBytes
+  }
+
+  /** Takes a chunk over and sends it when it is its turn. False where it waits already. */
+  enqueue(chunk: Chunk): boolean {
+    if (!this.#queue.push(chunk)) return false
+    this.wake()
+    return true
+  }
+
+  /** Throws away what `picks` chooses of what waits; gives how many chunks that were. */
+  discard(picks: (chunk: Chunk) => boolean): number {
+    const removed = this.#queue.remove(picks)
+    for (const { content } of removed) content.wipe()
+    return removed.length
+  }
+
+  /** A connection is there: frames are numbered anew. */
+  begin(): void {
+    this.#sentSequence = 0n
+    this.#heardSequence = 0n
+    this.#up = true
+  }
+
+  end(): void {
+    this.#up = false
+  }
+
+  /** There may be something to send, or key to send it with. */
+  wake(): void {
+    this.pool.want(this.#queue.sizeBytes)
+    if (this.#running) return
+    this.#running = true
+    void this.#run().finally(() => {
+      this.#running = false
+    })
+  }
+
+  /** Takes a frame from the other end. */
+  receive(bytes: Uint8Array): void {
+    const chunks = this.#open(bytes)
+    if (typeof chunks === 'string') this.#options.onRefused(chunks)
+    else for (const chunk of chunks) this.#options.onChunk(chunk)
+  }
+
+  #open(bytes: Uint8Array): Chunk[] | RefusedBecause {
+    let frame: OpenFrame
+    try {
+      frame = decodeFrame(bytes)
+    } catch {
+      return 'malformed'
+    }
+    const { ranges, chunks, hidden, tagged, tag, sequence } = frame
+    const { pool } = this
+    const pad = pool.receiveLane.find(ranges)
+    if (pad === 'spent') return 'spent pad'
+    if (pad === 'unknown') return 'unknown pad'
+    const [keyPad, contentPad] = cutPad(pad, FRAME_KEY_BYTES)
+    // The pad is wiped only for a valid frame: whoever sends others must not burn key.
+    if (!verifyOneTimeTag(copyPad(keyPad), [tagged], tag)) {
+      pool.receiveLane.forged(ranges)
+      return 'wrong tag'
+    }
+    // The sender's own number, under its tag: older ones never come on a channel that keeps the order.
+    if (sequence <= this.#heardSequence) return 'out of order'
+    this.#heardSequence = sequence
+    wipePad(keyPad)
+    const contents = showUnderPad(
+      hidden,
+      contentPad,
+      chunks.map(({ sizeBytes }) => sizeBytes),
+    )
+    pool.receiveLane.spend(ranges)
+    const { remoteSiteId, link } = pool
+    const weak = link.status().secrecy === 'computational'
+    const sinceMs = performance.now()
+    const opened = chunks.map((header, i) => ({ ...header, weak: header.weak || weak, content: contents[i]!, sinceMs }))
+    const local = link.localSiteId
+    const isOurs = ({ path, hop }: Chunk) => path[hop] === local && path[hop - 1] === remoteSiteId
+    if (opened.every(isOurs)) return opened
+    for (const { content } of opened) content.wipe()
+    return 'not from that site'
+  }
+
+  async #run(): Promise<void> {
+    while (this.#up && this.pool.up) {
+      const frame = this.#nextFrame()
+      if (frame === undefined) return
+      await this.#options.send(frame)
+      this.pool.want(this.#queue.sizeBytes)
+    }
+  }
+
+  #nextFrame(): Uint8Array | undefined {
+    const chunks: Chunk[] = []
+    let room = Math.min(FRAME_BYTES, this.pool.sendLane.sizeBytes - FRAME_KEY_BYTES)
+    while (chunks.length < FRAME_CHUNKS) {
+      const chunk = this.#queue.take(room)
+      if (chunk === undefined) break
+      chunks.push(chunk)
+      room -= chunk.sizeBytes
+    }
+    if (chunks.length === 0) return undefined
+    const contentBytes = chunks.reduce((sum, chunk) => sum + chunk.sizeBytes, 0)
+    const { ranges, pieces } = this.pool.sendLane.draw(FRAME_KEY_BYTES + contentBytes)!
+    const [keyPad, contentPad] = cutPad(pieces, FRAME_KEY_BYTES)
+    const key = copyPad(keyPad)
+    wipePad(keyPad)
+    this.#sentSequence += 1n
+    const header = encodeFrameHeader({ linkId: this.pool.linkId, sequence: this.#sentSequence, ranges, chunks })
+    const hidden = hideUnderPad(
+      chunks.map(({ content }) => content),
+      contentPad,
+    )
+    for (const { content } of chunks) content.wipe()
+    const tagged = Buffer.concat([header, hidden])
+    return Buffer.concat([tagged, oneTimeTag(key, [tagged])])
+  }
+}

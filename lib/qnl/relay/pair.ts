@@ -1,0 +1,494 @@
+import { ClosedError } from '../../errors.ts'
+import type { NextBlockOptions, QnlBlock } from '../../interface/qnl.ts'
+import { BLOCK_BYTES } from '../../key/cells.ts'
+import { BlockNumbers } from '../../util/block-numbers.ts'
+import type { Chunk } from './frame.ts'
+import { Incoming } from './incoming.ts'
+import type { LinkTraffic, RefusedBecause } from './link-traffic.ts'
+import { Outgoing } from './outgoing.ts'
+import type { PathSet } from './path-set.ts'
+import { ReadyBlocks } from './ready-blocks.ts'
+import type { RelayLimits } from './relay-options.ts'
+import type { SiteDomains } from './relay-sets.ts'
+import type { RelayMessage } from './relay-wire.ts'
+import { MATERIAL_BYTES, NO_TAG } from './transfer-key.ts'
+
+/** Content that may wait for a link before no more blocks are begun over it. */
+const MAX_QUEUED_BYTES = 8 * BLOCK_BYTES
+/** Blocks that the other end may have under way to this one. */
+const MAX_INCOMING = 256
+
+type Of<N extends RelayMessage['type']> = Extract<RelayMessage, { type: N }>
+
+export interface PairOptions {
+  readonly localSiteId: string
+  readonly remoteSiteId: string
+  readonly limits: RelayLimits
+  readonly domainOf: SiteDomains
+  readonly minShares: number
+  /** The link to a neighbour. */
+  readonly linkTo: (siteId: string) => LinkTraffic | undefined
+  /** Sends to the other end of the pair, if there is a connection. */
+  readonly send: (message: RelayMessage) => void
+  readonly onRefused: (reason: RefusedBecause) => void
+}
+
+/** A block of a link that is handed on as it is. */
+interface DirectBlock {
+  readonly transfer: bigint
+  readonly secret: QnlBlock['secret']
+  readonly route?: PathSet
+  readonly sinceMs: number
+}
+
+/**
+ * The blocks between this site and one other. Either end sends blocks along the paths of its own plan; a block that is
+ * confirmed gets its number from the site that sorts first, so that both ends hand them out in one ascending order,
+ * whichever came first and from whichever side.
+ */
+export class Pair {
+  readonly #options: PairOptions
+  readonly #ready = new ReadyBlocks(() => this.#onTake())
+  readonly #transfers = new BlockNumbers()
+  readonly #numbers = new BlockNumbers()
+  readonly #outgoing = new Map<bigint, Outgoing>()
+  readonly #incoming = new Map<bigint, Incoming>()
+  readonly #directOut = new Map<bigint, DirectBlock>()
+  readonly #directIn = new Map<bigint, DirectBlock>()
+  /** Confirmed blocks of this end that wait for their number from the other. */
+  readonly #unnumbered = new Map<bigint, Omit<QnlBlock, 'number'>>()
+  /** Offers that wait for room. */
+  #parked: Of<'offer'>[] = []
+  #routes: readonly PathSet[] = []
+  #weight = 1
+  /** True where this site takes shares alone. */
+  #splitOnly = false
+  #up = false
+  #told = 0n
+  #turn = 0
+  #timer: NodeJS.Timeout | undefined
+  /** Blocks made so far, for those who watch. */
+  made = 0
+
+  constructor(options: PairOptions) {
+    this.#options = options
+  }
+
+  get #numbering(): boolean {
+    return this.#options.localSiteId < this.#options.remoteSiteId
+  }
+
+  get readyBits(): number {
+    return this.#ready.size * BLOCK_BYTES * 8
+  }
+
+  /** The next block for the KMS. */
+  take(options: NextBlockOptions): Promise<QnlBlock> {
+    return this.#ready.take(options)
+  }
+
+  get waiting(): number {
+    return this.#ready.waiting
+  }
+
+  /** The paths of the present plan. What is under way on others goes on until it must be sent again. */
+  setRoutes(routes: readonly PathSet[], { weight, splitOnly }: { weight: number; splitOnly: boolean }): void {
+    const old = new Map(this.#routes.map(route => [route.key, route]))
+    this.#routes = routes.map(route => route.follow(old.get(route.key)))
+    this.#weight = Math.min(0xffff, Math.max(16, Math.round(weight * 256)))
+    this.#splitOnly = splitOnly
+    this.pump()
+  }
+
+  /** A connection to the other end is there. */
+  begin(): void {
+    this.#up = true
+    this.#told = 0n
+    this.#tellFloor()
+    this.pump()
+  }
+
+  /** It is lost: blocks that are not whole at both ends are lost with it. */
+  part(): void {
+    this.#up = false
+    for (const transfer of [...this.#outgoing.keys()]) this.#endOutgoing(transfer)
+    for (const incoming of this.#incoming.values()) incoming.wipe()
+    for (const { secret } of [...this.#directOut.values(), ...this.#directIn.values()]) secret.wipe()
+    for (const { secret } of this.#unnumbered.values()) secret.wipe()
+    for (const route of this.#routes) route.underWay = 0
+    this.#directOut.clear()
+    this.#directIn.clear()
+    this.#unnumbered.clear()
+    this.#incoming.clear()
+    this.#parked = []
+  }
+
+  /** Begins as many blocks as the paces, the connection and the KMS's wish allow. */
+  pump(): void {
+    clearTimeout(this.#timer)
+    this.#admitParked()
+    // In turns, and each time from another one on, so that none is left without room by those before it.
+    this.#turn += 1
+    let waitMs = Number.POSITIVE_INFINITY
+    let waiting = this.#routes.map((_, i) => this.#routes[(i + this.#turn) % this.#routes.length]!)
+    while (waiting.length > 0) {
+      waiting = waiting.filter(route => {
+        const routeMs = route.waitMs(performance.now())
+        if (routeMs === 0) return this.#begin(route)
+        waitMs = Math.min(waitMs, routeMs)
+        return false
+      })
+    }
+    if (waitMs < 2 ** 31) this.#timer = setTimeout(() => this.pump(), Math.ceil(waitMs)).unref()
+  }
+
+  /** A chunk for this end has come. */
+  chunk(chunk: Chunk): void {
+    const incoming = this.#incoming.get(chunk.transfer)
+    if (incoming === undefined) {
+      chunk.content.wipe()
+      this.#options.onRefused('unannounced')
+      return
+    }
+    const taken = incoming.take(chunk)
+    if (taken === 'whole') {
+      const { weak, tag } = incoming.confirmation
+      this.#options.send({ type: 'confirm', transfer: chunk.transfer, weak: weak ? 1 : 0, tag })
+    } else if (taken !== 'more') {
+      this.#options.onRefused(taken)
+      if (taken === 'altered') this.#drop(chunk.transfer, 'altered on its way')
+    }
+  }
+
+  /** A message of the other end about a block. */
+  message(message: RelayMessage): void {
+    switch (message.type) {
+      case 'offer':
+        this.#parked.push(message)
+        if (this.#parked.length > MAX_INCOMING) this.#sendDrop(this.#parked.shift()!.transfer, 'too many at once')
+        this.#admitParked()
+        return
+      case 'accept':
+        this.#onAccept(message)
+        return
+      case 'reroute':
+        if (this.#incoming.get(message.transfer)?.reroute(message.share, message.path) === false)
+          this.#drop(message.transfer, 'shares would meet')
+        return
+      case 'confirm':
+        this.#onConfirm(message)
+        return
+      case 'done':
+        this.#onDone(message)
+        return
+      case 'numbered':
+        this.#onNumbered(message)
+        return
+      case 'drop':
+        this.#forget(message.transfer)
+        this.pump()
+        return
+      case 'ask': {
+        const incoming = this.#incoming.get(message.transfer)
+        if (incoming === undefined) {
+          if (!this.#parked.some(({ transfer }) => transfer === message.transfer))
+            this.#sendDrop(message.transfer, 'unknown')
+        } else this.#options.send({ type: 'missing', transfer: message.transfer, chunks: incoming.missing() })
+        return
+      }
+      case 'missing':
+        this.#onMissing(message)
+        return
+      case 'floor':
+        this.#numbers.startAbove(message.number)
+        return
+      default:
+    }
+  }
+
+  /** Gives up what takes too long, and asks after what might be lost. To be called every now and then. */
+  sweep(): void {
+    const nowMs = performance.now()
+    const { blockLifeMs, resendMs } = this.#options.limits
+    for (const [transfer, { sinceMs }] of [
+      ...this.#outgoing,
+      ...this.#incoming,
+      ...this.#directOut,
+      ...this.#directIn,
+    ]) {
+      if (nowMs - sinceMs > blockLifeMs) this.#drop(transfer, 'too old')
+    }
+    for (const [transfer, outgoing] of this.#outgoing) {
+      if (!outgoing.accepted || nowMs - outgoing.touchedMs < resendMs * 2 ** Math.min(4, outgoing.resent)) continue
+      outgoing.touchedMs = nowMs
+      this.#options.send({ type: 'ask', transfer })
+    }
+    this.pump()
+  }
+
+  close(error: ClosedError): void {
+    clearTimeout(this.#timer)
+    this.part()
+    this.#routes = []
+    this.#ready.close(error)
+  }
+
+  #onTake(): void {
+    const { floor } = this.#ready
+    if (this.#numbering) this.#numbers.startAbove(floor)
+    else this.#tellFloor()
+    this.pump()
+  }
+
+  #tellFloor(): void {
+    const { floor } = this.#ready
+    if (this.#numbering || !this.#up || floor <= this.#told) return
+    // What the other end numbered it knows itself; only a jump is news.
+    if (floor > this.#numbers.last) this.#options.send({ type: 'floor', number: floor })
+    this.#told = floor
+  }
+
+  /** Numbers of the two ends never meet. */
+  #nextTransfer(): bigint {
+    return 2n * this.#transfers.next() + (this.#numbering ? 0n : 1n)
+  }
+
+  get #underWay(): number {
+    return (
+      this.#outgoing.size + this.#incoming.size + this.#directOut.size + this.#directIn.size + this.#unnumbered.size
+    )
+  }
+
+  get #hasRoom(): boolean {
+    return this.#ready.size + this.#underWay < this.#options.limits.readyBlocks + this.#ready.waiting
+  }
+
+  #begin(route: PathSet): boolean {
+    if (!this.#up || !this.#hasRoom) return false
+    if (this.#splitOnly && !route.split) return false
+    const links = route.paths.map(path => this.#options.linkTo(path[1]!))
+    if (links.some(link => link === undefined || !link.pool.up || link.queuedBytes > MAX_QUEUED_BYTES)) return false
+    return route.direct ? this.#beginDirect(route, links[0]!) : this.#beginRelayed(route)
+  }
+
+  #beginRelayed(route: PathSet): boolean {
+    const { localSiteId: source, remoteSiteId: dest, limits, domainOf, send } = this.#options
+    const { chunkBytes } = limits
+    const transfer = this.#nextTransfer()
+    const outgoing = Outgoing.open({ source, dest, transfer, route, chunkBytes, weight: this.#weight, domainOf })
+    if (outgoing === undefined) return false
+    this.#outgoing.set(transfer, outgoing)
+    route.spend(performance.now())
+    const split = route.split ? 1 : 0
+    send({ type: 'offer', transfer, split, sizeBytes: MATERIAL_BYTES, chunkBytes, block: 0n, paths: outgoing.paths })
+    return true
+  }
+
+  #beginDirect(route: PathSet, { pool, queuedBytes }: LinkTraffic): boolean {
+    const block = pool.sendLane.takeWhole()
+    pool.want(queuedBytes + 2 * BLOCK_BYTES)
+    if (block === undefined) return false
+    const transfer = this.#nextTransfer()
+    this.#directOut.set(transfer, { transfer, secret: block.secret, route, sinceMs: performance.now() })
+    route.spend(performance.now())
+    const common = { sizeBytes: MATERIAL_BYTES, chunkBytes: MATERIAL_BYTES, paths: route.paths }
+    this.#options.send({ type: 'offer', transfer, split: 0, block: block.number, ...common })
+    return true
+  }
+
+  #admitParked(): void {
+    const parked = this.#parked
+    this.#parked = []
+    for (const offer of parked) {
+      if (this.#ready.size + this.#underWay < 2 * this.#options.limits.readyBlocks + this.#ready.waiting)
+        this.#onOffer(offer)
+      else this.#parked.push(offer)
+    }
+  }
+
+  #onOffer(offer: Of<'offer'>): void {
+    const { transfer, chunkBytes, paths } = offer
+    const { localSiteId: dest, remoteSiteId: source, domainOf, send } = this.#options
+    const fault = this.#faultOf(offer)
+    if (fault !== undefined) this.#sendDrop(transfer, fault)
+    else if (offer.block !== 0n) this.#onDirectOffer(offer)
+    else {
+      const incoming = Incoming.open({ source, dest, transfer, split: offer.split === 1, chunkBytes, paths, domainOf })
+      if (incoming === undefined) this.#sendDrop(transfer, 'not its paths')
+      else {
+        this.#incoming.set(transfer, incoming)
+        send({ type: 'accept', transfer })
+      }
+    }
+  }
+
+  /** Why a block is not wanted, whatever its paths are. */
+  #faultOf({ transfer, split, sizeBytes, chunkBytes, paths }: Of<'offer'>): string | undefined {
+    const { minShares } = this.#options
+    if (sizeBytes !== MATERIAL_BYTES || chunkBytes < 256 || this.#incoming.has(transfer)) return 'malformed'
+    if (this.#splitOnly && split !== 1) return 'this site takes shares alone'
+    return split === 1 && paths.length < minShares ? `fewer shares than ${minShares}` : undefined
+  }
+
+  #onDirectOffer({ transfer, block }: Of<'offer'>): void {
+    const { remoteSiteId, send, linkTo } = this.#options
+    const taken = linkTo(remoteSiteId)?.pool.receiveLane.takeWhole(block)
+    if (taken === undefined) this.#sendDrop(transfer, 'no such block')
+    else {
+      this.#directIn.set(transfer, { transfer, secret: taken.secret, sinceMs: performance.now() })
+      send({ type: 'confirm', transfer, weak: 0, tag: NO_TAG })
+    }
+  }
+
+  #onAccept({ transfer }: Of<'accept'>): void {
+    const outgoing = this.#outgoing.get(transfer)
+    if (outgoing === undefined || outgoing.accepted) return
+    outgoing.accepted = true
+    outgoing.touchedMs = performance.now()
+    this.#enqueue(outgoing.chunks())
+  }
+
+  #onConfirm({ transfer, weak, tag }: Of<'confirm'>): void {
+    const direct = this.#directOut.get(transfer)
+    const outgoing = this.#outgoing.get(transfer)
+    if (direct !== undefined) {
+      this.#directOut.delete(transfer)
+      if (direct.route !== undefined) direct.route.underWay -= 1
+      this.#number(transfer, this.#directBlock(direct), NO_TAG)
+    } else if (outgoing !== undefined) {
+      if (!outgoing.confirm(tag, weak === 1)) {
+        this.#options.onRefused('altered')
+        this.#drop(transfer, 'not the same at both ends')
+        return
+      }
+      const sourceTag = outgoing.tag
+      const block = outgoing.finish()
+      this.#endOutgoing(transfer)
+      this.#number(transfer, block, sourceTag)
+    }
+    this.pump()
+  }
+
+  /** This end's block is whole at the other: it gets its number, here or there. */
+  #number(transfer: bigint, block: Omit<QnlBlock, 'number'>, tag: Uint8Array): void {
+    const number = this.#numbering ? this.#numbers.next() : 0n
+    if (this.#numbering) this.#deliver({ ...block, number })
+    else this.#unnumbered.set(transfer, block)
+    this.#options.send({ type: 'done', transfer, number, tag })
+  }
+
+  #onDone({ transfer, number, tag }: Of<'done'>): void {
+    const direct = this.#directIn.get(transfer)
+    const incoming = this.#incoming.get(transfer)
+    const block = direct === undefined ? incoming?.finish(tag) : this.#directBlock(direct)
+    this.#directIn.delete(transfer)
+    this.#incoming.delete(transfer)
+    if (block === undefined) {
+      if (incoming !== undefined) this.#options.onRefused('altered')
+      this.#sendDrop(transfer, 'not the same at both ends')
+    } else if (!this.#numbering) this.#deliver({ ...block, number })
+    else {
+      const own = this.#numbers.next()
+      this.#deliver({ ...block, number: own })
+      this.#options.send({ type: 'numbered', transfer, number: own })
+    }
+    this.pump()
+  }
+
+  #onNumbered({ transfer, number }: Of<'numbered'>): void {
+    const block = this.#unnumbered.get(transfer)
+    if (block === undefined) return
+    this.#unnumbered.delete(transfer)
+    this.#deliver({ ...block, number })
+    this.pump()
+  }
+
+  #deliver(block: QnlBlock): void {
+    if (!this.#numbering) this.#numbers.startAbove(block.number)
+    this.made += 1
+    this.#ready.push(block)
+  }
+
+  #onMissing({ transfer, chunks }: Of<'missing'>): void {
+    const outgoing = this.#outgoing.get(transfer)
+    if (outgoing === undefined || chunks.length === 0) return
+    outgoing.resent += 1
+    outgoing.touchedMs = performance.now()
+    for (const share of new Set(chunks.map(number => outgoing.shareOf(number)))) {
+      if (this.#keepPath(outgoing, share)) continue
+      this.#drop(transfer, 'no path for a share is left')
+      return
+    }
+    const waits = (chunk: Chunk) => chunk.transfer === transfer && chunk.source === this.#options.localSiteId
+    for (const path of outgoing.paths) this.#options.linkTo(path[1]!)?.discard(waits)
+    this.#enqueue(outgoing.chunks(chunks))
+  }
+
+  /** Finds another path for a share whose own is no longer in the plan or has lost its first link. */
+  #keepPath(outgoing: Outgoing, share: number): boolean {
+    const usable = (path: readonly string[]) => this.#options.linkTo(path[1]!)?.pool.up === true
+    const current = outgoing.paths[share]!
+    const planned = this.#routes.filter(({ split }) => split === outgoing.route.split).flatMap(({ paths }) => paths)
+    const inPlan = planned.some(path => path.join('\n') === current.join('\n'))
+    if (inPlan && usable(current)) return true
+    for (const path of planned) {
+      // A share never changes to the direct link: another share may be on it.
+      if (!usable(path) || (outgoing.route.split && path.length === 2) || !outgoing.reroute(share, path)) continue
+      this.#options.send({ type: 'reroute', transfer: outgoing.transfer, share, path })
+      return true
+    }
+    return usable(current)
+  }
+
+  #enqueue(chunks: readonly Chunk[]): void {
+    for (const chunk of chunks) {
+      const link = this.#options.linkTo(chunk.path[1]!)
+      if (link === undefined || !link.enqueue(chunk)) chunk.content.wipe()
+    }
+  }
+
+  #directBlock({ secret }: DirectBlock): Omit<QnlBlock, 'number'> {
+    const { remoteSiteId, linkTo } = this.#options
+    const weak = linkTo(remoteSiteId)?.pool.link.status().secrecy === 'computational'
+    return { remoteSiteId, secret, trustClass: weak ? 'post-quantum' : 'direct', relays: [] }
+  }
+
+  #drop(transfer: bigint, reason: string): void {
+    this.#forget(transfer)
+    this.#sendDrop(transfer, reason)
+  }
+
+  #sendDrop(transfer: bigint, reason: string): void {
+    this.#options.send({ type: 'drop', transfer, reason })
+  }
+
+  #forget(transfer: bigint): void {
+    this.#endOutgoing(transfer)
+    this.#incoming.get(transfer)?.wipe()
+    this.#incoming.delete(transfer)
+    const direct = this.#directOut.get(transfer)
+    if (direct?.route !== undefined) direct.route.underWay -= 1
+    for (const blocks of [this.#directOut, this.#directIn, this.#unnumbered]) {
+      blocks.get(transfer)?.secret.wipe()
+      blocks.delete(transfer)
+    }
+  }
+
+  #endOutgoing(transfer: bigint): void {
+    const outgoing = this.#outgoing.get(transfer)
+    if (outgoing === undefined) return
+    this.#outgoing.delete(transfer)
+    outgoing.route.underWay = Math.max(0, outgoing.route.underWay - 1)
+    for (const path of outgoing.paths) {
+      this.#options
+        .linkTo(path[1]!)
+        ?.discard(chunk => chunk.transfer === transfer && chunk.source === this.#options.localSiteId)
+    }
+    outgoing.wipe()
+  }
+}
+
+/** The error of who waits for a block of a node that is closed. */
+export function pairClosed(siteId: string): ClosedError {
+  return new ClosedError(`The QNL of site "${siteId}" is closed`)
+}

@@ -1,0 +1,88 @@
+import type { RoutedDemand } from '../../interface/network-node.ts'
+import { BLOCK_BYTES } from '../../key/cells.ts'
+import { areDisjoint, type SiteDomains } from './relay-sets.ts'
+import { MAX_PATH_SITES, MAX_SHARES } from './relay-wire.ts'
+
+const BLOCK_BITS = 8 * BLOCK_BYTES
+/** Blocks that may be under way on one path besides those of one second. */
+const WINDOW_BLOCKS = 3
+/** What a path may make up for after it could not send, in milliseconds of its rate. */
+const BURST_MS = 500
+
+/** The paths that one block takes: one, or with `split` one for each share. Paced by the plan's rate. */
+export class PathSet {
+  readonly paths: readonly (readonly string[])[]
+  readonly split: boolean
+  readonly rateBps: number
+  /** Blocks of this set without an end. */
+  underWay = 0
+  #nextMs = 0
+
+  constructor({ paths, split, rateBps }: Pick<PathSet, 'paths' | 'split' | 'rateBps'>) {
+    this.paths = paths
+    this.split = split
+    this.rateBps = rateBps
+  }
+
+  /** What tells one set from another, so that a set keeps its pace over plans. */
+  get key(): string {
+    return `${this.split}\n${this.paths.map(path => path.join('\n')).join('\n\n')}`
+  }
+
+  /** True where the block is a block of the common link itself. */
+  get direct(): boolean {
+    return !this.split && this.paths[0]!.length === 2
+  }
+
+  /** How long until the next block may start, in milliseconds; 0 for now, infinite while too many are under way. */
+  waitMs(nowMs: number): number {
+    if (this.rateBps <= 0) return Number.POSITIVE_INFINITY
+    if (this.underWay >= Math.min(64, WINDOW_BLOCKS + this.rateBps / BLOCK_BITS)) return Number.POSITIVE_INFINITY
+    return Math.max(0, this.#nextMs - nowMs)
+  }
+
+  /** A block starts. */
+  spend(nowMs: number): void {
+    this.underWay += 1
+    this.#nextMs = Math.max(this.#nextMs, nowMs - BURST_MS) + (BLOCK_BITS / this.rateBps) * 1000
+  }
+
+  /** Takes over the pace of the set that it replaces. */
+  follow(old: PathSet | undefined): this {
+    if (old === undefined) return this
+    // The wait for the next block is as much shorter as the new rate is higher.
+    const nowMs = performance.now()
+    const scale = Math.min(10, old.rateBps / this.rateBps)
+    this.#nextMs = nowMs + Math.max(-BURST_MS, Math.min(10_000, (old.#nextMs - nowMs) * (scale || 1)))
+    return this
+  }
+}
+
+/**
+ * The path sets of a demand, or why there are none. What a plan says is checked here: paths that do not lead from this site
+ * to the other, and shares that meet in a relay or are too few, are refused whoever sends them.
+ */
+export function pathSetsOf(
+  { remoteSiteId, mode, paths }: RoutedDemand,
+  { siteId, minShares, domainOf }: { siteId: string; minShares: number; domainOf: SiteDomains },
+): PathSet[] | string {
+  for (const { sites } of paths) {
+    const sound = sites.length >= 2 && sites.length <= MAX_PATH_SITES && new Set(sites).size === sites.length
+    if (!sound || sites[0] !== siteId || sites.at(-1) !== remoteSiteId)
+      return `"${sites.join('-')}" is no path from ${siteId} to ${remoteSiteId}`
+  }
+  if (mode !== 'split') {
+    return paths.map(({ sites, rateBps }) => new PathSet({ paths: [sites], split: false, rateBps }))
+  }
+  const sets = new Map<number, (typeof paths)[number][]>()
+  for (const path of paths) sets.set(path.set ?? 0, [...(sets.get(path.set ?? 0) ?? []), path])
+  const split: PathSet[] = []
+  for (const shares of sets.values()) {
+    const routes = shares.map(({ sites }) => sites)
+    if (routes.length < minShares || routes.length > MAX_SHARES)
+      return `${routes.length} shares, where this site wants at least ${minShares}`
+    if (!areDisjoint(routes, domainOf)) return 'Two shares of one key would meet in a relay'
+    split.push(new PathSet({ paths: routes, split: true, rateBps: Math.min(...shares.map(({ rateBps }) => rateBps)) }))
+  }
+  return split
+}

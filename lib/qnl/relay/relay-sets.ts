@@ -1,0 +1,43 @@
+/** Who runs a site: shares are kept apart by it. */
+export type SiteDomains = (siteId: string) => string
+
+/**
+ * Which relays were ever sent which share of one key (rule R13). A relay, and whoever runs it, sees one share at most: a
+ * path that breaks this is not admitted, for a share that was sent once cannot be taken back.
+ */
+export class RelaySets {
+  readonly #domainOf: SiteDomains
+  readonly #domains: Set<string>[]
+  readonly #relays = new Set<string>()
+
+  constructor(shares: number, domainOf: SiteDomains = siteId => siteId) {
+    this.#domainOf = domainOf
+    this.#domains = Array.from({ length: shares }, () => new Set())
+  }
+
+  /** Every relay that was sent a share, sorted. */
+  get relays(): readonly string[] {
+    return [...this.#relays].sort()
+  }
+
+  /** Notes that the share goes over this path, both ends included; false, and nothing is noted, where it must not. */
+  admit(share: number, path: readonly string[]): boolean {
+    const own = this.#domains[share]
+    if (own === undefined) return false
+    const relays = path.slice(1, -1)
+    const domains = relays.map(this.#domainOf)
+    const others = this.#domains.filter((_, i) => i !== share)
+    if (others.some(seen => domains.some(domain => seen.has(domain)))) return false
+    for (const domain of domains) own.add(domain)
+    for (const relay of relays) this.#relays.add(relay)
+    return true
+  }
+}
+
+/** Whether the paths, one a share, may carry the shares of one key: they meet in no relay and in nobody who runs one. */
+export function areDisjoint(paths: readonly (readonly string[])[], domainOf?: SiteDomains): boolean {
+  const sets = new RelaySets(paths.length, domainOf)
+  // Two shares over the one direct link would be one share for who breaks that link.
+  const direct = paths.filter(path => path.length === 2).length
+  return direct <= 1 && paths.every((path, share) => sets.admit(share, path))
+}

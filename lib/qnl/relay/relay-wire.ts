@@ -1,0 +1,159 @@
+import { ProtocolError } from '../../errors.ts'
+import { ByteReader, ByteWriter } from '../../util/bytes.ts'
+
+/**
+ * The messages between two nodes but for frames (`frame.ts`): of two neighbours about the key of their link, and of the two
+ * ends of a pair about the blocks between them. Encoder and decoder come from the one table below.
+ */
+
+export const RELAY_WIRE_VERSION = 1
+/** Length of the number that is drawn afresh for each reservation. */
+export const NONCE_BYTES = 16
+/** Sites of one path at most, both ends included. */
+export const MAX_PATH_SITES = 32
+/** Shares of one key at most. */
+export const MAX_SHARES = 16
+const MAX_NAME_BYTES = 512
+const MAX_LINKS = 256
+const MAX_BLOCKS = 4096
+const MAX_CHUNKS = 4096
+
+interface FieldKind<T> {
+  write(writer: ByteWriter, value: T): void
+  read(reader: ByteReader): T
+}
+
+const u8: FieldKind<number> = { write: (w, v) => w.u8(v), read: r => r.u8() }
+const u16: FieldKind<number> = { write: (w, v) => w.u16(v), read: r => r.u16() }
+const u32: FieldKind<number> = { write: (w, v) => w.u32(v), read: r => r.u32() }
+const u64: FieldKind<bigint> = { write: (w, v) => w.u64(v), read: r => r.u64() }
+const count: FieldKind<number> = {
+  write: (w, v) => w.u64(BigInt(v)),
+  read: r => {
+    const value = r.u64()
+    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new ProtocolError('A count in the message is too large')
+    return Number(value)
+  },
+}
+const fixed = (sizeBytes: number): FieldKind<Uint8Array> => ({
+  write: (w, v) => w.raw(v),
+  read: r => Uint8Array.from(r.raw(sizeBytes)),
+})
+export const name: FieldKind<string> = {
+  write: (w, v) => w.field(v),
+  read: r => {
+    const field = r.field()
+    if (field.byteLength === 0 || field.byteLength > MAX_NAME_BYTES) {
+      throw new ProtocolError(`A name in the message has ${field.byteLength} bytes; 1 to ${MAX_NAME_BYTES} are allowed`)
+    }
+    return field.toString('utf8')
+  },
+}
+export function list<T>(item: FieldKind<T>, max: number): FieldKind<readonly T[]> {
+  return {
+    write: (w, values) => {
+      w.u16(values.length)
+      for (const value of values) item.write(w, value)
+    },
+    read: r => {
+      const length = r.u16()
+      if (length > max) throw new ProtocolError(`A list in the message has ${length} entries, more than ${max}`)
+      return Array.from({ length }, () => item.read(r))
+    },
+  }
+}
+
+/** What one end says of a link when it meets the other. */
+export interface LinkHello {
+  readonly linkId: string
+  readonly commits: number
+  readonly heardCommits: number
+  /** No block at or below it will come to this end any more. */
+  readonly taken: bigint
+  /** Blocks that it has and nobody reserved, ascending. */
+  readonly numbers: readonly bigint[]
+}
+const linkHello: FieldKind<LinkHello> = {
+  write: (w, { linkId, commits, heardCommits, taken, numbers }) => {
+    name.write(w, linkId)
+    count.write(w, commits)
+    count.write(w, heardCommits)
+    u64.write(w, taken)
+    blocks.write(w, numbers)
+  },
+  read: r => ({
+    linkId: name.read(r),
+    commits: count.read(r),
+    heardCommits: count.read(r),
+    taken: u64.read(r),
+    numbers: blocks.read(r),
+  }),
+}
+const blocks = list(u64, MAX_BLOCKS)
+const nonce = fixed(NONCE_BYTES)
+const tag = fixed(16)
+export const path = list(name, MAX_PATH_SITES)
+
+/** Every message by its name: its number on the wire, and its fields in order. */
+const MESSAGES = {
+  hello: { id: 1, fields: { version: u16, siteId: name, links: list(linkHello, MAX_LINKS) } },
+  /** Asks the other end to give these blocks of the link up, so that this end may encrypt with them. */
+  lease: { id: 2, fields: { linkId: name, nonce, commits: count, numbers: blocks } },
+  /** Given up, durably: the asker may use them. Those refused are lost to it. */
+  leased: { id: 3, fields: { linkId: name, nonce, commits: count, granted: blocks, refused: blocks } },
+  /** A key is on its way: one path for each share. `block` is set where a block of the common link is the key itself. */
+  offer: {
+    id: 5,
+    fields: { transfer: u64, split: u8, sizeBytes: u32, chunkBytes: u32, block: u64, paths: list(path, MAX_SHARES) },
+  },
+  accept: { id: 6, fields: { transfer: u64 } },
+  /** From now on the share may come on this path too. */
+  reroute: { id: 7, fields: { transfer: u64, share: u8, path } },
+  /** All is there: its tag, and 1 where a hop was without a quantum channel. */
+  confirm: { id: 8, fields: { transfer: u64, weak: u8, tag } },
+  /** The tag was right, here is the other one; `number` is set where the sender of the key numbers the blocks. */
+  done: { id: 9, fields: { transfer: u64, number: u64, tag } },
+  /** The number of a block, where its taker numbers. */
+  numbered: { id: 10, fields: { transfer: u64, number: u64 } },
+  drop: { id: 11, fields: { transfer: u64, reason: name } },
+  /** What is still missing? */
+  ask: { id: 12, fields: { transfer: u64 } },
+  missing: { id: 13, fields: { transfer: u64, chunks: list(u16, MAX_CHUNKS) } },
+  /** Numbers at or below it are spent at the sender's KMS. */
+  floor: { id: 14, fields: { number: u64 } },
+} as const
+
+type Table = typeof MESSAGES
+export type RelayMessageName = keyof Table
+type Fields<N extends RelayMessageName> = {
+  readonly [F in keyof Table[N]['fields']]: Table[N]['fields'][F] extends FieldKind<infer T> ? T : never
+}
+export type RelayMessage = { [N in RelayMessageName]: { readonly type: N } & Fields<N> }[RelayMessageName]
+
+/** Number of a frame on the wire: what stands at its beginning. */
+export const FRAME_ID = 4
+
+const byId = new Map(Object.entries(MESSAGES).map(([type, { id }]) => [id as number, type as RelayMessageName]))
+
+export function encodeRelayMessage(message: RelayMessage): Buffer {
+  const { id, fields } = MESSAGES[message.type]
+  const writer = new ByteWriter().u8(id)
+  for (const [field, kind] of Object.entries(fields) as [string, FieldKind<unknown>][]) {
+    kind.write(writer, (message as unknown as Record<string, unknown>)[field])
+  }
+  return writer.bytes()
+}
+
+/** @throws {ProtocolError} the bytes are no message, or a field is out of its bounds */
+export function decodeRelayMessage(bytes: Uint8Array): RelayMessage {
+  const reader = new ByteReader(bytes)
+  const id = reader.u8()
+  const type = byId.get(id)
+  if (type === undefined) throw new ProtocolError(`A message of number ${id}, which there is not`)
+  const message: Record<string, unknown> = { type }
+  for (const [field, kind] of Object.entries(MESSAGES[type].fields) as [string, FieldKind<unknown>][]) {
+    message[field] = kind.read(reader)
+  }
+  reader.end()
+  return message as unknown as RelayMessage
+}

@@ -1,0 +1,58 @@
+import { type Chunk, chunkKey } from './frame.ts'
+import type { LinkTraffic, RefusedBecause } from './link-traffic.ts'
+
+/** Chunks that are remembered, so that a repeated one goes no further. */
+const MAX_SEEN = 65_536
+
+export interface TransitOptions {
+  /** The link to that neighbour. */
+  readonly linkTo: (siteId: string) => LinkTraffic | undefined
+  /** Content of other sites' chunks that may wait here, in bytes. */
+  readonly maxBytes: number
+  readonly onRefused: (reason: RefusedBecause, linkId: string) => void
+}
+
+/**
+ * What passes through this site on its way between others: in memory alone, bounded, once. A chunk that is lost here is
+ * sent again by its source, as another attempt and under new pads all the way.
+ */
+export class Transit {
+  readonly #options: TransitOptions
+  readonly #seen = new Set<string>()
+  #bytes = 0
+
+  constructor(options: TransitOptions) {
+    this.#options = options
+  }
+
+  /** Content that passed through so far, in bytes. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Sends a chunk on to the next site of its path. */
+  forward(chunk: Chunk, fromLinkId: string): void {
+    const refused = this.#refuse(chunk)
+    if (refused !== undefined) {
+      chunk.content.wipe()
+      this.#options.onRefused(refused, fromLinkId)
+      return
+    }
+    this.#remember(chunkKey(chunk))
+    this.#bytes += chunk.sizeBytes
+    this.#options.linkTo(chunk.path[chunk.hop + 1]!)!.enqueue({ ...chunk, hop: chunk.hop + 1 })
+  }
+
+  #refuse(chunk: Chunk): RefusedBecause | undefined {
+    const { linkTo, maxBytes } = this.#options
+    const link = linkTo(chunk.path[chunk.hop + 1]!)
+    if (link === undefined) return 'no such link'
+    if (this.#seen.has(chunkKey(chunk))) return 'repeated'
+    return link.queuedBytes + chunk.sizeBytes > maxBytes ? 'no room' : undefined
+  }
+
+  #remember(key: string): void {
+    this.#seen.add(key)
+    if (this.#seen.size > MAX_SEEN) this.#seen.delete(this.#seen.values().next().value!)
+  }
+}
