@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { SecretKey } from '../../lib/key/secret-key.ts'
+import type { Bb84Link } from '../../lib/qll/bb84/link/bb84-link.ts'
 import { createBb84LinkConnector, createBb84LinkListener } from '../../lib/qll/bb84/link/bb84-link-tcp.ts'
 import type { SeededRandom } from '../../lib/qll/bb84/random.ts'
 import type { BlockReport } from '../../lib/qll/bb84/session/report.ts'
@@ -10,8 +11,7 @@ import { SMALL_LINK } from './bb84-link.ts'
 import { createFrameRelay, type FrameTamper, type Sender } from './frame-relay.ts'
 
 /** Two ends over TCP with somebody on the line; the matcher fails at the first number that has two keys. */
-export async function attackedLink({ record = false } = {}) {
-  const psk = SecretKey.random(32)
+export async function attackedLink({ record = false, bob: atOnce = true, psk = SecretKey.random(32) } = {}) {
   const bootstrap = () => new SharedKeyTranscripts(psk)
   const telemetry = new TelemetryHub()
   const reports: (BlockReport & { end: Sender })[] = []
@@ -26,25 +26,34 @@ export async function attackedLink({ record = false } = {}) {
     onBlock: report => reports.push({ ...report, end: 'alice' }),
   })
   const relay = await createFrameRelay(() => port, { record })
-  const bob = createBb84LinkConnector({
-    ...common,
-    localSiteId: 'bob',
-    remoteSiteId: 'alice',
-    port: relay.port,
-    onBlock: report => reports.push({ ...report, end: 'bob' }),
-  })
-  const matcher = new BlockMatcher([options => alice.nextBlock(options), options => bob.nextBlock(options)])
+  const startBob = () =>
+    createBb84LinkConnector({
+      ...common,
+      localSiteId: 'bob',
+      remoteSiteId: 'alice',
+      port: relay.port,
+      onBlock: report => reports.push({ ...report, end: 'bob' }),
+    })
+  let bob = atOnce ? startBob() : undefined
+  const matcher = new BlockMatcher([options => alice.nextBlock(options), options => bob!.nextBlock(options)])
   return {
     alice,
-    bob,
+    get bob(): Bb84Link {
+      return bob!
+    },
+    /** Starts Bob's end, where it was not to begin at once. */
+    startBob(): void {
+      bob ??= startBob()
+    },
+    /** Alice's door, past the relay. */
+    port,
     relay,
     matcher,
     reports,
     telemetry,
     async [Symbol.asyncDispose]() {
-      await Promise.all([alice.close(), bob.close()])
+      await Promise.all([alice.close(), bob?.close()])
       await relay.close()
-      psk.wipe()
     },
   }
 }
@@ -58,6 +67,15 @@ export const MANIPULATIONS: Record<string, (sender: Sender, nth: number, random:
   'a dropped message': (sender, nth) => (message, from, at) => (from === sender && at === nth ? [] : [message]),
   'a repeated message': (sender, nth) => (message, from, at) =>
     from === sender && at === nth ? [message, message] : [message],
+  'a message of another length': (sender, nth, random) => (message, from, at) => {
+    if (from !== sender || at !== nth) return [message]
+    const size = random.below(2 * message.byteLength) + 1
+    return [Buffer.concat([message, Buffer.alloc(message.byteLength, random.below(256))]).subarray(0, size)]
+  },
+  'a message of noise behind its type': (sender, nth, random) => (message, from, at) => {
+    if (from === sender && at === nth) for (let i = 1; i < message.byteLength; i++) message[i] = random.below(256)
+    return [message]
+  },
   'a late message': (sender, nth) => {
     let held: Buffer | undefined
     return (message, from, at) => {

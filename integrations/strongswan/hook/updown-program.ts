@@ -77,10 +77,10 @@ export class UpdownProgram {
       maxBuffer: MAX_OUTPUT_BYTES,
       signal: this.#stop.signal,
     } as const
-    return new Promise(resolve => {
+    return new Promise<string | undefined>(resolve => {
       const child = execFile(path, [], options, error => resolve(error === null ? undefined : error.message))
       child.stdin?.end()
-    })
+    }).catch((error: Error) => error.message) // Some of what can't be run, such as a path through a file, is thrown.
   }
 }
 

@@ -148,23 +148,36 @@ export class InitiatorRotation {
     for (const child of children) await context.charon.initiate(config.name, child, { signal: this.#signal })
   }
 
-  /** Nothing here can make the new IKE_SA worse: what fails is mended later. */
+  /** Nothing here fails or undoes anything, because the old IKE_SA may be gone: what does not succeed is mended later. */
   async #retire(keyId: string, uniqueId: string): Promise<string> {
-    const { store, context, config } = this.#link
-    const sinceMs = context.now()
     const [latest] = await Promise.all([
       this.#replace(uniqueId),
       this.#commit(keyId),
-      store.commit({ epoch: this.#epoch, keyId, sinceMs }),
-      config.mode === 'psk' ? undefined : this.#link.stock.drop(keyId),
+      this.#remember(keyId),
+      this.#link.config.mode === 'psk' ? undefined : this.#link.stock.drop(keyId),
     ])
     return latest
   }
 
   /** Takes down what was before, and rekeys the new IKE_SA; gives its number. */
   async #replace(uniqueId: string): Promise<string> {
-    await this.#link.terminateAll([...(this.#before ?? [])], { signal: this.#signal })
+    try {
+      await this.#link.terminateAll([...(this.#before ?? [])], { signal: this.#signal })
+    } catch {
+      // The agent ends; the one after it finds two IKE_SAs, and has another rotation replace them.
+      return uniqueId
+    }
     return this.#link.config.mode === 'psk' ? uniqueId : await this.#rekey(uniqueId)
+  }
+
+  async #remember(keyId: string): Promise<void> {
+    const { store, context, name } = this.#link
+    try {
+      await store.commit({ epoch: this.#epoch, keyId, sinceMs: context.now() })
+    } catch (error) {
+      // An agent after this one takes the key for one in the middle of a rotation, and rotates.
+      context.logger.warn({ connection: name, keyId, reason: reasonOf(error) }, 'the key in use was not written down')
+    }
   }
 
   async #commit(keyId: string): Promise<void> {
@@ -203,7 +216,6 @@ export class InitiatorRotation {
         // Of two pre-shared keys nobody knows which the other end signs with: both stay until the next one is agreed.
         if (link.config.mode !== 'psk') await link.stock.drop(this.#keyId)
         if (!link.stock.has(this.#keyId)) this.#key?.secret.wipe()
-        await link.store.burn(this.#keyId)
       }
       if (this.#before !== undefined) {
         const { watch } = link.context.charon
@@ -211,6 +223,8 @@ export class InitiatorRotation {
         const fresh = (await link.uniqueIds({})).filter(uniqueId => !known.has(watch.rootOf(uniqueId)))
         await link.terminateAll(fresh, {})
       }
+      // The last, because a disk may be full.
+      if (this.#keyId !== undefined) await link.store.burn(this.#keyId)
     } catch (cause) {
       link.context.logger.warn({ connection: link.name, reason: reasonOf(cause) }, 'a failed rotation was not undone')
     }

@@ -166,6 +166,8 @@ class Reception {
     this.#talking = channel
     void channel.lost.then(() => {
       this.#talking = undefined
+      // Nobody else can wait here. Visitors who have left again would otherwise cost the end a try, and a pause, each.
+      this.#waiting.drain()
     })
     this.#waiting.push(visitor)
   }

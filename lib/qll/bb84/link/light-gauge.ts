@@ -50,6 +50,8 @@ export class LightGauge {
   /** The connection is lost. */
   lost(reason: Error): void {
     this.#open = false
+    // Whether there is light is told again with the next connection, and only if there is none.
+    this.#dark = undefined
     if (!(reason instanceof UnauthorizedError)) return
     this.#alarm('authentication', reason.message)
   }

@@ -20,12 +20,12 @@ import { type AgreedParameters, agreeParameters, parametersDigest, type SessionP
 import { abortedReport, type BlockCost, type BlockReport, keyReport, type Stage, StageClock } from './report.ts'
 
 /** Version of the messages; ends of different versions refuse each other. */
-const VERSION = 1
+const VERSION = 2
 const NONCE_BYTES = 16
 /** Tags of one direction that a block takes at most, and the pad of a fresh point. */
 const TAGS_PER_BLOCK = 5
 
-/** Pads of a direction that a spare key has, besides its point: the greeting, and blocks that may fail. */
+/** Pads of a direction that a spare key has, besides its point: the greeting's two, and blocks that may fail. */
 const SPARE_TAGS = 16
 /** Size of a spare key, in bytes. */
 export const SPARE_KEY_BYTES = 2 * TAG_BYTES * (1 + SPARE_TAGS)
@@ -217,6 +217,9 @@ export class Bb84Session {
     }
     const both = this.#options.role === 'alice' ? [hello, body] : [body, hello]
     this.#conversation.bind(createHash('sha256').update(Buffer.concat(both)).digest())
+    // A greeting could be one of an earlier session, said again; this proves that the other end has heard our nonce.
+    await this.#conversation.send(MESSAGE.greeted, [], options)
+    await this.#conversation.receive([MESSAGE.greeted], options)
   }
 
   #context(options: AbortOptions): EndContext {

@@ -28,6 +28,8 @@ export const MESSAGE = {
   abort: 10,
   /** Bob: he has room for a block, and no use for numbers up to the one that he names. */
   ready: 11,
+  /** Either end, sealed: it has heard the other one's greeting. */
+  greeted: 12,
 } as const
 
 export type MessageType = (typeof MESSAGE)[keyof typeof MESSAGE]
@@ -46,6 +48,7 @@ const SEALED = new Set<number>([
   MESSAGE.verified,
   MESSAGE.done,
   MESSAGE.abort,
+  MESSAGE.greeted,
 ])
 
 /** Bytes of a message besides its body: its type, and behind a sealed one the length of its tag. */

@@ -121,10 +121,8 @@ describe('Bb84Session', () => {
         const free = new ChannelModel(receiver, { lengthKm: 10 }).qber(0.6)
         const { rate, upper, lower } = report.estimate!
         expect(free + interceptFraction / 4).to.be.within(lower, upper)
-        expect(rate).to.be.closeTo(
-          free + interceptFraction / 4,
-          5 * Math.sqrt(0.25 / 8192) * (interceptFraction + 0.05),
-        )
+        const expected = free + interceptFraction / 4
+        expect(rate).to.be.closeTo(expected, 5 * Math.sqrt((expected * (1 - expected)) / 8192))
       }))
   }
 

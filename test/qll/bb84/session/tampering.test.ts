@@ -141,8 +141,8 @@ describe('Bb84Session under tampering', () => {
   it('spends authentication key on what it cannot verify, and gives none back', async () => {
     const flip = MANIPULATIONS['a bit flipped in']!(matcher({ type: MESSAGE.sifted, nth: 0 }))
     const { account, other } = await blockUnder(flip, 'alice')
-    // Points and greetings of both directions, then the tag that failed.
-    expect(account.spentBits).to.equal(128 * (2 + 2 + 1))
+    // Points, greetings and their answers in both directions, then the tag that failed.
+    expect(account.spentBits).to.equal(128 * (2 + 2 + 2 + 1))
     expect(other).to.deep.equal(account)
   })
 })
