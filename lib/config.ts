@@ -13,6 +13,7 @@ import { readKmeTls } from './config/kme-tls-files.ts'
 import { withLinkDefaults } from './config/link-config.ts'
 import { readMlDsaFiles } from './config/ml-dsa-files.ts'
 import type { NetworkConfig } from './config/network-config.ts'
+import { type OperatorConfig, operatorConfigSchema } from './config/operator-config.ts'
 import { loadPolicyFile } from './config/policy-file.ts'
 import { readSkip } from './config/psk-file.ts'
 import {
@@ -144,6 +145,31 @@ export async function loadControllerConfig(path: string, options: AbortOptions =
   // The check has filled in every default of the schema.
   const config = { ...(rest as Omit<ControllerConfig, 'state' | 'tls'>), tls, state: placed }
   return { config, warnings: findings.warnings.map(warning => `${path}: ${warning}`) }
+}
+
+/**
+ * How to reach the controllers of a network, from any file that says so: an operator's own, a site's configuration with
+ * `network`, or the configuration of a controller.
+ * @throws {ConfigError} every fault at once; or the file is none of these
+ */
+export async function loadOperatorConfig(path: string, options: AbortOptions = {}): Promise<OperatorConfig> {
+  const value = await readConfigFile(path, options)
+  const has = (field: string) => typeof value === 'object' && value !== null && field in value
+  if (has('controllerId')) {
+    const { controllerId, listen, tls } = (await loadControllerConfig(path, options)).config
+    const host = listen.host === '0.0.0.0' || listen.host === '::' ? 'localhost' : listen.host
+    return { tls, controllers: [{ controllerId, host, port: listen.port }] }
+  }
+  if (has('siteId')) {
+    const { siteId, tls, network } = (await loadSiteConfig(path, options)).config
+    if (network !== undefined) return { tls, controllers: network.controllers, siteId }
+    throw new ConfigError(`${path}: /: field "network" is missing; it says where the controller is`)
+  }
+  const file = await loadConfigFile<OperatorConfig>(path, { schema: operatorConfigSchema, ...options })
+  const findings: Findings = { faults: [], warnings: [] }
+  const tls = await readTlsFiles(dirname(resolve(path)), file.tls, findings)
+  if (findings.faults.length > 0) throw configError(path, findings.faults)
+  return { tls, controllers: file.controllers }
 }
 
 /** Options of `loadConfigFile`. */

@@ -23,6 +23,7 @@ export { createRemoteKms, type RemoteKmsOptions } from './client/remote-kms.ts'
 export { type ControllerConfig, controllerConfigSchema } from './config/controller-config.ts'
 export type { KmeAccess, KmeTlsFiles } from './config/kme-access.ts'
 export type { NetworkConfig } from './config/network-config.ts'
+export type { OperatorConfig } from './config/operator-config.ts'
 export { type LoadedPolicy, loadPolicyFile, parsePolicy } from './config/policy-file.ts'
 export { policySchema } from './config/policy-schema.ts'
 export type { PeerKme, SaeProfile } from './config/sae-profile.ts'
@@ -37,6 +38,7 @@ export {
   type LoadedSiteConfig,
   loadConfigFile,
   loadControllerConfig,
+  loadOperatorConfig,
   loadSaeProfile,
   loadSiteConfig,
   readKmeTlsFiles,
@@ -172,6 +174,7 @@ export {
   type Turn,
 } from './qll/switched/schedule.ts'
 export type { SharedLink, SwitchedSite } from './qll/switched/time-shares.ts'
+export { describeNetworkEvent, describeNetworkStatus } from './qnl/control/describe-status.ts'
 export { describePlan } from './qnl/planner/describe-plan.ts'
 export type {
   NetworkDemand,

@@ -2,6 +2,8 @@ import { readFile, stat } from 'node:fs/promises'
 import { ConfigError, describePlan, type NetworkFile, parseNetworkFile, planNetwork } from '../../lib/index.ts'
 import { defineCommand, defineGroup } from '../command.ts'
 import { printJson, printLines } from '../terminal.ts'
+import { networkNodeCommand, networkServeCommand } from './network-serve.ts'
+import { networkDrainCommand, networkRestoreCommand, networkStatusCommand } from './network-status.ts'
 
 const planCommand = defineCommand({
   command: 'plan <file>',
@@ -23,7 +25,14 @@ const planCommand = defineCommand({
 })
 
 /** `qkd network`: the network layer of many sites. */
-export const networkCommands = defineGroup('network', 'Plan a network of sites', [planCommand])
+export const networkCommands = defineGroup('network', 'Plan, run and watch a network of sites', [
+  planCommand,
+  networkServeCommand,
+  networkNodeCommand,
+  networkStatusCommand,
+  networkDrainCommand,
+  networkRestoreCommand,
+])
 
 /** No network that can be planned is larger. */
 const MAX_FILE_BYTES = 64 * 1024 * 1024

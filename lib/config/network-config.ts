@@ -45,6 +45,20 @@ export interface NetworkConfigFile extends Omit<NetworkConfig, 'listen' | 'heart
 
 const port = (description: string) => integer(description, 1, 65_535)
 
+/** The schema of the addresses of controllers. */
+export const controllersSchema: JsonSchema = {
+  ...list(
+    'The controller of the network, or all its replicas',
+    objectSchema('A controller', {
+      controllerId: etsiId('Its ID, as its certificate says it'),
+      host: text('Address of its listen'),
+      port: port('TCP port there'),
+    }),
+    16,
+  ),
+  minItems: 1,
+}
+
 /** The schema of `network`. */
 export const networkSchema: JsonSchema = objectSchema(
   'A network with relays; without it the site shares key with its neighbours alone',
@@ -65,18 +79,7 @@ export const networkSchema: JsonSchema = objectSchema(
       ),
       1_024,
     ),
-    controllers: {
-      ...list(
-        'The controller of the network, or all its replicas',
-        objectSchema('A controller', {
-          controllerId: etsiId('Its ID, as its certificate says it'),
-          host: text('Address of its listen'),
-          port: port('TCP port there'),
-        }),
-        16,
-      ),
-      minItems: 1,
-    },
+    controllers: controllersSchema,
     heartbeatMs: integer(
       'Between two signs of life of a node, ms; three that are missing take it down',
       10,

@@ -1,4 +1,5 @@
 import type { Plan, PlannedDemand, PlannedLink } from './plan.ts'
+import { drawTable, formatNumber, formatPercent, formatRate } from './table.ts'
 
 /** Paths of a demand that a table shows; the rest is counted. */
 const SHOWN_PATHS = 3
@@ -35,32 +36,4 @@ function describeDemand({ id, rateBps, level, paths, reason }: PlannedDemand): s
 function describeLink({ id, rateBps, loadBps, timeShare }: PlannedLink): string[] {
   const used = rateBps === 0 ? '-' : formatPercent(loadBps / rateBps)
   return [id, formatRate(loadBps), formatRate(rateBps), used, timeShare === undefined ? '' : formatPercent(timeShare)]
-}
-
-/** Columns as wide as their widest cell, the last as it is. */
-function drawTable(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const widths = head.map((name, column) =>
-    rows.reduce((most, row) => Math.max(most, row[column]!.length), name.length),
-  )
-  return [head, ...rows].map(row =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column]! + 2))
-      .join('')
-      .trimEnd(),
-  )
-}
-
-/** Bits per second in the unit that leaves one to three digits before the point. */
-function formatRate(rateBps: number): string {
-  const units = ['b/s', 'kb/s', 'Mb/s', 'Gb/s', 'Tb/s']
-  const power = rateBps < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(rateBps) / 3))
-  return `${formatNumber(rateBps / 1000 ** power)} ${units[power]}`
-}
-
-function formatNumber(value: number): string {
-  return Math.abs(value) >= 1000 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(4)))
-}
-
-function formatPercent(part: number): string {
-  return `${Number((100 * part).toPrecision(3))} %`
 }
