@@ -77,7 +77,8 @@ const exportCommand = defineCommand({
     const verdict = await verifyAudit(path, {
       onLine: line => {
         const at = Date.parse(line.at)
-        const named = sae === undefined || line.masterSaeId === sae || line.slaveSaeId === sae
+        const saes = [line.masterSaeId, line.slaveSaeId, ...(line.additionalSlaveSaeIds ?? [])]
+        const named = sae === undefined || saes.includes(sae)
         if (named && at >= from && at < to) found.push(JSON.stringify(line))
       },
     })
@@ -153,8 +154,10 @@ function describeAll(lines: string): string {
     .join('\n')
 }
 
-function describeLine({ at, event, outcome, masterSaeId, slaveSaeId, keyIds, level, rule, reason }: AuditLine): string {
-  const who = masterSaeId === undefined ? '' : ` ${masterSaeId} to ${slaveSaeId}`
+function describeLine(line: AuditLine): string {
+  const { at, event, outcome, masterSaeId, slaveSaeId, additionalSlaveSaeIds = [], keyIds, level, rule, reason } = line
+  const others = additionalSlaveSaeIds.filter(saeId => saeId !== slaveSaeId)
+  const who = masterSaeId === undefined ? '' : ` ${masterSaeId} to ${[slaveSaeId, ...others].join(', ')}`
   const what = keyIds === undefined ? '' : ` ${keyIds.length === 1 ? keyIds[0] : `${keyIds.length} keys`} (${level})`
   const why = reason === undefined ? '' : `: ${reason}`
   return `${at} ${event}${who}${what} ${outcome}${rule === undefined ? '' : ` by rule "${rule}"`}${why}`

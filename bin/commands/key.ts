@@ -19,6 +19,7 @@ interface FormatArguments {
 
 const getCommand = defineCommand({
   command: 'get <slaveSae>',
+  repeatable: ['also'],
   describe: 'Take fresh keys shared with <slaveSae> (ETSI 014 Get key); each call takes others',
   builder: yargs =>
     withFormat(withKmeOptions(yargs))
@@ -30,7 +31,14 @@ const getCommand = defineCommand({
         choices: LEVELS,
         describe: 'Lowest level that will do if the pool is dry and the policy lowers it [default: the level itself]',
       })
+      .option('also', {
+        type: 'string',
+        array: true,
+        requiresArg: true,
+        describe: 'SAE ID of a further host that gets the same keys; again for each one [default: none]',
+      })
       .example('$0 key get bob --config alice.json', 'one key for a person to read')
+      .example('$0 key get bob --also carol --also dave --config alice.json', 'one key for three hosts')
       .example('$0 key get bob --config alice.json --number 3 --size 512 --format json', 'three of 512 bits')
       .example(
         'openssl s_client $($0 key get bob --config alice.json --format openssl) ...',
@@ -38,8 +46,9 @@ const getCommand = defineCommand({
       ),
   handler: args =>
     withKms(args, async kms => {
-      const { slaveSae, number, size: sizeBits, level, minLevel, timeoutMs } = args
-      const keys = await kms.getKey(slaveSae, { number, sizeBits, level, minLevel, timeoutMs })
+      const { slaveSae, number, size: sizeBits, level, minLevel, also, timeoutMs } = args
+      const options = { number, sizeBits, level, minLevel, additionalSlaveSaeIds: also, timeoutMs }
+      const keys = await kms.getKey(slaveSae, options)
       await printKeys(keys, { masterSaeId: kms.saeId, slaveSaeId: slaveSae, format: formatOf(args) })
     }),
 })

@@ -58,6 +58,17 @@ describe('qkd key and qkd status', function () {
     )
   })
 
+  it('gives the same key to further hosts, as its option names them', async () => {
+    const alice = await getJson('--also', 'carol', '--json')
+    for (const saeId of ['carol', 'bob']) {
+      const same = await as(saeId, 'key', 'get-by-id', 'alice', alice.keys[0]!.keyId, '--json')
+      expect((JSON.parse(same.stdout) as KeysDocument).keys).to.deep.equal(alice.keys)
+    }
+    const refused = await as('alice', 'key', 'get', 'bob', '--also', 'nobody')
+    expect(refused.exitCode).to.not.equal(0)
+    expect(refused.stderr).to.contain('nobody')
+  })
+
   it('gives keys as text for a person, and in base64 for a script', async () => {
     const alice = await as('alice', 'key', 'get', 'bob')
     const [, keyId, key] = /^key_ID {2}(\S+)\nkey {5}(\S+)\n {8}\(base64; 256 bits, quantum, direct\)\n$/.exec(

@@ -143,6 +143,26 @@ export const deliveryCases: readonly KmsCase[] = [
     },
   ],
   [
+    'gives a further slave of the same site the same key, or says by its status that it has no multicast',
+    async fixture => {
+      const { alice, bob, carol } = fixture
+      const additionalSlaveSaeIds = [carol.saeId]
+      if ((await alice.getStatus(bob.saeId)).maxSaeIdCount === 0) {
+        await refused(alice.getKey(bob.saeId, { additionalSlaveSaeIds }), 'ERR_QKD_INVALID_ARGUMENT')
+        return
+      }
+      const given = await eventually(() => alice.getKey(bob.saeId, { number: 2, additionalSlaveSaeIds }))
+      const forCarol = await carol.getKeyWithIds(alice.saeId, idsOf(given))
+      const forBob = await bob.getKeyWithIds(alice.saeId, idsOf(given))
+      given.forEach(({ secret }, at) => {
+        assert.ok(secret.equals(forCarol[at]!.secret) && secret.equals(forBob[at]!.secret), 'it is not the same key')
+      })
+      await refused(carol.getKeyWithIds(alice.saeId, idsOf(given)), 'ERR_QKD_KEY_NOT_FOUND')
+      await refused(bob.getKeyWithIds(alice.saeId, idsOf(given)), 'ERR_QKD_KEY_NOT_FOUND')
+      wipe(given, forCarol, forBob)
+    },
+  ],
+  [
     'gives each key once: a second fetch is refused',
     async fixture => {
       const { alice, bob } = fixture

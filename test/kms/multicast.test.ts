@@ -118,7 +118,8 @@ describe('multicast', function () {
     await using mesh = await ThreeSites.open()
     await share(mesh)
     await mesh.kill('site-c')
-    const leased = () => mesh.sites['site-a'].kms.status().map(({ leasedCells, issuableCells }) => [leasedCells, issuableCells])
+    const leased = () =>
+      mesh.sites['site-a'].kms.status().map(({ leasedCells, issuableCells }) => [leasedCells, issuableCells])
     const before = leased()
     const error = await rejectsWith(share(mesh), 'ERR_QKD_POOL_DESYNC')
     expect(error.message).to.contain('The KMS of site-c cannot be reached')
@@ -132,7 +133,9 @@ describe('multicast', function () {
     await using mesh = await ThreeSites.open({ pool: { lifetimeMs: 10_000 } })
     const notes = async (siteId: SiteName) => {
       const { store } = mesh.sites[siteId]
-      const all = await Promise.all((await store.poolIds()).map(async id => [...(await store.snapshot(id)).notes.keys()]))
+      const all = await Promise.all(
+        (await store.poolIds()).map(async id => [...(await store.snapshot(id)).notes.keys()]),
+      )
       return all.flat().filter(name => name.startsWith('shared ')).length
     }
     const given = await share(mesh, { number: 2 })
@@ -141,7 +144,10 @@ describe('multicast', function () {
     expect(await notes('site-a')).to.equal(2)
     for (let n = 0; n < 8; n++) mesh.advance(10_000)
     for (const saeId of EVERYWHERE) await expectNothingFor(mesh, saeId, given)
-    await until(async () => (await notes('site-c')) + (await notes('site-a')) + (await notes('site-b')) === 0, 'all expired')
+    await until(
+      async () => (await notes('site-c')) + (await notes('site-a')) + (await notes('site-b')) === 0,
+      'all expired',
+    )
   })
 
   it('gives a key out once across restarts of every site', async () => {
