@@ -5,12 +5,12 @@ import { ClosedError } from '../errors.ts'
 import type { CertificateIdentity, HttpHandler, HttpRequest, HttpResponse } from '../interface/http.ts'
 import type { AbortOptions, Closable } from '../interface/lifecycle.ts'
 import type { Logger } from '../interface/logger.ts'
-import { certificateIdentity } from '../util/certificate-identity.ts'
 import { delay, eitherSignal, requireInteger } from '../util/deadline.ts'
 import { debugLogger } from '../util/debug-logger.ts'
 import { type ListenAddress, listenOn } from '../util/listen.ts'
 import { mutualTlsOptions, type TlsCredentials } from '../util/tls-credentials.ts'
 import { TlsSockets } from '../util/tls-sockets.ts'
+import { KnownCertificates } from './known-certificates.ts'
 import { type PskCredential, PskIdentities } from './psk-identities.ts'
 import { readBody } from './request-body.ts'
 
@@ -71,6 +71,7 @@ class NodeHttpsServer implements HttpsServer {
   readonly #drainTimeoutMs: number
   readonly #logger: Logger
   readonly #psk: PskIdentities | undefined
+  readonly #certificates = new KnownCertificates()
   readonly #connections = new WeakMap<TLSSocket, Connection>()
   #running = 0
   #address: ListenAddress | undefined
@@ -199,7 +200,7 @@ class NodeHttpsServer implements HttpsServer {
     if (known !== undefined) return known
     // Read once for each connection: taking a certificate apart costs more than a request.
     const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined
-    const identity = certificate === undefined ? undefined : certificateIdentity(certificate)
+    const identity = certificate === undefined ? undefined : this.#certificates.identityOf(certificate)
     const pskIdentity = this.#psk?.identityOf(socket)
     const connection = { identity, pskIdentity, remoteAddress: socket.remoteAddress, running: 0 }
     this.#connections.set(socket, connection)

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { AuditEntry } from '../../interface/audit.ts'
 
 /** What stands before the first line: the hash that it follows. */
@@ -18,14 +18,15 @@ export interface AuditLine extends AuditEntry {
   readonly follows: string
 }
 
-/** The line as text, without its end. */
-export function formatLine({ n, at, siteId, follows, ...entry }: AuditLine): string {
-  return JSON.stringify({ n, at, siteId, ...entry, follows })
+/** The line as text, without its end: what it says between where it stands and what it follows. */
+export function formatLine(entry: AuditEntry, { n, at, siteId, follows }: Omit<AuditLine, keyof AuditEntry>): string {
+  const where = `{"n":${n},"at":"${at}","siteId":${JSON.stringify(siteId)},`
+  return `${where}${JSON.stringify(entry).slice(1, -1)},"follows":"${follows}"}`
 }
 
 /** What the next line will follow. */
 export function linkOf(line: string): string {
-  return createHash('sha256').update(line).digest('hex')
+  return hash('sha256', line)
 }
 
 /** The line of a text, or why it is none. */

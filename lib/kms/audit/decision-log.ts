@@ -35,24 +35,25 @@ export class DecisionLog {
    * @throws {StoreError} it can't be written; no key may leave
    */
   async allowed(entry: Omit<AuditEntry, 'outcome'>, keys: readonly KeyLabel[]): Promise<void> {
+    const [first] = keys
+    if (keys.length === 1 && first !== undefined) return this.#log.record(allowedEntry(entry, first, [first.keyId]))
     const kinds = new Map<string, KeyLabel[]>()
     for (const key of keys) {
       const kind = `${key.level} ${key.trustClass} ${key.sizeBits}`
-      kinds.set(kind, [...(kinds.get(kind) ?? []), key])
+      const alike = kinds.get(kind)
+      if (alike === undefined) kinds.set(kind, [key])
+      else alike.push(key)
     }
     await Promise.all(
-      [...kinds.values()].map(alike => {
-        const { sizeBits, level, trustClass } = alike[0]!
-        const keyIds = alike.map(({ keyId }) => keyId)
-        return this.#log.record({
-          ...entry,
-          outcome: 'allowed',
-          keyIds,
-          sizeBits,
-          ...(level && { level }),
-          ...(trustClass && { trustClass }),
-        })
-      }),
+      [...kinds.values()].map(alike =>
+        this.#log.record(
+          allowedEntry(
+            entry,
+            alike[0]!,
+            alike.map(({ keyId }) => keyId),
+          ),
+        ),
+      ),
     )
   }
 
@@ -84,4 +85,21 @@ export class DecisionLog {
       this.#logger.error({ event: entry.event, err: error.message }, 'A decision was not written to the audit log')
     })
   }
+}
+
+function allowedEntry(
+  entry: Omit<AuditEntry, 'outcome'>,
+  { sizeBits, level, trustClass }: KeyLabel,
+  keyIds: readonly string[],
+): AuditEntry {
+  // Each spread costs as much as a hash here, and this stands on the path of every key.
+  const allowed: { -readonly [Field in keyof AuditEntry]: AuditEntry[Field] } = {
+    outcome: 'allowed',
+    ...entry,
+    keyIds,
+    sizeBits,
+  }
+  if (level) allowed.level = level
+  if (trustClass) allowed.trustClass = trustClass
+  return allowed
 }
