@@ -12,6 +12,9 @@ const MAX_WAITING = 1024
 /** Kinds of links whose key does not rest on photons. */
 const SECRECY: Partial<Record<LinkKind, LinkSecrecy>> = { simulated: 'none', 'post-quantum': 'computational' }
 
+/** Kinds of links that are what they say: all others stand for one with photons, or for nothing. */
+const GENUINE: ReadonlySet<LinkKind> = new Set(['post-quantum', 'device'])
+
 /** What either end of a link has: the blocks that wait to be taken, and the state that it shows. */
 export class EndState {
   readonly options: CheckedLinkOptions
@@ -59,7 +62,7 @@ export class EndState {
       remoteSiteId,
       kind: this.#kind,
       secrecy: SECRECY[this.#kind] ?? 'quantum',
-      simulated: this.#kind !== 'post-quantum',
+      simulated: !GENUINE.has(this.#kind),
       state: this.#state,
       reason: this.#reason,
       rateBps: this.#rateBps,
