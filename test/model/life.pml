@@ -1,4 +1,3 @@
-/* left out: row 30 (blocks that the two sites make themselves) */
 /* How a block comes, is verified, changes its owner and goes: rows 2 to 8, 20 to 22, 28 and 29. */
 
 inline offer(s, content) {
@@ -25,6 +24,57 @@ inline offer(s, content) {
   fi
 }
 
+#ifdef VIRTUAL
+/*
+ * Row 30: a block that both sites make, of a seed cell (VIRTUAL=2) or of their secret alone (VIRTUAL=1); its bytes are those of
+ * its number. The seed is a cell under acknowledged lease of a block that is not modelled, and could be issued as a key.
+ */
+#ifdef NO_R12_OPEN
+#define unopened(s) is(s, s_none)
+#else
+#define unopened(s) (is(s, s_none) && !store[s].floor)
+#endif
+#define seedFits(s) (VIRTUAL == 1 || !store[s].seed)
+inline issueSeed() {
+  note("issues its seed as a key %d\n", 0);
+  check(TWICE, !seedGrown);
+  seedIssued = 1; seedHeld = 0
+}
+inline fetchSeed(s) {
+  note("fetches the seed as a key %d\n", s);
+  check(TWICE, !seedTaken);
+  seedGot = 1; store[s].seed = 1; commit(s)
+}
+inline openBlock(s) {
+  offers[s]++;
+#if VIRTUAL == 2
+  check(TWICE, !seedIssued && !seedGrown);
+  seedGrown = 1;
+#ifndef NO_R14_SEED
+  seedHeld = 0;
+#endif
+#endif
+  store[s].bytes = 1; store[s].owner = 0; store[s].floor = 1;
+  move(s, 30, either, s_none, s_received); send(s, m_open); /* virtual block opened */
+  send(s, m_tag(1))
+}
+inline onOpen(s) {
+  if
+  :: unopened(s) && seedFits(s) ->
+     check(LIVE, VIRTUAL == 1 || !seedIssued || seedGot || lost);
+     check(TWICE, VIRTUAL == 1 || !seedGot);
+     seedTaken = (VIRTUAL == 2);
+#ifndef NO_R14_BIT
+     store[s].seed = 1;
+#endif
+     store[s].bytes = 1; store[s].owner = 0; store[s].floor = 1;
+     move(s, 30, either, s_none, s_received) /* virtual block opened */
+  :: is(s, s_none) && !(unopened(s) && seedFits(s)) -> send(s, m_drop(0))
+  :: else
+  fi
+}
+#endif
+
 #ifdef UNCOMPARED
 #define equal(s, content) true
 #else
@@ -32,7 +82,11 @@ inline offer(s, content) {
 #endif
 inline onTag(s, content) {
   if
+#ifdef VIRTUAL
+  :: is(s, s_none) -> send(s, m_drop(0))
+#else
   :: is(s, s_none) && store[s].floor -> send(s, m_drop(0))
+#endif
   :: retriever(s) && is(s, s_dropped) -> send(s, m_drop(store[s].grant))
   :: retriever(s) && is(s, s_ready) && equal(s, content) -> send(s, m_ready(content))
   :: retriever(s) && is(s, s_received) && equal(s, content) ->
@@ -59,9 +113,13 @@ inline timeOut(s) {
 
 inline onDrop(s, p, no) {
   if
+#ifdef VIRTUAL
+  :: s == 1 && is(s, s_none) && !store[s].floor -> store[s].floor = 1; commit(s); send(s, m_dropOk)
+#else
   :: is(s, s_none) && !store[s].floor ->
      store[s].owner = p; store[s].grant = no;
      move(s, 8, retriever, s_none, s_dropped); send(s, m_dropOk) /* drop */
+#endif
   :: store[s].grant == no && retriever(s) && is(s, s_received) ->
      move(s, 8, retriever, s_received, s_dropped); send(s, m_dropOk) /* drop */
   :: store[s].grant == no && retriever(s) && is(s, s_ready) ->
@@ -140,7 +198,11 @@ inline onFinished(s, no) {
 inline resume(s) {
   mem[s].met = 1;
   if
+#ifdef VIRTUAL
+  :: is(s, s_received) && owner(s) -> timeOut(s)
+#else
   :: is(s, s_received) && owner(s) -> send(s, m_tag(store[s].bytes))
+#endif
   :: is(s, s_dropped) -> send(s, m_drop(store[s].grant))
   :: is(s, s_ready) && retriever(s) && store[s].grant > 0 && store[s].horizon == 0 ->
      send(s, m_status(store[s].grant)); send(s, m_grant(store[s].grant))

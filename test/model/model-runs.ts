@@ -21,6 +21,9 @@ const ALL_BUT_NOTICED = CHECKS.twice | CHECKS.bothEnds | CHECKS.same | CHECKS.li
 const crashes = { CRASHES: 1, GRANTS: 1, OFFERS: 2, BYTES: 2 }
 /** A store is put back, once. */
 const oneRestore = { CRASHES: 1, GRANTS: 0 }
+/** The block is one that the two sites make themselves. */
+const ofSecret = { CRASHES: 1, GRANTS: 0, OFFERS: 2, VIRTUAL: 1 }
+const ofSeed = { ...ofSecret, VIRTUAL: 2 }
 const bothRestores = { CRASHES: 0, GRANTS: 0, CELLS: 1, RESTORES: 3 }
 
 /** Versions in which every check holds in every state. */
@@ -36,6 +39,14 @@ export const soundRuns: readonly ModelRun[] = [
   {
     name: 'the store of an owner put back without anybody noticing: harmless by R1 to R3',
     defines: { ...oneRestore, RESTORES: 1, UNNOTICED: true, CHECKS: ALL_BUT_NOTICED },
+  },
+  { name: 'a block made of the secret, opened again and again', defines: { ...ofSecret, CRASHES: 2 } },
+  { name: 'a block made of a seed that could be a key', defines: { ...ofSeed, CRASHES: 2 } },
+  { name: 'the same, the store of its owner put back', defines: { ...ofSeed, RESTORES: 1 } },
+  { name: 'the same, the store of its retriever put back', defines: { ...ofSeed, RESTORES: 2 } },
+  {
+    name: 'a block made of the secret whose owner is put back without anybody noticing, and opens its number again',
+    defines: { ...ofSecret, RESTORES: 1, UNNOTICED: true, CHECKS: ALL_BUT_NOTICED },
   },
   {
     name: 'the peer as witness instead of a reset, where it is known which store was put back',
@@ -102,6 +113,21 @@ export const mutants: readonly MutantRun[] = [
   },
   { name: 'R11: absence at the peer erases', fails: 'live', defines: { ...crashes, NO_R11: true } },
   { name: 'R12: a number may come again', fails: 'twice', defines: { ...crashes, NO_R12: true } },
+  {
+    name: 'R12: a virtual block may be opened under a number that was spent',
+    fails: 'twice',
+    defines: { ...ofSecret, NO_R12_OPEN: true },
+  },
+  {
+    name: "R14: the seed stays in the owner's book",
+    fails: 'twice',
+    defines: { ...ofSeed, NO_R14_SEED: true },
+  },
+  {
+    name: "R14: the retriever leaves the seed's bit clear, and its peer issues it too",
+    fails: 'live',
+    defines: { ...ofSeed, NO_R14_SEED: true, NO_R14_BIT: true },
+  },
   { name: 'row 3: tags are not compared', fails: 'same', defines: { ...crashes, UNCOMPARED: true } },
   { name: 'row 16: the answer before the commit', fails: 'twice', defines: { ...crashes, ANSWER_FIRST: true } },
 ]

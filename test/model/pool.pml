@@ -13,7 +13,8 @@
  *
  * Parameters: CELLS in the block (1 to 3), CRASHES of each site, GRANTS of the block, OFFERS of the block by the QNL at
  * each site, BYTES that an offer may have (2: they may differ), RESTORES (1: of site 0, 2: of site 1, 3: of both).
- * Site 0 owns the block at birth. NO_R… leaves a rule out.
+ * VIRTUAL (the block is one that the sites make: 1 of their secret, 2 of a seed). Site 0 owns the block at birth. NO_R… leaves a
+ * rule out.
  *
  * The shortest way to a fault, in words:
  *   spin -DTRACE -DNO_R7 -a pool.pml && gcc -DSAFETY -DBFS -o pan pan.c && ./pan -E && spin -DTRACE -DNO_R7 -t pool.pml
@@ -31,7 +32,15 @@
 active [2] proctype site() {
   do
   /* The block's life. */
+#ifdef VIRTUAL
+  :: d_step { ME == 0 && open && mem[ME].met && offers[ME] < OFFERS && unopened(ME) && (VIRTUAL == 1 || seedHeld) ->
+       openBlock(ME) }
+  :: d_step { ME == 1 && came(m_open) -> onOpen(ME) }
+  :: d_step { ME == 0 && seedHeld -> issueSeed() }
+  :: d_step { ME == 1 && mayServe(ME) && seedIssued && !seedGot && !store[1].seed -> fetchSeed(ME) }
+#else
   :: d_step { mem[ME].met && offers[ME] < OFFERS -> offer(ME, 1) }
+#endif
 #if BYTES > 1
   :: d_step { mem[ME].met && offers[ME] < OFFERS && (ME == 1 || offers[ME] > 0) -> offer(ME, 2) }
   :: d_step { came(m_tag(2)) -> onTag(ME, 2) }

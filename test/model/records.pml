@@ -54,6 +54,9 @@ typedef Store {
   unsigned consumed : CELLS;
   unsigned bytes : 2;         /* which bytes the block has here; 0 for none */
   bit floor;                  /* at or above the block's number */
+#ifdef VIRTUAL
+  bit seed;                   /* the seed's consumed bit */
+#endif
   unsigned epoch : 2;
   bit further;                /* commits beyond those of the copy of this store */
   bit heard;                  /* has heard the peer say so of its store */
@@ -76,6 +79,14 @@ typedef Memory {
 Store store[2];
 Store copy[2];
 Memory mem[2];
+
+#ifdef VIRTUAL
+bit seedHeld = (VIRTUAL == 2);/* in the owner's book: leased and acknowledged */
+bit seedIssued;               /* and for the checks: as a key, */
+bit seedGrown;                /* into a block by the owner, */
+bit seedTaken;                /* by the retriever, */
+bit seedGot;                  /* fetched as a key */
+#endif
 
 unsigned session : 2;         /* 0 none, 1 after the hellos with resets due, 2 open */
 #define open (session == 2)
@@ -100,6 +111,8 @@ int mail[2];
 #define m_status(grant) (1 << ((grant) + 12))
 #define m_finished(grant) (1 << ((grant) + 15))
 #define x_absent (1 << 18)
+/* Never beside the one above. */
+#define m_open (1 << 18)
 #define range(from, to) ((to) == 1 -> 0 : ((to) == 2 -> 1 + (from) : 3 + (from)))
 /* Site 0 leases under grant 0 or 2, site 1 under grant 1. */
 #define m_lease(grant, from, to) (1 << (19 + range(from, to) + 6 * ((grant) >> 1)))

@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import type { Key } from '../../lib/interface/kms.ts'
 import type { MessageChannel } from '../../lib/interface/message-channel.ts'
 import { SecretKey } from '../../lib/key/secret-key.ts'
+import type { Suite } from '../../lib/key/selection.ts'
 import { BLOCK_TABLE } from '../../lib/kms/pool/block-table.ts'
 import type { KeyPool } from '../../lib/kms/pool/key-pool.ts'
 import { deferred } from '../../lib/util/deferred.ts'
@@ -33,6 +34,23 @@ describe('what a pool tells of its blocks', function () {
     sites.advance(80_000)
     await until(() => [a, b].every(site => rowsOf(site).has(18)), 'blocks drain at both')
     await expectPaths(sites, [2, 3, 6, 18, 19, 20, 21])
+  })
+
+  it('is one where the sites make blocks themselves, through restarts and cut sessions', async () => {
+    const virtual = { allows: () => true, cellsPerBlock: () => 40 }
+    await using sites = await PoolPair.open({ virtual })
+    sites.connect()
+    const [a, b] = sites.sites
+    for (let round = 0; round < 3; round++) {
+      for (const suite of [5, 6] as const) {
+        for (let drawn = 0; drawn < 60; drawn += 20) await exchange(a, b, { number: 20, sizeBytes: 32, suite })
+        await exchange(b, a, { number: 5, sizeBytes: 64, suite })
+      }
+      if (round === 2) await sites.disconnect()
+      else await sites.restart(round === 0 ? 0 : 1)
+      sites.connect()
+    }
+    await expectPaths(sites, [3, 6, 18, 19, 30])
   })
 
   it('is one where keys expire and leases end unused', async () => {
@@ -150,6 +168,8 @@ function rowsOf({ events }: PoolSite): Set<number> {
 interface Exchange {
   readonly number: number
   readonly sizeBytes: number
+  /** Default of level `quantum`. */
+  readonly suite?: Suite
 }
 
 async function exchange(from: PoolSite, to: PoolSite, what: Exchange): Promise<void> {
@@ -159,8 +179,8 @@ async function exchange(from: PoolSite, to: PoolSite, what: Exchange): Promise<v
   expect(got.every(({ secret }, i) => secret.equals(keys[i]!.secret))).to.equal(true)
 }
 
-function issue(pool: KeyPool, { number, sizeBytes }: Exchange): Promise<Key[]> {
-  return pool.issue({ pair, number, sizeBytes, suite: 2, waitMs: 5000 })
+function issue(pool: KeyPool, { number, sizeBytes, suite = 2 }: Exchange): Promise<Key[]> {
+  return pool.issue({ pair, number, sizeBytes, suite, waitMs: 5000 })
 }
 
 /** The channel, with everything from the first message of that kind on held back until `release`; in order. */

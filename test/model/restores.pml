@@ -33,6 +33,9 @@ inline start(s) {
 #else
   mem[s].book = 0;
 #endif
+#ifdef VIRTUAL
+  seedHeld = (s == 0 -> 0 : seedHeld);
+#endif
   cut()
 }
 
@@ -40,6 +43,9 @@ inline assign(to, from) {
   to.state = from.state; to.owner = from.owner; to.grant = from.grant; to.lease = from.lease; to.horizon = from.horizon;
   to.consumed = from.consumed; to.bytes = from.bytes; to.floor = from.floor; to.epoch = from.epoch;
   to.further = from.further; to.heard = from.heard;
+#ifdef VIRTUAL
+  to.seed = from.seed;
+#endif
 #ifdef NO_R3
   to.book = from.book
 #endif
@@ -56,6 +62,9 @@ inline restore(s) {
   restored[s] = 1; back[s] = 1; lost = 1; live[0] = 0; live[1] = 0;
   assign(store[s], copy[s]);
   copy[s].state = s_none; copy[s].owner = 0; copy[s].grant = 0; copy[s].lease = 0; copy[s].horizon = 0;
+#ifdef VIRTUAL
+  copy[s].seed = 0;
+#endif
   copy[s].consumed = 0; copy[s].bytes = 0; copy[s].floor = 0; copy[s].epoch = 0; copy[s].heard = 0;
 #ifdef NO_R3
   copy[s].book = 0;
@@ -136,6 +145,10 @@ inline opened() { cut(); session = 2; resume(0); resume(1) }
 
 /* Each site resets on its own, and may crash before: then the epochs differ, and both do it again. */
 inline reset(s, p) {
+#ifdef VIRTUAL
+  /* Its number belongs to the epoch before, and the seed's block is gone. */
+  store[s].floor = 1; store[s].seed = 1; seedHeld = (s == 0 -> 0 : seedHeld);
+#endif
   store[s].floor = store[s].floor || floorNext; store[s].epoch = epochNext; mem[s].heard = heardNext[s];
   if
   :: is(s, s_received) -> move(s, 27, either, s_received, s_none) /* reset */

@@ -2,6 +2,7 @@ import type { BlockRecord, Change } from '../../interface/pool-store.ts'
 import { CELL_BYTES, PAYLOAD_CELLS, readCells } from '../../key/cells.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
 import { blockKind, expandSeed, postQuantumCells, type VirtualContext } from '../../key/virtual-block.ts'
+import { StandingAlarms } from '../standing-alarms.ts'
 import { isClear, withSet } from '../store/bitmap.ts'
 import { BITMAP_BYTES, newBlockRecord } from '../store/block-record.ts'
 import { isSpent } from '../store/number-floor.ts'
@@ -10,7 +11,6 @@ import type { BlockVerifier } from './block-verifier.ts'
 import type { MessageHandlers } from './peer-session.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
 import type { Retriever } from './retriever.ts'
-import { StandingAlarms } from '../standing-alarms.ts'
 import type { VirtualTerms } from './virtual-opener.ts'
 
 /** Virtual blocks of the peer that may live at a time: a bound on what it makes us keep. */
@@ -46,6 +46,8 @@ export class VirtualAcceptor {
   async #onOpen(message: MessageFields<'open'>): Promise<void> {
     const { ledger, retriever, verifier } = this.#options
     const { block: number, seedBlock, seedOffset } = message
+    // Said twice: what is to be said of it goes with its tag.
+    if (ledger.block(number) !== undefined) return
     const source = blockKind(number) === 'expanded' ? ledger.block(seedBlock) : undefined
     const why = this.#refusalOf(message, source)
     if (why !== undefined) {

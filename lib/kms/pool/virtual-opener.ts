@@ -12,12 +12,12 @@ import {
   type VirtualKind,
   virtualNumber,
 } from '../../key/virtual-block.ts'
+import { StandingAlarms } from '../standing-alarms.ts'
 import { newBlockRecord } from '../store/block-record.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import type { BlockVerifier } from './block-verifier.ts'
 import type { CellRange } from './lease-book.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
-import { StandingAlarms } from '../standing-alarms.ts'
 import type { Supply } from './supply.ts'
 
 /** How long no block of a kind is opened after the peer refused one. */
