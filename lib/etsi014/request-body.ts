@@ -29,7 +29,7 @@ function parseJson(body: Uint8Array): unknown {
     throw new InvalidArgumentError('The request body is not JSON in UTF-8', { cause: error })
   }
   const fault = findJsonFault(text)
-  if (fault === undefined) return JSON.parse(withoutExponents(text))
+  if (fault === undefined) return withSpelling(JSON.parse(text), text)
   const { line, column, message } = fault
   throw new InvalidArgumentError(
     `The request body is not JSON: line ${line}, column ${column}: ${message.slice(0, 200)}`,
@@ -37,11 +37,20 @@ function parseJson(body: Uint8Array): unknown {
 }
 
 /**
- * Numbers in exponent notation become strings, so that `1e2` is refused wherever an integer is asked for: after parsing it
- * would look like 100.
+ * The members of the body that are numbers in exponent notation become strings, so that `1e2` is refused where an integer is
+ * asked for: parsed, it looks like 100. Numbers within extensions stay what they are.
  */
-function withoutExponents(text: string): string {
-  if (!/\d[eE]/.test(text)) return text
+function withSpelling(value: unknown, text: string): unknown {
+  if (typeof value !== 'object' || value === null || !/\d[eE]/.test(text)) return value
+  const members = value as Record<string, unknown>
+  const spelled = JSON.parse(exponentsQuoted(text)) as Record<string, unknown>
+  for (const [name, member] of Object.entries(members)) {
+    if (typeof member === 'number') members[name] = spelled[name]
+  }
+  return members
+}
+
+function exponentsQuoted(text: string): string {
   return text.replace(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?[eE][+-]?\d+/g, token =>
     token.startsWith('"') ? token : `"${token}"`,
   )
