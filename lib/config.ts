@@ -9,7 +9,7 @@ import {
 } from './config/controller-config.ts'
 import { parseJsonText } from './config/json-text.ts'
 import type { KmeTlsFiles } from './config/kme-access.ts'
-import { readKmeTls } from './config/kme-tls-files.ts'
+import { readDeviceTls, readKmeTls } from './config/kme-tls-files.ts'
 import { withLinkDefaults } from './config/link-config.ts'
 import { readMlDsaFiles } from './config/ml-dsa-files.ts'
 import type { NetworkConfig } from './config/network-config.ts'
@@ -214,6 +214,7 @@ async function resolveSiteConfig(path: string, file: SiteConfigFile): Promise<Lo
   const tls = await readTlsFiles(baseDir, file.tls, findings)
   const mlDsa = file.mlDsa === undefined ? {} : { mlDsa: await readMlDsaFiles(baseDir, file.mlDsa, findings) }
   const skip = file.skip === undefined ? {} : { skip: await readSkip(baseDir, file.skip, findings) }
+  const devices = await readDeviceTls(baseDir, file.links, findings)
   const store = resolveStore(baseDir, file)
   if (store.kind === 'lmdb') await checkKek(store.kek.file, '/store/kek/file', findings.faults)
   const { network } = resolveNetwork(baseDir, file)
@@ -230,10 +231,11 @@ async function resolveSiteConfig(path: string, file: SiteConfigFile): Promise<Lo
     ...skip,
     ...resolveNetwork(baseDir, file),
     store,
-    links: file.links.map(link =>
+    links: file.links.map((link, index) =>
       withLinkDefaults(link, {
         defaultRole: dials(file.siteId, link.peerSiteId) ? 'connect' : 'listen',
         pathOf: path => resolve(baseDir, path),
+        deviceTls: devices[index],
       }),
     ),
     ...(policy === undefined ? {} : { policy }),

@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { InvalidArgumentError } from '../errors.ts'
 import { openPkcs12 } from '../pkcs12.ts'
 import type { KmeTlsFiles } from './kme-access.ts'
+import type { LinkConfigFile } from './link-config.ts'
 import type { TlsIdentity } from './site-config.ts'
 import { checkPems, type Findings, openToOthers, readIdentity, unreadable } from './tls-files.ts'
 
@@ -30,6 +31,20 @@ export async function readKmeTls(files: KmeTlsFiles, place: Place): Promise<TlsI
   if (identity === undefined) return undefined
   checkPems(identity, { pointer, findings })
   return findings.faults.length > before ? undefined : identity
+}
+
+/** The `tls` of each link that has a `device`, at the link's place. */
+export async function readDeviceTls(
+  baseDir: string,
+  links: readonly LinkConfigFile[],
+  findings: Findings,
+): Promise<(TlsIdentity | undefined)[]> {
+  const identities: (TlsIdentity | undefined)[] = []
+  for (const [index, { device }] of links.entries()) {
+    const place = { baseDir, pointer: `/links/${index}/device/tls`, findings }
+    identities.push(device === undefined ? undefined : await readKmeTls(device.tls, place))
+  }
+  return identities
 }
 
 function misfitOf({ cert, key, ca, pfx }: KmeTlsFiles): string | undefined {

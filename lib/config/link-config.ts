@@ -1,4 +1,12 @@
 import type { JsonSchema, SchemaFault } from '../util/json-schema.ts'
+import {
+  checkKmeAccess,
+  KME_ACCESS_OPTIONAL,
+  type KmeAccess,
+  type KmeAccessFile,
+  kmeAccessSchemas,
+} from './kme-access.ts'
+import { etsiId, integer, objectSchema } from './schema-parts.ts'
 import type { TlsIdentity } from './site-config.ts'
 
 /** What every link end has. */
@@ -74,12 +82,36 @@ export interface PostQuantumLinkConfig extends LinkEndConfig {
   readonly psk?: string
 }
 
+/** One end of a link whose key comes from a vendor's KME at each site, by ETSI GS QKD 014. The listening end draws. */
+export interface Etsi014LinkConfig extends LinkEndConfig {
+  readonly kind: 'etsi-014'
+  readonly device: DeviceConfig
+  /** File of the key that proves both ends. Default: the site's `mlDsa` certificate. */
+  readonly psk?: string
+}
+
+/** The KME behind a link end, and as whom it is asked. */
+export interface DeviceConfig extends KmeAccess {
+  /** The SAE that this end is at its KME. */
+  readonly saeId: string
+  /** The SAE that the other end is at its own. */
+  readonly peerSaeId: string
+  /** Keys to ask for at once. Default what the KME's status allows, up to 128. */
+  readonly keysPerRequest?: number
+  /** Size of those keys in bits. Default the KME's own. */
+  readonly keySizeBits?: number
+}
+
+/** The same as it stands in a file. */
+export type DeviceConfigFile = Omit<DeviceConfig, 'tls'> & KmeAccessFile
+
 export type LinkConfig =
   | SimulatedLinkConfig
   | Bb84LinkConfig
   | FreeSpaceLinkConfig
   | SatelliteLinkConfig
   | PostQuantumLinkConfig
+  | Etsi014LinkConfig
 
 export type LinkConfigKind = LinkConfig['kind']
 
@@ -89,6 +121,7 @@ export interface LinkConfigFile
     Partial<Pick<SimulatedLinkConfig, 'rateBps'>>,
     Partial<Omit<Bb84LinkConfig, 'kind' | keyof LinkEndConfig>>,
     Partial<Pick<SatelliteLinkConfig, 'passes'>> {
+  readonly device?: DeviceConfigFile
   readonly kind?: LinkConfigKind
   readonly role?: LinkEndConfig['role']
 }
@@ -110,6 +143,7 @@ const DEFAULTS = {
   'free-space': { preset: 'roofs-night', distanceKm: 1, keyBits: 2 ** 18 },
   satellite: { preset: 'leo-fast', keyBits: 2 ** 18 },
   'post-quantum': {},
+  'etsi-014': {},
 } as const satisfies Record<LinkConfigKind, object>
 
 const PHOTON_FIELDS = ['preset', 'keyBits', 'psk', 'photons'] as const
@@ -123,11 +157,13 @@ const FIELDS: Readonly<Record<LinkConfigKind, readonly KindField[]>> = {
   'free-space': [...PHOTON_FIELDS, 'distanceKm'],
   satellite: [...PHOTON_FIELDS, 'passes'],
   'post-quantum': ['rateBps', 'psk'],
+  'etsi-014': ['device', 'psk'],
 }
 const REQUIRED: Partial<Record<LinkConfigKind, readonly KindField[]>> = {
   simulated: ['rateBps'],
   satellite: ['passes'],
   'post-quantum': ['rateBps'],
+  'etsi-014': ['device'],
 }
 const kinds = Object.keys(FIELDS) as LinkConfigKind[]
 const presets = Object.values(LINK_PRESETS).flat()
@@ -140,7 +176,7 @@ export const linkKindSchemas: Readonly<Record<string, JsonSchema>> = {
   kind: {
     enum: [KIND, ...kinds.filter(kind => kind !== KIND)],
     description:
-      'Kind of link: bb84 (fibre: simulated photons, real post-processing; default), free-space and satellite (the same through air), post-quantum (ML-KEM, no photons) or simulated (plain random bytes)',
+      'Kind of link: bb84 (fibre: simulated photons, real post-processing; default), free-space and satellite (the same through air), post-quantum (ML-KEM, no photons), etsi-014 (the KMEs of a vendor, one at each site) or simulated (plain random bytes)',
   },
   rateBps: {
     type: 'integer',
@@ -200,6 +236,17 @@ export const linkKindSchemas: Readonly<Record<string, JsonSchema>> = {
       additionalProperties: false,
     },
   },
+  device: objectSchema(
+    'etsi-014: the KME of this site that the key comes from; the listening end draws, the other fetches',
+    {
+      saeId: etsiId('SAE ID of this end at its KME'),
+      peerSaeId: etsiId('SAE ID of the other end at its own KME'),
+      keysPerRequest: integer('Keys to ask for at once; default what the KME allows, up to 128', 1, 1_024),
+      keySizeBits: { ...integer("Size of those keys in bits; default the KME's own", 8, 1_048_576), multipleOf: 8 },
+      ...kmeAccessSchemas,
+    },
+    ['keysPerRequest', 'keySizeBits', ...KME_ACCESS_OPTIONAL],
+  ),
   psk: {
     type: 'string',
     minLength: 1,
@@ -245,6 +292,7 @@ export function checkLinkKind(
       faults.push({ path: `${path}/preset`, message: `kind "${kind}" has the presets ${names.join(', ')}` })
     }
   }
+  if (kind === 'etsi-014' && link.device !== undefined) faults.push(...checkDevice(link.device, `${path}/device`))
   if (kind !== 'simulated' && link.psk === undefined && !certified) {
     const message =
       'nothing proves the first round: give the site an "mlDsa" certificate (development: qkd pki init), or the link a "psk"'
@@ -253,11 +301,31 @@ export function checkLinkKind(
   return faults
 }
 
-/** The link with its defaults; it was checked. `pathOf` makes paths absolute. */
+function checkDevice(device: DeviceConfigFile, path: string): SchemaFault[] {
+  const faults = checkKmeAccess(device, path)
+  if (device.saeId === device.peerSaeId) {
+    faults.push({
+      path: `${path}/peerSaeId`,
+      message: 'must be another SAE than saeId: one end draws, the other fetches',
+    })
+  }
+  return faults
+}
+
+/** The link with its defaults; it was checked. `pathOf` makes paths absolute, `deviceTls` is what `device` named as files. */
 export function withLinkDefaults(
-  { kind = KIND, role, ...link }: LinkConfigFile,
-  { defaultRole, pathOf }: { defaultRole: LinkEndConfig['role']; pathOf: (path: string) => string },
+  { kind = KIND, role, device, ...link }: LinkConfigFile,
+  {
+    defaultRole,
+    pathOf,
+    deviceTls,
+  }: {
+    defaultRole: LinkEndConfig['role']
+    pathOf: (path: string) => string
+    deviceTls?: TlsIdentity | undefined
+  },
 ): LinkConfig {
   const psk = link.psk === undefined ? {} : { psk: pathOf(link.psk) }
-  return { ...DEFAULTS[kind], ...link, role: role ?? defaultRole, ...psk, kind } as LinkConfig
+  const read = device === undefined ? {} : { device: { ...device, tls: deviceTls } }
+  return { ...DEFAULTS[kind], ...link, role: role ?? defaultRole, ...psk, ...read, kind } as LinkConfig
 }

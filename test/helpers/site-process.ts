@@ -32,10 +32,12 @@ export interface SiteProcessesOptions {
   /** Default 16. */
   readonly targetBlocks?: number
   /** Fields of the link besides IDs, role and address; a link that a key proves finds one at `link.psk`. Default: simulated. */
-  readonly link?: Readonly<Record<string, unknown>>
+  readonly link?: LinkFields | ((siteId: 'site-a' | 'site-b') => LinkFields)
   /** Runs what `npm run build` made, for runs that start many processes. Default false. */
   readonly built?: boolean
 }
+
+type LinkFields = Readonly<Record<string, unknown>>
 
 /** One site that can be killed and started again. */
 export class SiteProcess {
@@ -125,7 +127,7 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
         {
           linkId: 'a-b',
           peerSiteId: remote,
-          ...link,
+          ...(typeof link === 'function' ? link(siteId) : link),
           role: siteId === 'site-b' ? 'listen' : 'connect',
           host: '127.0.0.1',
           port: quantum!,

@@ -32,6 +32,8 @@ export class Etsi014Link extends SimulatedLink {}
 export interface Etsi014LinkOptions extends SimulatedLinkOptions {
   /** The KME of this end. */
   readonly kme: KmePortOptions
+  /** Called once the link is closed, to close what was opened for it. Default nothing. */
+  readonly release?: () => Promise<void>
 }
 
 /** What proves an end. */
@@ -80,7 +82,7 @@ const HANDSHAKE_MS = 5_000
 export async function createEtsi014Listener(
   options: Etsi014ListenerOptions,
 ): Promise<{ link: Etsi014Link; port: number }> {
-  const { port, host = '127.0.0.1', now, bootstrap, kme, ...common } = options
+  const { port, host = '127.0.0.1', now, bootstrap, kme, release: releaseMore, ...common } = options
   requireInteger('port', port, { min: 0, max: 65_535 })
   const near = createDrawing(checkLinkOptions(common), { kme, now, bootstrap })
   const server = createServer({ noDelay: true }, socket => near.accept(socket))
@@ -94,6 +96,7 @@ export async function createEtsi014Listener(
   const release = async () => {
     near.close()
     await stop()
+    await releaseMore?.()
   }
   return { link: new Etsi014Link({ state: near.state, end: near.end, release }), port: address.port }
 }
@@ -104,10 +107,11 @@ export async function createEtsi014Listener(
  * @throws {InvalidArgumentError} an option is out of its range
  */
 export function createEtsi014Connector(options: Etsi014ConnectorOptions): Etsi014Link {
-  const { port, host = '127.0.0.1', bootstrap, backOff, kme, ...common } = options
+  const { port, host = '127.0.0.1', bootstrap, backOff, kme, release, ...common } = options
   requireInteger('port', port, { min: 1, max: 65_535 })
   return createFetching(checkLinkOptions(common), {
     kme,
+    release,
     bootstrap,
     backOff: new BackOff(backOff),
     open: async signal => {
@@ -169,11 +173,13 @@ function createFetching(
   checked: CheckedLinkOptions,
   {
     kme,
+    release = async () => {},
     bootstrap,
     backOff,
     open,
   }: {
     kme: KmePortOptions
+    release?: (() => Promise<void>) | undefined
     bootstrap: () => Authenticator
     backOff: BackOff
     open: (signal: AbortSignal) => Promise<Duplex>
@@ -192,7 +198,7 @@ function createFetching(
       })
     },
   })
-  return new Etsi014Link({ state, end })
+  return new Etsi014Link({ state, end, release })
 }
 
 /** The handshake within its time, and an alarm where somebody failed to prove who it is. */
