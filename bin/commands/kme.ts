@@ -1,5 +1,6 @@
 import { defineGroup } from '../command.ts'
 import { doctorCommand } from './kme-doctor.ts'
+import { openapiCommand } from './kme-openapi.ts'
 
 /** `qkd kme`: KMEs of any make. */
-export const kmeCommands = defineGroup('kme', 'Look at a KME of any make', [doctorCommand])
+export const kmeCommands = defineGroup('kme', 'Look at a KME of any make', [doctorCommand, openapiCommand])

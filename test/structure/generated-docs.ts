@@ -2,10 +2,13 @@ import { kerberosConfigSchema } from '../../integrations/kerberos/config/kerbero
 import { ipsecAgentConfigSchema } from '../../integrations/strongswan/agent-config-schema.ts'
 import { saeProfileSchema } from '../../lib/config/sae-profile.ts'
 import { siteConfigSchema } from '../../lib/config/site-config.ts'
+import { etsi014OpenApi } from '../../lib/etsi014/openapi/document.ts'
 import { BLOCK_TABLE } from '../../lib/kms/pool/block-table.ts'
+import { checklistMarkdown } from '../etsi014/conformance/all-rows.ts'
 import { interopMarkdown } from '../integrations/tls/interop/interop-table.ts'
 import { commandHelp, helpSections } from './command-help.ts'
 import { configurationTable, replaceBlock } from './configuration-table.ts'
+import { jsonPage } from './json-page.ts'
 import { rooms } from './rooms.ts'
 import { readSource } from './tree.ts'
 
@@ -24,6 +27,8 @@ export const generatedDocs: Readonly<Record<string, (page: string) => string | P
       page,
     )
   },
+  'docs/etsi014-server.md': page => replaceBlock(page, 'checklist', checklistMarkdown()),
+  'docs/openapi/etsi014.json': () => jsonPage(etsi014OpenApi),
   'docs/tls-peers.md': page => replaceBlock(page, 'interoperability', interopMarkdown()),
   'docs/cli.md': async page => replaceBlock(page, 'commands', helpSections(await commandHelp())),
   'README.md': page => replaceBlock(page, 'examples/tls-echo.ts', example('examples/tls-echo.ts')),

@@ -1,22 +1,15 @@
 import { expect } from 'chai'
 import { runSuite } from '../../compliance/suite.ts'
-import { accessRows } from './access-rows.ts'
+import { rows } from './all-rows.ts'
 import { type Checklist, openChecklist } from './checklist.ts'
-import { clientRows } from './client-rows.ts'
-import { decRows } from './dec-rows.ts'
-import { encRows } from './enc-rows.ts'
-import { multicastRows } from './multicast-rows.ts'
-import { poolRows } from './pool-rows.ts'
 import { casesOf } from './rows.ts'
-import { skipRows } from './skip-rows.ts'
-import { statusRows } from './status-rows.ts'
 import { waysIn } from './ways-in.ts'
 
 /*
  * The conformance checklist for ETSI GS QKD 014 V1.1.1, row by row, over every transport. docs/etsi014-server.md has what each
  * row asks for.
  */
-const cases = casesOf(statusRows, encRows, decRows, multicastRows, poolRows, accessRows, clientRows, skipRows)
+const cases = casesOf(rows)
 
 for (const way of waysIn) {
   runSuite<Checklist>(

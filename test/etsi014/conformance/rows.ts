@@ -4,9 +4,8 @@ import type { ComplianceCase } from '../../compliance/suite.ts'
 export type Rows<T> = Readonly<Record<string, (fixture: T) => Promise<void>>>
 
 /** The rows as cases of a suite, in order of their numbers. */
-export function casesOf<T>(...parts: readonly Rows<T>[]): ComplianceCase<T>[] {
-  const cases = parts.flatMap(rows => Object.entries(rows))
-  return cases
+export function casesOf<T>(rows: Rows<T>): ComplianceCase<T>[] {
+  return Object.entries(rows)
     .sort(([a], [b]) => numberOf(a) - numberOf(b))
     .map(([name, run]): ComplianceCase<T> => [`row ${name}`, run])
 }
