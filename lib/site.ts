@@ -17,7 +17,6 @@ import type { Link, LinkStatus } from './interface/link.ts'
 import type { Logger } from './interface/logger.ts'
 import type { PolicyFile } from './interface/policy.ts'
 import type { PoolStore, SlotStore } from './interface/pool-store.ts'
-import type { Qnl } from './interface/qnl.ts'
 import { AuditFile } from './kms/audit/audit-file.ts'
 import type { KeyPoolStatus, PoolLimits } from './kms/pool/key-pool.ts'
 import { type PeerSite, SiteKms } from './kms/site-kms.ts'
@@ -164,7 +163,7 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
       qnl,
       store,
       slots,
-      pool: await poolLimits(config, qnl),
+      pool: poolLimits(config, links),
       keys: config.keys,
       ...(config.policy === undefined ? {} : { policy: config.policy }),
       ...(audit === undefined ? {} : { audit }),
@@ -242,19 +241,14 @@ function kmeIdOf(peers: readonly PeerConfig[], identity: CertificateIdentity): s
   return peers.find(({ kmeId }) => isKmeCertificate(identity, kmeId))?.kmeId
 }
 
-/** The pools ask for all that the best link yields; sharing it out is the planner's work. */
-async function poolLimits({ pool }: SiteConfig, qnl: Qnl): Promise<PoolLimits> {
-  const links = await qnl.status({ signal: AbortSignal.timeout(QNL_START_MS) }).then(
-    status => status.links.map(({ rateBps }) => rateBps),
-    // A node elsewhere that is not up yet: the pools wait for it.
-    () => [DEFAULT_DEMAND_BPS],
-  )
-  return { ...pool, demandBps: Math.max(1, ...links) }
+/** In a network the planner shares out what there is; between neighbours the pools ask for all that the best link yields. */
+function poolLimits({ pool, network }: SiteConfig, links: readonly Link[]): PoolLimits {
+  if (network !== undefined) return { ...pool, demandBps: MOST_DEMAND_BPS }
+  return { ...pool, demandBps: Math.max(1, ...links.map(link => link.status().rateBps)) }
 }
 
-/** How long the start of a site waits for a QNL elsewhere, in milliseconds, and what its pools ask for if it does not come. */
-const QNL_START_MS = 5000
-const DEFAULT_DEMAND_BPS = 1_000_000
+/** More than a pool is ever asked for, in bits per second. */
+const MOST_DEMAND_BPS = 1e9
 
 /** One of the two sites of `createLocalPair`. */
 export interface LocalSiteOptions {
