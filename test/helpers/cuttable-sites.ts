@@ -1,6 +1,7 @@
 import { createMemoryChannelPair } from '../../lib/channel/memory-channel.ts'
-import { LinkDownError } from '../../lib/errors.ts'
+import { LinkDownError, QkdError } from '../../lib/errors.ts'
 import type { AuditEntry, AuditLog } from '../../lib/interface/audit.ts'
+import type { GetKeyOptions } from '../../lib/interface/kms.ts'
 import type { MessageChannel } from '../../lib/interface/message-channel.ts'
 import type { PolicyFile } from '../../lib/interface/policy.ts'
 import type { TelemetryEvent } from '../../lib/interface/telemetry.ts'
@@ -116,9 +117,33 @@ export class CuttableSites implements AsyncDisposable {
     await until(() => this.sites.every(({ kms }) => !kms.status()[0]!.connected), 'both sites saw the cut')
   }
 
+  /**
+   * Takes Alice's keys down to `cells` that are left, asking as `options` say; the fibre must be cut. Blocks that were on their way
+   * through it are drained too.
+   */
+  async drain(cells: number, options: GetKeyOptions): Promise<void> {
+    const { kms } = this.sites[0]
+    const alice = kms.kmsFor('alice')
+    const stock = () => kms.status()[0]!.issuableCells
+    const isRefused = (number: number, sizeBits: number) =>
+      alice.getKey('bob', { ...options, number, sizeBits, timeoutMs: 300 }).then(() => false, isExhausted)
+    for (;;) {
+      const left = stock() - cells
+      if (left >= 64) await isRefused(Math.floor(left / 16), 4096)
+      else if (left > 0) await isRefused(left, 256)
+      // More than there is: what is still to come has the time of this wait to come.
+      else if ((await isRefused(120, 4096)) && stock() <= cells) return
+    }
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.#close()
   }
+}
+
+function isExhausted(error: unknown): true {
+  if (error instanceof QkdError && error.code === 'ERR_QKD_POOL_EXHAUSTED') return true
+  throw error
 }
 
 interface Wire {

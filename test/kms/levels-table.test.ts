@@ -59,25 +59,6 @@ function policyFor(waitMs: number): PolicyFile {
 
 const stockOf = ({ kms }: WatchedSite) => kms.status()[0]!
 
-/** Takes keys as the highest priority does, down to `cells`; blocks that were on their way through the cut fibre included. */
-async function drain({ sites: [a] }: CuttableSites, cells: number): Promise<void> {
-  const alice = a.kms.kmsFor('alice')
-  const take = (number: number, sizeBits: number) =>
-    alice.getKey('bob', { number, sizeBits, integration: 'drain', timeoutMs: 300 })
-  for (;;) {
-    const left = stockOf(a).issuableCells - cells
-    if (left >= 64) await take(Math.floor(left / 16), 4096).catch(isExhausted)
-    else if (left > 0) await take(left, 256).catch(isExhausted)
-    // More than there is: what is still to come has the time of this wait to come.
-    else if ((await take(120, 4096).then(() => false, isExhausted)) && stockOf(a).issuableCells <= cells) return
-  }
-}
-
-function isExhausted(error: unknown): true {
-  expect((error as QkdError).code).to.equal('ERR_QKD_POOL_EXHAUSTED')
-  return true
-}
-
 async function bring(sites: CuttableSites, state: State): Promise<void> {
   const [a, b] = sites.sites
   const isReady = (site: WatchedSite) =>
@@ -91,7 +72,7 @@ async function bring(sites: CuttableSites, state: State): Promise<void> {
     while (stockOf(a).leasedCells > 0) await alice.getKey('bob', { integration: 'drain' })
     return
   }
-  await drain(sites, state === 'low' ? 400 : 0)
+  await sites.drain(state === 'low' ? 400 : 0, { integration: 'drain' })
   if (state === 'low') expect(stockOf(a).issuableCells).to.be.greaterThan(100)
 }
 
@@ -185,7 +166,7 @@ describe('levels and responses', function () {
         it(`${request}: ${what === undefined ? 'refused with 503' : `gives ${what}`}`, async () => {
           if (isRefilled) {
             sites.cutFibre()
-            await drain(sites, 0)
+            await sites.drain(0, { integration: 'drain' })
           }
           await play(sites, state, one)
         })

@@ -20,8 +20,8 @@ import type { CellRange } from './lease-book.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
 import type { Supply } from './supply.ts'
 
-/** How long no block of a kind is opened after the peer refused one. */
-const PAUSE_MS = 5000
+/** How long no block of a kind is opened after the peer refused one, and at most after many: each costs a seed. */
+const PAUSE_MS = { first: 5000, longest: 600_000 }
 /** How long a seed may be waited for before the next look at who needs it. */
 const SEED_WAIT_MS = 5000
 const KINDS: readonly VirtualKind[] = ['expanded', 'post-quantum']
@@ -70,7 +70,7 @@ export class VirtualOpener {
   readonly #opening = new Set<VirtualKind>()
   /** Own blocks that the peer has not taken yet. */
   readonly #unproven = new Set<bigint>()
-  readonly #pausedUntilMs = new Map<VirtualKind, number>()
+  readonly #pauses = new Map<VirtualKind, { readonly untilMs: number; readonly lengthMs: number }>()
   readonly #abort = new AbortController()
   /** One at a time: numbers ascend, on the disk and on the wire. */
   #turn: Promise<void> = Promise.resolve()
@@ -104,12 +104,15 @@ export class VirtualOpener {
 
   /** A new session: what the last one refused may be had now. */
   resume(): void {
-    this.#pausedUntilMs.clear()
+    this.#pauses.clear()
   }
 
   /** The peer holds the same block: keys may be issued. */
   proven({ number }: BlockRecord): void {
-    if (this.#unproven.delete(number)) this.#alarms.clear(alarmName(number))
+    const kind = blockKind(number)
+    if (!this.#unproven.delete(number) || kind === 'network') return
+    this.#pauses.delete(kind)
+    this.#alarms.clear(alarmName(number))
   }
 
   /** Opens nothing more; resolves when what was begun has ended. */
@@ -120,7 +123,7 @@ export class VirtualOpener {
 
   #start(kind: VirtualKind, need: { waitMs: number; trustClasses?: readonly TrustClass[] | undefined }): void {
     const { isConnected, logger, monotonicMs } = this.#options
-    if (!isConnected() || this.#opening.has(kind) || (this.#pausedUntilMs.get(kind) ?? 0) > monotonicMs()) return
+    if (!isConnected() || this.#opening.has(kind) || (this.#pauses.get(kind)?.untilMs ?? 0) > monotonicMs()) return
     for (const { state } of this.#ownOf(kind)) if (state === 'received') return
     this.#opening.add(kind)
     this.#open(kind, need)
@@ -211,7 +214,8 @@ export class VirtualOpener {
   #onDeath(number: bigint): void {
     const kind = blockKind(number)
     if (!this.#unproven.delete(number) || kind === 'network') return
-    this.#pausedUntilMs.set(kind, this.#options.monotonicMs() + PAUSE_MS)
+    const lengthMs = Math.min(2 * (this.#pauses.get(kind)?.lengthMs ?? PAUSE_MS.first / 2), PAUSE_MS.longest)
+    this.#pauses.set(kind, { untilMs: this.#options.monotonicMs() + lengthMs, lengthMs })
     const text = `${this.#options.ledger.remoteSiteId} took no block for keys of level ${kind}`
     this.#alarms.raise(alarmName(number), { severity: 'minor', text })
   }

@@ -80,6 +80,24 @@ describe('virtual blocks', function () {
     })
   }
 
+  it('asks a peer that refuses less and less often: each time costs a seed', async () => {
+    await using sites = await PoolPair.open({ virtual: [terms('expanded'), terms()] })
+    sites.connect()
+    const [a] = sites.sites
+    await until(() => alarms(a).length > 0, 'it asked and was refused')
+    // A request that waits makes the pool look at once.
+    const ask = () => a.pool.issue({ pair, number: 1, sizeBytes: 32, suite: 5, waitMs: 100 }).catch(() => {})
+    for (const [round, pauseMs] of [5000, 10_000, 20_000].entries()) {
+      sites.advance(pauseMs - 1)
+      await ask()
+      expect(opened(a, 'expanded')).to.equal(round + 1)
+      sites.advance(1)
+      await ask()
+      await until(() => opened(a, 'expanded') === round + 2, 'it asks again')
+      await until(() => dropped(a) === round + 2, 'and is refused')
+    }
+  })
+
   it('survives restarts of both sites: what was issued is fetched, what was under way is not lost', async () => {
     await using sites = await PoolPair.open({ virtual: both })
     sites.connect()
@@ -98,6 +116,12 @@ describe('virtual blocks', function () {
 function opened({ events }: PoolSite, kind: VirtualKind): number {
   return events.filter(event => event.type === 'block' && event.row === 30 && blockKind(BigInt(event.block)) === kind)
     .length
+}
+
+function dropped({ events }: PoolSite): number {
+  return events.filter(
+    event => event.type === 'block' && event.row === 29 && blockKind(BigInt(event.block)) !== 'network',
+  ).length
 }
 
 function alarms({ events }: PoolSite) {
