@@ -169,7 +169,7 @@ export interface PoolStore extends Closable {
 
 /** Keys that protect what is at rest, each in a place that is overwritten when the key is destroyed. */
 export interface SlotStore extends Closable {
-  /** Stores a secret of at most 96 bytes, durably, and gives its place. `context` must be shown again to read it. */
+  /** Stores a secret of at most 78 bytes, durably, and gives its place. `context` must be shown again to read it. */
   put(secret: SecretKey, context: Uint8Array): Promise<number>
   /**
    * The secret in a place; the caller owns it.

@@ -1,24 +1,26 @@
 import { StoreError } from '../../errors.ts'
 import type { SlotStore } from '../../interface/pool-store.ts'
 import { SecretKey } from '../../key/secret-key.ts'
+import { KekRing } from './kek-ring.ts'
 import { decodeSlot, encodeSlot } from './slot-codec.ts'
 
 /** Slots beside a `MemoryPoolStore`: the same sealing under a key that exists only in this process. */
 export class MemorySlots implements SlotStore {
   readonly #kek = SecretKey.random(32)
+  readonly #keks = new KekRing(this.#kek)
   readonly #slots: (Uint8Array | undefined)[] = []
 
   async put(secret: SecretKey, context: Uint8Array): Promise<number> {
     const free = this.#slots.indexOf(undefined)
     const slot = free === -1 ? this.#slots.length : free
-    this.#slots[slot] = encodeSlot(this.#kek, secret, context)
+    this.#slots[slot] = encodeSlot(this.#keks, secret, context)
     return slot
   }
 
   async read(slot: number, context: Uint8Array): Promise<SecretKey> {
     const bytes = this.#slots[slot]
     if (bytes === undefined) throw new StoreError(`Slot ${slot} is empty: its key was destroyed`)
-    return decodeSlot(this.#kek, bytes, context)
+    return decodeSlot(this.#keks, bytes, context)
   }
 
   async erase(slot: number): Promise<void> {

@@ -2,11 +2,24 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { StoreError } from '../../errors.ts'
 import type { SlotStore } from '../../interface/pool-store.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
-import { decodeSlot, encodeSlot, isEmptySlot, SLOT_BYTES } from './slot-codec.ts'
+import { KekRing } from './kek-ring.ts'
+import { decodeSlot, encodeSlot, isEmptySlot, renewSlot, SLOT_BYTES } from './slot-codec.ts'
+
+/** What came of sealing every place anew. */
+export interface RekeyReport {
+  /** Places that were sealed under another key before. */
+  readonly renewed: number
+  /** Places that no key opens: what they held is lost, and was before. */
+  readonly damaged: number
+}
+
+/** Places that share a sync while keys change. */
+const REKEY_TOGETHER = 256
 
 interface PendingWrite {
   readonly slot: number
-  readonly bytes: Uint8Array
+  /** What to write, told when its turn has come: nothing where undefined. */
+  readonly bytes: () => Uint8Array | undefined | Promise<Uint8Array | undefined>
   resolve(): void
   reject(reason: unknown): void
 }
@@ -18,27 +31,30 @@ interface PendingWrite {
  */
 export class SlotFile implements SlotStore {
   readonly #file: FileHandle
-  readonly #kek: SecretKey
+  readonly #keks: KekRing
   readonly #free: number[] = []
   readonly #erasing = new Map<number, Promise<void>>()
   #places: number
   #pending: PendingWrite[] = []
   #flushing: Promise<void> | undefined
 
-  private constructor(file: FileHandle, kek: SecretKey, places: number) {
+  private constructor(file: FileHandle, keks: KekRing, places: number) {
     this.#file = file
-    this.#kek = kek
+    this.#keks = keks
     this.#places = places
   }
 
-  /** Opens the file, or creates it with mode 0600. The key that wraps the slots stays the caller's to wipe. */
-  static async open(path: string, { kek }: { kek: SecretKey }): Promise<SlotFile> {
+  /**
+   * Opens the file, or creates it with mode 0600. `kek` wraps all that is written; `earlier` opens what was sealed before it.
+   * Both are held until another one follows, and wiped then.
+   */
+  static async open(path: string, { kek, earlier }: { kek: SecretKey; earlier?: SecretKey }): Promise<SlotFile> {
     const file = await open(path, 'r+').catch((cause: NodeJS.ErrnoException) => {
       if (cause.code === 'ENOENT') return open(path, 'wx+', 0o600)
       throw new StoreError(`Cannot open the slot file ${path}: ${cause.message}`, { cause })
     })
     const { size } = await file.stat()
-    const slots = new SlotFile(file, kek, Math.ceil(size / SLOT_BYTES))
+    const slots = new SlotFile(file, new KekRing(kek, ...(earlier ? [earlier] : [])), Math.ceil(size / SLOT_BYTES))
     for (let slot = slots.#places - 1; slot >= 0; slot--) {
       if (isEmptySlot(await slots.#readPlace(slot))) slots.#free.push(slot)
     }
@@ -46,14 +62,14 @@ export class SlotFile implements SlotStore {
   }
 
   async put(secret: SecretKey, context: Uint8Array): Promise<number> {
-    const bytes = encodeSlot(this.#kek, secret, context)
+    const bytes = encodeSlot(this.#keks, secret, context)
     const slot = this.#free.pop() ?? this.#places++
-    await this.#write(slot, bytes)
+    await this.#write(slot, () => bytes)
     return slot
   }
 
   async read(slot: number, context: Uint8Array): Promise<SecretKey> {
-    return decodeSlot(this.#kek, await this.#readPlace(slot), context)
+    return decodeSlot(this.#keks, await this.#readPlace(slot), context)
   }
 
   async erase(slot: number): Promise<void> {
@@ -61,7 +77,7 @@ export class SlotFile implements SlotStore {
     let erasing = this.#erasing.get(slot)
     if (erasing === undefined) {
       // Free once and for all: two that erase at the same moment must not both give the place away.
-      erasing = this.#write(slot, new Uint8Array(SLOT_BYTES))
+      erasing = this.#write(slot, () => new Uint8Array(SLOT_BYTES))
         .then(() => void this.#free.push(slot))
         .finally(() => this.#erasing.delete(slot))
       this.#erasing.set(slot, erasing)
@@ -72,6 +88,34 @@ export class SlotFile implements SlotStore {
   async eraseAllBut(live: ReadonlySet<number>): Promise<void> {
     const dead = Array.from({ length: this.#places }, (_, slot) => slot).filter(slot => !live.has(slot))
     await Promise.all(dead.map(slot => this.erase(slot)))
+  }
+
+  /** Name of the key encryption key in use, in hex: it says nothing of the key. */
+  get kekName(): string {
+    return this.#keks.current.name.toString('hex')
+  }
+
+  /**
+   * Seals every place anew under `kek`, or where undefined under the one in use; afterwards no other key opens any. Others
+   * may go on reading, writing and erasing. What fails half-way is taken up by the next call; a damaged place stays as it is.
+   * The keys before are wiped.
+   */
+  async rekey(kek?: SecretKey): Promise<RekeyReport> {
+    if (kek !== undefined) this.#keks.renew(kek)
+    const report = { renewed: 0, damaged: 0 }
+    for (let first = 0; first < this.#places; first += REKEY_TOGETHER) {
+      const places = Array.from({ length: Math.min(REKEY_TOGETHER, this.#places - first) }, (_, at) => first + at)
+      // Told in turn with puts and erasures: a place that was erased meanwhile stays so.
+      const renew = async (slot: number) => {
+        const bytes = renewSlot(this.#keks, await this.#readPlace(slot))
+        if (bytes === 'damaged') report.damaged += 1
+        else if (bytes !== undefined) report.renewed += 1
+        return bytes === 'damaged' ? undefined : bytes
+      }
+      await Promise.all(places.map(slot => this.#write(slot, () => renew(slot))))
+    }
+    this.#keks.forgetEarlier()
+    return report
   }
 
   async close(): Promise<void> {
@@ -90,7 +134,7 @@ export class SlotFile implements SlotStore {
   }
 
   /** Writes of the same moment share one sync: the promise settles when the bytes are on the disk. */
-  #write(slot: number, bytes: Uint8Array): Promise<void> {
+  #write(slot: number, bytes: PendingWrite['bytes']): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#pending.push({ slot, bytes, resolve, reject })
       this.#flushing ??= this.#flush().finally(() => {
@@ -104,11 +148,16 @@ export class SlotFile implements SlotStore {
       const batch = this.#pending
       this.#pending = []
       try {
-        for (const { slot, bytes } of batch) await this.#file.write(bytes, 0, SLOT_BYTES, slot * SLOT_BYTES)
+        for (const { slot, bytes } of batch) {
+          const written = await bytes()
+          if (written !== undefined) await this.#file.write(written, 0, SLOT_BYTES, slot * SLOT_BYTES)
+        }
         await this.#file.datasync()
         for (const write of batch) write.resolve()
       } catch (cause) {
-        for (const write of batch) write.reject(new StoreError('The slot file cannot be written', { cause }))
+        const reason =
+          cause instanceof StoreError ? cause : new StoreError('The slot file cannot be written', { cause })
+        for (const write of batch) write.reject(reason)
       }
     }
   }

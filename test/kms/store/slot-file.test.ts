@@ -66,7 +66,7 @@ describe('SlotFile', () => {
     const slot = await file.put(SecretKey.random(32), context)
     await file.close()
     const bytes = await readFile(path)
-    const sealedEnd = 2 + bytes[1]!
+    const sealedEnd = 22 + bytes[1]!
     for (let at = 0; at < sealedEnd; at++) {
       const altered = Buffer.from(bytes)
       altered[at]! ^= 1

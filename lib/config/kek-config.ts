@@ -1,0 +1,109 @@
+import { stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { JsonSchema, SchemaFault } from '../util/json-schema.ts'
+import { objectSchema, text } from './schema-parts.ts'
+import { openToOthers, unreadable } from './tls-files.ts'
+
+/**
+ * Where a key encryption key comes from, which only the site's own user may read: a file of 32 bytes that the first start
+ * makes; the same as a systemd credential; or a passphrase, the first line of a file.
+ */
+export type KekConfig =
+  | { readonly file: string }
+  | { readonly credential: string }
+  | { readonly passphraseFile: string }
+
+/** The same with the key before, where it was replaced: slots that are sealed under that are sealed anew at the start. */
+export type StoreKekConfig = KekConfig & { readonly previous?: KekConfig }
+
+const KINDS = ['file', 'credential', 'passphraseFile'] as const
+const KEK_BYTES = 32
+
+const kekSchema = (description: string, more: Record<string, JsonSchema> = {}) =>
+  objectSchema(
+    description,
+    {
+      file: text('File of 32 bytes, mode 0600, relative to this file; made at the first start'),
+      credential: text('Name of a systemd credential (LoadCredential=) of 32 bytes'),
+      passphraseFile: text(
+        'File, mode 0600, relative to this one, whose first line is a passphrase, stretched by scrypt',
+      ),
+      ...more,
+    },
+    [...KINDS, ...Object.keys(more)],
+  )
+
+/** A key encryption key in the configuration of a store. */
+export const storeKekSchema: JsonSchema = kekSchema(
+  'Key encryption key: exactly one of file, credential and passphraseFile',
+  {
+    previous: kekSchema('The key before, where it was replaced: what it wraps is wrapped anew at the start'),
+  },
+)
+
+/** What `resolveStoreKek` needs to know of the place it is read at. */
+export interface KekPlace {
+  /** Directory of the configuration file. */
+  readonly baseDir: string
+  /** Directory of systemd's credentials, where the process was given any. */
+  readonly credentialsDirectory?: string
+  /** Where in the file it stands, as a JSON pointer. */
+  readonly pointer: string
+}
+
+/** The same with whole paths; what is wrong with it goes to `faults`. */
+export async function resolveStoreKek(
+  { previous, ...kek }: StoreKekConfig,
+  place: KekPlace,
+  faults: SchemaFault[],
+): Promise<StoreKekConfig> {
+  const current = await resolveKek(kek as KekConfig, place, faults)
+  if (previous === undefined) return current
+  const pointer = `${place.pointer}/previous`
+  return { ...current, previous: await resolveKek(previous, { ...place, pointer }, faults) }
+}
+
+async function resolveKek(kek: KekConfig, place: KekPlace, faults: SchemaFault[]): Promise<KekConfig> {
+  const given = KINDS.filter(kind => kind in kek)
+  if (given.length !== 1) {
+    faults.push({ path: place.pointer, message: `must have exactly one of ${KINDS.join(', ')}, not ${given.length}` })
+    return kek
+  }
+  if ('file' in kek) {
+    const file = resolve(place.baseDir, kek.file)
+    await checkFile(file, `${place.pointer}/file`, { sizeBytes: KEK_BYTES, mayBeMissing: true }, faults)
+    return { file }
+  }
+  if ('passphraseFile' in kek) {
+    const passphraseFile = resolve(place.baseDir, kek.passphraseFile)
+    await checkFile(passphraseFile, `${place.pointer}/passphraseFile`, {}, faults)
+    return { passphraseFile }
+  }
+  if (place.credentialsDirectory === undefined) {
+    const message = `needs the credential ${kek.credential}, and the process has none: start it by systemd with LoadCredential=${kek.credential}:/path`
+    faults.push({ path: `${place.pointer}/credential`, message })
+    return kek
+  }
+  const credential = join(place.credentialsDirectory, kek.credential)
+  await checkFile(credential, `${place.pointer}/credential`, { sizeBytes: KEK_BYTES }, faults)
+  return { credential }
+}
+
+/** The store refuses a key that others may read; a key file that is missing is made together with the store. */
+async function checkFile(
+  path: string,
+  pointer: string,
+  { sizeBytes, mayBeMissing = false }: { sizeBytes?: number; mayBeMissing?: boolean },
+  faults: SchemaFault[],
+): Promise<void> {
+  try {
+    const { size } = await stat(path)
+    if (sizeBytes !== undefined && size !== sizeBytes)
+      faults.push({ path: pointer, message: `${path} has ${size} bytes; a key encryption key has ${sizeBytes}` })
+    const open = await openToOthers(path)
+    if (open !== undefined) faults.push({ path: pointer, message: open })
+  } catch (error) {
+    if (mayBeMissing && (error as NodeJS.ErrnoException).code === 'ENOENT') return
+    faults.push({ path: pointer, message: unreadable(path, error) })
+  }
+}

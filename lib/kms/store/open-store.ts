@@ -1,0 +1,55 @@
+import { mkdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { PoolStore } from '../../interface/pool-store.ts'
+import type { SecretKey } from '../../key/secret-key.ts'
+import { type KekSource, loadKek } from './key-encryption-key.ts'
+import { LmdbPoolStore } from './lmdb-store.ts'
+import { keksInUse, takeNextKek } from './next-kek.ts'
+import { type RekeyReport, SlotFile } from './slot-file.ts'
+
+/** A durable store of one host. */
+export interface StorePlace {
+  /** Directory of the store; made where it's missing. */
+  readonly path: string
+  /** Where the key encryption key comes from, and where the one before came from: slots under it are sealed anew. */
+  readonly kek: KekSource & { readonly previous?: KekSource }
+}
+
+/** An open store; both parts are the caller's to close. */
+export interface OpenStore {
+  readonly store: PoolStore
+  readonly slots: SlotFile
+  /** What came of a change of keys, where one was due. */
+  readonly rekeyed?: RekeyReport
+}
+
+/**
+ * Opens a store in its directory, or makes it there. A change of key encryption keys that a crash has cut short, or that
+ * `previous` asks for, is done first.
+ * @throws {StoreError} another process uses it, its key is missing or another one, or a newer version wrote it
+ */
+export async function openStore({ path, kek: source }: StorePlace): Promise<OpenStore> {
+  if ('file' in source) await mkdir(dirname(source.file), { recursive: true, mode: 0o700 })
+  // The store first: it is what another process is kept out by.
+  const store = await LmdbPoolStore.open(path)
+  try {
+    const create = (await store.poolIds()).length === 0
+    const current = await loadKek(source, { create, directory: path })
+    const slots = await SlotFile.open(join(path, 'slots.bin'), await allKeks(source, current, path))
+    const taken = 'file' in source ? await takeNextKek(source.file, slots) : undefined
+    const rekeyed = taken ?? (source.previous === undefined ? undefined : await slots.rekey())
+    return { store, slots, ...(rekeyed && { rekeyed }) }
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+async function allKeks(source: StorePlace['kek'], current: SecretKey, directory: string) {
+  if ('file' in source) {
+    const inUse = await keksInUse(source.file, current)
+    if (inUse.earlier !== undefined) return inUse
+  }
+  if (source.previous === undefined) return { kek: current }
+  return { kek: current, earlier: await loadKek(source.previous, { create: false, directory }) }
+}
