@@ -13,6 +13,7 @@ import { policyCommands } from './commands/policy.ts'
 import { saeCommands } from './commands/sae.ts'
 import { siteCommands } from './commands/site.ts'
 import { statusCommand } from './commands/status.ts'
+import { storeCommands } from './commands/store.ts'
 import { tlsCommands } from './commands/tls.ts'
 import { describeExitCodes, EXIT_CODES } from './exit-codes.ts'
 import { describeFailure, printFailure } from './failure.ts'
@@ -55,6 +56,7 @@ function commandLine(argv: readonly string[]): Argv<GlobalArguments> {
     .command(siteCommands)
     .command(keyCommands)
     .command(statusCommand)
+    .command(storeCommands)
     .command(kmeCommands)
     .command(tlsCommands)
     .command(ipsecCommands)

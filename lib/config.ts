@@ -10,6 +10,7 @@ import {
 import { parseJsonText } from './config/json-text.ts'
 import type { KmeTlsFiles } from './config/kme-access.ts'
 import { readDeviceTls, readKmeTls } from './config/kme-tls-files.ts'
+import { type KekPlace, resolveStoreKek } from './config/kek-config.ts'
 import { withLinkDefaults } from './config/link-config.ts'
 import { readMlDsaFiles } from './config/ml-dsa-files.ts'
 import type { NetworkConfig } from './config/network-config.ts'
@@ -45,11 +46,17 @@ const MAX_CONFIG_BYTES = 4 * 1024 * 1024
 const check = compileSchema<SiteConfigFile>(siteConfigSchema)
 const checkProfile = compileSchema<SaeProfileFile>(saeProfileSchema)
 
+/** Options of `loadSiteConfig`. */
+export interface LoadSiteConfigOptions extends AbortOptions {
+  /** Where systemd laid the credentials of this process ($CREDENTIALS_DIRECTORY). Default: it was given none. */
+  readonly credentialsDirectory?: string
+}
+
 /**
  * Reads a site's configuration: JSON by `siteConfigSchema`, then what belongs together, then the files it names.
  * @throws {ConfigError} every fault at once, each with file, JSON pointer, what is wrong and the fix
  */
-export async function loadSiteConfig(path: string, options: AbortOptions = {}): Promise<LoadedSiteConfig> {
+export async function loadSiteConfig(path: string, options: LoadSiteConfigOptions = {}): Promise<LoadedSiteConfig> {
   const file = await readConfigFile(path, options)
   const checked = check(file)
   if (!checked.ok)
@@ -57,7 +64,7 @@ export async function loadSiteConfig(path: string, options: AbortOptions = {}): 
       path,
       checked.faults.map(fault => withExpectation(siteConfigSchema, fault)),
     )
-  return resolveSiteConfig(path, checked.value)
+  return resolveSiteConfig(path, checked.value, options)
 }
 
 /** A host's profile that was read and checked, with what a person should hear of it all the same. */
@@ -208,15 +215,18 @@ async function readConfigFile(path: string, { signal }: AbortOptions = {}): Prom
   }
 }
 
-async function resolveSiteConfig(path: string, file: SiteConfigFile): Promise<LoadedSiteConfig> {
+async function resolveSiteConfig(
+  path: string,
+  file: SiteConfigFile,
+  { credentialsDirectory }: LoadSiteConfigOptions,
+): Promise<LoadedSiteConfig> {
   const baseDir = dirname(resolve(path))
   const findings: Findings = { faults: checkSiteConfig(file), warnings: [] }
   const tls = await readTlsFiles(baseDir, file.tls, findings)
   const mlDsa = file.mlDsa === undefined ? {} : { mlDsa: await readMlDsaFiles(baseDir, file.mlDsa, findings) }
   const skip = file.skip === undefined ? {} : { skip: await readSkip(baseDir, file.skip, findings) }
   const devices = await readDeviceTls(baseDir, file.links, findings)
-  const store = resolveStore(baseDir, file)
-  if (store.kind === 'lmdb') await checkKek(store.kek.file, '/store/kek/file', findings.faults)
+  const store = await resolveStore(file, { baseDir, ...(credentialsDirectory && { credentialsDirectory }) }, findings)
   const { network } = resolveNetwork(baseDir, file)
   if (network?.state !== undefined) await checkKek(network.state.kek.file, '/network/state/kek/file', findings.faults)
   if (findings.faults.length > 0) throw configError(path, findings.faults)
@@ -244,9 +254,14 @@ async function resolveSiteConfig(path: string, file: SiteConfigFile): Promise<Lo
   return { config, policyPath, warnings: findings.warnings.map(warning => `${path}: ${warning}`) }
 }
 
-function resolveStore(baseDir: string, { store }: SiteConfigFile): SiteConfig['store'] {
+async function resolveStore(
+  { store }: SiteConfigFile,
+  place: Omit<KekPlace, 'pointer'>,
+  findings: Findings,
+): Promise<SiteConfig['store']> {
   if (store?.kind !== 'lmdb' || store.path === undefined || store.kek === undefined) return { kind: 'memory' }
-  return { kind: 'lmdb', path: resolve(baseDir, store.path), kek: { file: resolve(baseDir, store.kek.file) } }
+  const kek = await resolveStoreKek(store.kek, { ...place, pointer: '/store/kek' }, findings.faults)
+  return { kind: 'lmdb', path: resolve(place.baseDir, store.path), kek }
 }
 
 function resolveNetwork(baseDir: string, { network }: SiteConfigFile): { network?: NetworkConfig } {

@@ -1,5 +1,3 @@
-import { mkdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
 import { createMemoryChannelPair } from './channel/memory-channel.ts'
 import { dialTlsChannel } from './channel/tls-dial.ts'
 import { createTlsChannelListener, type TlsChannelListener } from './channel/tls-listener.ts'
@@ -20,11 +18,10 @@ import type { PoolStore, SlotStore } from './interface/pool-store.ts'
 import { AuditFile } from './kms/audit/audit-file.ts'
 import type { KeyPoolStatus, PoolLimits } from './kms/pool/key-pool.ts'
 import { type PeerSite, SiteKms } from './kms/site-kms.ts'
-import { loadKeyEncryptionKey } from './kms/store/key-encryption-key.ts'
-import { LmdbPoolStore } from './kms/store/lmdb-store.ts'
 import { MemorySlots } from './kms/store/memory-slots.ts'
 import { MemoryPoolStore } from './kms/store/memory-store.ts'
-import { SlotFile } from './kms/store/slot-file.ts'
+import { watchNextKek } from './kms/store/next-kek.ts'
+import { openStore } from './kms/store/open-store.ts'
 import { createSimulatedLinkPair } from './qll/simulated-link-pair.ts'
 import { DirectQnl } from './qnl/direct-qnl.ts'
 import { openSiteNetwork } from './site-network.ts'
@@ -151,7 +148,7 @@ export async function createSite(config: SiteConfig, options: SiteOptions = {}):
 async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Opened): Promise<ServedSite> {
   const { siteId, kmeId, tls } = config
   const telemetry = new TelemetryHub()
-  const { store, slots } = await openStore(config, opened)
+  const { store, slots } = await openKept(config, { opened, logger })
   const audit = config.audit && opened.add(await AuditFile.open(config.audit.file, { siteId }))
   const log = logger === undefined ? {} : { logger }
   const network = opened.add(await openSiteNetwork(config, { telemetry, ...log }))
@@ -218,14 +215,16 @@ function addresses(
   return { etsi014: { ...server.address, url: server.url }, peer: peers.address, links }
 }
 
-async function openStore({ store }: SiteConfig, opened: Opened): Promise<{ store: PoolStore; slots: SlotStore }> {
+async function openKept(
+  { store }: SiteConfig,
+  { opened, logger }: { opened: Opened; logger: Logger | undefined },
+): Promise<{ store: PoolStore; slots: SlotStore }> {
   if (store.kind === 'memory') return { store: opened.add(new MemoryPoolStore()), slots: opened.add(new MemorySlots()) }
-  await mkdir(dirname(store.kek.file), { recursive: true, mode: 0o700 })
-  // The store first: it is what another process is kept out by.
-  const pools = opened.add(await LmdbPoolStore.open(store.path))
-  const create = (await pools.poolIds()).length === 0
-  const kek = await loadKeyEncryptionKey(store.kek.file, { create })
-  return { store: pools, slots: opened.add(await SlotFile.open(join(store.path, 'slots.bin'), { kek })) }
+  const open = await openStore(store)
+  opened.add(open.store)
+  const slots = opened.add(open.slots)
+  if ('file' in store.kek) opened.add(watchNextKek(store.kek.file, { slots, ...(logger && { logger }) }))
+  return open
 }
 
 function peerSite(config: SiteConfig, peer: PeerConfig): PeerSite {

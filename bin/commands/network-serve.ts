@@ -7,6 +7,7 @@ import {
   type NetworkEvent,
 } from '../../lib/index.ts'
 import { defineCommand } from '../command.ts'
+import { credentials } from '../credentials.ts'
 import { describeEvent } from '../site-events.ts'
 import { printJson, printLines, stopSignal, warn } from '../terminal.ts'
 
@@ -53,7 +54,7 @@ export const networkNodeCommand = defineCommand({
       .example('$0 network node --config site-a.json', 'then: qkd site serve --config site-a.json, here or elsewhere'),
   handler: async ({ config: path, json }) => {
     const stopped = stopSignal()
-    const { config, warnings } = await loadSiteConfig(path)
+    const { config, warnings } = await loadSiteConfig(path, credentials())
     warn(warnings, { json })
     await using node = await createNetworkNode(config)
     node.telemetry.subscribe(event => {

@@ -1,5 +1,6 @@
 import { createSite, loadSiteConfig, type ServedSite, watchPolicyFile } from '../../lib/index.ts'
 import { defineCommand, defineGroup } from '../command.ts'
+import { credentials } from '../credentials.ts'
 import { describeEvent } from '../site-events.ts'
 import { printJson, printLines, stopSignal, warn } from '../terminal.ts'
 
@@ -14,7 +15,7 @@ const serveCommand = defineCommand({
   handler: async ({ config: path, json }) => {
     // Asked for before anything is open, so that a signal during the start is not lost.
     const stopped = stopSignal()
-    const { config, policyPath, warnings } = await loadSiteConfig(path)
+    const { config, policyPath, warnings } = await loadSiteConfig(path, credentials())
     warn(warnings, { json })
     await using site = await createSite(config)
     site.telemetry.subscribe(event => {

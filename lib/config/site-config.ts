@@ -1,6 +1,7 @@
 import type { PolicyFile } from '../interface/policy.ts'
 import type { JsonSchema } from '../util/json-schema.ts'
 import { type Etsi014Config, etsi014Schema } from './etsi014-config.ts'
+import { type StoreKekConfig, storeKekSchema } from './kek-config.ts'
 import { type LinkConfig, type LinkConfigFile, linkKindSchemas, type MlDsaIdentity } from './link-config.ts'
 import { type NetworkConfig, type NetworkConfigFile, networkSchema } from './network-config.ts'
 import { etsiId, integer, list, listenSchema as listen, name, objectSchema, text } from './schema-parts.ts'
@@ -43,8 +44,7 @@ export type StoreConfig =
       readonly kind: 'lmdb'
       /** Directory of the store; made where it's missing. */
       readonly path: string
-      /** The key encryption key: a file of 32 bytes, readable by its owner alone. */
-      readonly kek: { readonly file: string }
+      readonly kek: StoreKekConfig
     }
 
 /** How the pools of this site are run. */
@@ -150,7 +150,7 @@ const store: JsonSchema = {
     {
       kind: { enum: ['memory', 'lmdb'], description: 'memory (gone at the end) or lmdb (durable)' },
       path: text('Directory of the store, relative to this file'),
-      kek: objectSchema('Key encryption key', { file: text('File of 32 bytes, mode 0600, relative to this file') }),
+      kek: storeKekSchema,
     },
     ['path', 'kek'],
   ),

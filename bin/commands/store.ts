@@ -1,0 +1,161 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import {
+  ConfigError,
+  hasNextKek,
+  inspectStore,
+  loadSiteConfig,
+  openStore,
+  type PoolReport,
+  proposeNextKek,
+  type RekeyReport,
+  StoreError,
+  type StorePlace,
+  verifyStore,
+} from '../../lib/index.ts'
+import { defineCommand, defineGroup } from '../command.ts'
+import { credentials } from '../credentials.ts'
+import { printJson, printLines } from '../terminal.ts'
+
+const configOption = {
+  type: 'string',
+  demandOption: true,
+  requiresArg: true,
+  describe: "The site's configuration, which names the store",
+} as const
+
+const LOOK_EVERY_MS = 100
+
+async function placeOf(path: string): Promise<StorePlace> {
+  const { store } = (await loadSiteConfig(path, credentials())).config
+  if (store.kind === 'lmdb') return store
+  throw new ConfigError(`${path}: /store: kind "${store.kind}" keeps nothing on disk; this command is for kind "lmdb"`)
+}
+
+const inspectCommand = defineCommand({
+  command: 'inspect',
+  describe: 'Say what a store holds, pool by pool; no key is opened. The site must be stopped',
+  builder: yargs => yargs.option('config', configOption),
+  handler: async ({ config, json }) => {
+    const { store, slots } = await openStore(await placeOf(config))
+    try {
+      const pools = await inspectStore(store)
+      await (json
+        ? printJson({ kek: slots.kekName, pools })
+        : printLines(...pools.map(describePool), `key encryption key ${slots.kekName}`))
+    } finally {
+      await slots.close()
+      await store.close()
+    }
+  },
+})
+
+const verifyCommand = defineCommand({
+  command: 'verify',
+  describe: 'Open every block and pair secret of a store, and say what is damaged. The site must be stopped',
+  builder: yargs => yargs.option('config', configOption),
+  handler: async ({ config, json }) => {
+    const { store, slots } = await openStore(await placeOf(config))
+    try {
+      const pools = await verifyStore({ store, slots })
+      const damaged = pools.reduce((sum, { faults }) => sum + faults.length, 0)
+      if (json) await printJson({ pools })
+      else
+        for (const { poolId, opened, faults } of pools)
+          await printLines(
+            `${poolId}: ${opened} opened, ${faults.length} damaged`,
+            ...faults.map(({ what, reason }) => `  ${what}: ${reason}`),
+          )
+      if (damaged > 0)
+        throw new StoreError(
+          `${damaged} parts of the store are damaged: none of them is ever served; the sites drop them when they next meet`,
+        )
+    } finally {
+      await slots.close()
+      await store.close()
+    }
+  },
+})
+
+const rekeyCommand = defineCommand({
+  command: 'rekey',
+  describe:
+    'Change the key encryption key of a store, while its site runs or not; the old one opens nothing afterwards',
+  builder: yargs =>
+    yargs
+      .option('config', configOption)
+      .option('timeout', {
+        type: 'number',
+        default: 60,
+        requiresArg: true,
+        describe: 'Seconds that a running site may take',
+      })
+      .example(
+        '$0 store rekey --config site-a.json',
+        'makes a new key, wraps every block key under it, and overwrites the old one',
+      ),
+  handler: async ({ config, json, timeout }) => {
+    const place = await placeOf(config)
+    if (!('file' in place.kek))
+      throw new ConfigError(
+        `${config}: /store/kek: only a key of kind "file" is changed by this command; otherwise give the new one, name the old one as "previous", and start the site again`,
+      )
+    const { file } = place.kek
+    const fresh = await proposeNextKek(file)
+    if (!fresh && !json) await printLines('A change is under way already: it is finished first')
+    const report = (await rekeyStopped(place)) ?? (await rekeyRunning(file, timeout))
+    await (json ? printJson(report) : printLines(describeRekey(report)))
+  },
+})
+
+/** `qkd store`: what an operator does with the store of a site. */
+export const storeCommands = defineGroup('store', 'Look after the store of a site', [
+  inspectCommand,
+  verifyCommand,
+  rekeyCommand,
+])
+
+/** Undefined where a site has the store open: then that site does it. */
+async function rekeyStopped(place: StorePlace): Promise<RekeyReport | undefined> {
+  try {
+    const { store, slots, rekeyed } = await openStore(place)
+    await slots.close()
+    await store.close()
+    return rekeyed
+  } catch (error) {
+    if (error instanceof StoreError && /in use by process/.test(error.message)) return undefined
+    throw error
+  }
+}
+
+async function rekeyRunning(file: string, timeoutSeconds: number): Promise<{ by: 'site' }> {
+  const endsAt = Date.now() + 1000 * timeoutSeconds
+  while (await hasNextKek(file)) {
+    if (Date.now() > endsAt)
+      throw new StoreError(
+        `The site that has the store open did not take the new key within ${timeoutSeconds} s; it lies in ${file}.next, and is taken at its next start`,
+      )
+    await pause(LOOK_EVERY_MS)
+  }
+  return { by: 'site' }
+}
+
+function describeRekey(report: RekeyReport | { by: 'site' }): string {
+  if ('by' in report) return 'Changed by the site that has the store open; its log says how much was wrapped anew'
+  const { renewed, damaged } = report
+  return `Changed: ${renewed} slots are wrapped anew${damaged === 0 ? '' : `; ${damaged} were damaged before`}`
+}
+
+function describePool({ poolId, blocks, ...pool }: PoolReport): string {
+  const lanes = Object.entries(blocks).map(
+    ([owner, states]) =>
+      `  owned by ${owner}: ${Object.entries(states)
+        .map(([state, count]) => `${count} ${state}`)
+        .join(', ')}`,
+  )
+  const { poolEpoch, sealEpoch, commits, peerCommits, rolledBack, leasedCells, consumedCells } = pool
+  return [
+    `${poolId}: epoch ${poolEpoch}, seal epoch ${sealEpoch}, ${commits} commits, ${peerCommits} heard from the peer${rolledBack ? ', ROLLED BACK' : ''}`,
+    ...lanes,
+    `  ${leasedCells} cells leased, ${consumedCells} spent`,
+  ].join('\n')
+}
