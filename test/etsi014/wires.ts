@@ -51,7 +51,7 @@ async function ask(handler: HttpHandler, sae: string | undefined, path: string, 
     method: method ?? (body === undefined ? 'GET' : 'POST'),
     target: path.startsWith('/') ? path : `/api/v1/keys/${path}`,
     headers: body === undefined ? headers : { 'content-type': 'application/json', ...headers },
-    body: bytesOf(body),
+    body: bodyBytes(body),
     identity: sae === undefined ? undefined : identityOf(sae),
     signal: new AbortController().signal,
   })
@@ -59,7 +59,7 @@ async function ask(handler: HttpHandler, sae: string | undefined, path: string, 
   return { status: response.status, headers: response.headers, text, json: JSON.parse(text) }
 }
 
-export function bytesOf(body: unknown): Buffer {
+export function bodyBytes(body: unknown): Buffer {
   if (Buffer.isBuffer(body)) return body
   return Buffer.from(typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(body))
 }

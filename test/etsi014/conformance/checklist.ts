@@ -4,7 +4,7 @@ import type { HttpTransport } from '../../../lib/interface/http.ts'
 import type { Logger } from '../../../lib/interface/logger.ts'
 import { createTestSites, type LocalTestSitesOptions, type TestSites } from '../../helpers/test-sites.ts'
 import { until } from '../../helpers/until.ts'
-import { type Answer, bytesOf, type Call, REGISTERED } from '../wires.ts'
+import { type Answer, bodyBytes, type Call, REGISTERED } from '../wires.ts'
 import type { ServedHandler, WayIn } from './ways-in.ts'
 
 /** Names of the two KMEs, as their sites have them. */
@@ -83,7 +83,7 @@ export function askOver(transport: HttpTransport): Ask {
       method: method ?? (body === undefined ? 'GET' : 'POST'),
       target: path.startsWith('/') ? path : `/api/v1/keys/${path}`,
       headers: body === undefined ? headers : { 'content-type': 'application/json', ...headers },
-      ...(body === undefined ? {} : { body: bytesOf(body) }),
+      ...(body === undefined ? {} : { body: bodyBytes(body) }),
     })
     const text = Buffer.from(response.body).toString()
     return {
