@@ -52,6 +52,15 @@ export type TelemetryEvent =
   | { type: 'cells-burned'; peerSiteId: string; cells: number; reason: string }
   | { type: 'cells-expired'; peerSiteId: string; cells: number }
   | { type: 'pool-reset'; peerSiteId: string; poolEpoch: number; blocks: number; reason: string }
+  | {
+      type: 'pair-secret'
+      peerSiteId: string
+      outcome: 'refreshed' | 'refused' | 'failed'
+      /** The epoch that holds from now on. */
+      epoch: number
+      kem?: string
+      reason?: string
+    }
   | { type: 'peer'; peerSiteId: string; state: 'connected' | 'disconnected' | 'suspended'; reason?: string }
   | { type: 'link'; linkId: string; state: LinkState; reason?: string }
   | { type: 'demand'; peerSiteId: string; askedBps: number; grantedBps: number }
@@ -84,6 +93,8 @@ export interface GaugeLabels {
   pool_exhaustion_ms: { peer: string }
   pool_waiting_requests: { peer: string }
   pool_outstanding_keys: { peer: string }
+  pair_secret_epoch: { peer: string }
+  pair_secret_age_ms: { peer: string }
   link_rate_bps: { link: string }
   link_qber: { link: string }
   link_buffered_bits: { link: string }

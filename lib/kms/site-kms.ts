@@ -17,8 +17,8 @@ import { Multicast } from './multicast.ts'
 import { Admission, type KeyLimits, SHIPPED_POLICY } from './policy/admission.ts'
 import { KeyPool, type KeyPoolStatus, type PoolLimits, steadyWallClock } from './pool/key-pool.ts'
 import { LEASE_LIFE_MS } from './pool/lessee.ts'
+import { slotsOfNote } from './pool/note-slots.ts'
 import type { ShareQuestion } from './pool/shared-key-acceptor.ts'
-import { slotOfSharedKey } from './pool/shared-keys.ts'
 import type { VirtualTerms } from './pool/virtual-opener.ts'
 import { type RegisteredSite, SaeRegistry } from './sae-registry.ts'
 import { ShareAdmission } from './share-admission.ts'
@@ -194,6 +194,7 @@ export class SiteKms implements KmsDirectory, Closable {
 
   async #close(): Promise<void> {
     for (const dialer of this.#dialers) dialer.stop()
+    await this.#border?.close()
     await Promise.all([...this.#pools.values()].map(pool => pool.close()))
     await Promise.all(this.#dialers.map(dialer => dialer.stopped))
   }
@@ -217,10 +218,7 @@ async function sweepSlots({ store, slots }: SiteKmsOptions): Promise<void> {
   const live = new Set<number>()
   for (const poolId of await store.poolIds()) {
     const { pool, blocks, notes } = await store.snapshot(poolId)
-    for (const [name, { value }] of notes) {
-      const slot = slotOfSharedKey(name, value)
-      if (slot !== undefined) live.add(slot)
-    }
+    for (const [name, { value }] of notes) for (const slot of slotsOfNote(name, value)) live.add(slot)
     if (pool.rootSlot >= 0) live.add(pool.rootSlot)
     for (const { slot } of blocks) if (slot >= 0) live.add(slot)
   }

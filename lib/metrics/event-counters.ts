@@ -61,6 +61,12 @@ export class EventCounters {
         this.#add('qkd_link_key_burned_bytes', 'Link key that was destroyed unused', { link, reason }, bytes)
         return
       }
+      case 'pair-secret':
+        this.#add('qkd_pair_secret_refreshes', 'Refreshes of the secret of two sites, and attempts at it', {
+          peer: event.peerSiteId,
+          outcome: event.outcome,
+        })
+        return
       case 'policy':
         this.#add('qkd_policy_loads', 'Policies that came into force, or were refused', { outcome: event.outcome })
         return

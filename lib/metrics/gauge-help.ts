@@ -9,6 +9,8 @@ export const gaugeHelp: Readonly<Record<GaugeName, string>> = {
   pool_consumption_bps: 'Key that hosts ask for, in bits per second',
   pool_exhaustion_ms: 'Time until the pool is used up at the present rate, in milliseconds',
   pool_waiting_requests: 'Requests that wait for key',
+  pair_secret_epoch: 'Epoch of the secret of the two sites: one more with each refresh',
+  pair_secret_age_ms: 'Age of the secret of the two sites, in milliseconds',
   pool_outstanding_keys: 'Keys that were issued and may still be fetched',
   link_rate_bps: 'Secret key that the link yields, in bits per second',
   link_qber: 'Quantum bit error rate of the link, 0 to 1',

@@ -32,6 +32,12 @@ const messages: Readonly<Record<MessageName, 'modelled' | 'part of hello()' | 't
   shareOk: 'no effect',
   shareNo: 'no effect',
   unshare: 'any time',
+  ratchetAsk: 'any time',
+  ratchetOffer: 'any time',
+  ratchetAnswer: 'any time',
+  ratchetProof: 'any time',
+  ratchetDone: 'any time',
+  ratchetNo: 'no effect',
 }
 
 describe('the model of the pool', function () {

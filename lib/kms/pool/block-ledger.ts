@@ -17,6 +17,7 @@ import type { SecretKey } from '../../key/secret-key.ts'
 import { firstSequence } from '../../key/virtual-block.ts'
 import { BlockVault } from '../store/block-vault.ts'
 import { type RowNumber, tableRow } from './block-table.ts'
+import { slotsOfNote } from './note-slots.ts'
 import { type PairIdentity, PairSecret } from './pair-secret.ts'
 
 /** The pool and where it is kept. */
@@ -92,6 +93,11 @@ export class BlockLedger {
   /** The pair secret; undefined before first contact. */
   get secret(): PairSecret | undefined {
     return this.#secret
+  }
+
+  /** Another root holds from now on; the one before stays the caller's. */
+  useSecret(secret: PairSecret): void {
+    this.#secret = secret
   }
 
   get poolId(): Uint8Array {
@@ -200,6 +206,25 @@ export class BlockLedger {
     return true
   }
 
+  /**
+   * Row 7 for every block that is not verified yet, and `also` in the same commit. Gives their numbers, of which the peer must be
+   * told; undefined where the store has other rows by now, and nothing was written.
+   */
+  async dropReceived(reason: string, also: readonly Change[]): Promise<bigint[] | undefined> {
+    const received = [...this.#blocks.values()].filter(({ state }) => state === 'received')
+    const moves = received.map(({ number, grant }): Change => {
+      return { kind: 'move', number, grant, from: ['received'], to: 'dropped' }
+    })
+    const result = await this.commit([...moves, ...also])
+    if (!result.ok) return undefined
+    for (const block of received) {
+      this.#tell(7, block, block.state, reason)
+      const now = this.#blocks.get(block.number)
+      if (now !== undefined) await this.#bury(now)
+    }
+    return received.map(({ number }) => number)
+  }
+
   /** Rows 20 and 21: ownership changes under a higher grant number, if nothing of the block was ever used. */
   async give(
     block: BlockRecord,
@@ -248,14 +273,23 @@ export class BlockLedger {
    * Row 27: everything of this pool goes, and it begins anew under `poolEpoch` with a new root. The floor keeps every
    * number that either side ever saw from coming again.
    */
-  async reset(fields: { poolEpoch: number; floor: bigint; peerCommits: number; root: SecretKey }): Promise<void> {
+  async reset(fields: {
+    poolEpoch: number
+    sealEpoch: number
+    floor: bigint
+    peerCommits: number
+    root: SecretKey
+    /** What is noted from the first moment on. */
+    notes: readonly Change[]
+  }): Promise<void> {
     // A block that is being sealed anew would change its slot under our eyes.
     this.#resetting = true
     await Promise.all(this.#turns.values())
     const oldRootSlot = this.#pool.rootSlot
     const rootSlot = await this.vault.putRoot(fields.root)
     const dead = [...this.#blocks.values()]
-    const { poolEpoch } = fields
+    const { poolEpoch, sealEpoch } = fields
+    const noteSlots = [...this.#notes].flatMap(([name, { value }]) => slotsOfNote(name, value))
     // Of no virtual block that was ever opened does the number come again, whatever either store has forgotten.
     const virtualFloor = firstSequence(poolEpoch)
     // A block may have come since the hellos were written.
@@ -264,11 +298,13 @@ export class BlockLedger {
     const result = await this.#store.commit(this.pair.name, [
       ...dead.map((block): Change => ({ kind: 'remove', number: block.number })),
       ...[...this.#notes].map(([name, { version: from }]): Change => ({ kind: 'note', name, from, value: undefined })),
+      ...fields.notes,
       {
         kind: 'pool',
         poolEpoch: this.#pool.poolEpoch,
         patch: {
           poolEpoch,
+          sealEpoch,
           floor,
           virtualFloors: [virtualFloor, virtualFloor],
           rootSlot,
@@ -278,6 +314,7 @@ export class BlockLedger {
       },
     ])
     if (!result.ok) throw new StoreError(`Pool ${this.pair.name} cannot be reset: ${result.refusal}`)
+    this.#notes.clear()
     this.#take(result)
     // First what could still be given out from memory, then the keys on disk.
     for (const block of dead) for (const listener of this.#deathListeners) listener(block.number)
@@ -285,7 +322,7 @@ export class BlockLedger {
       await this.vault.destroy(block.slot)
       this.#tell(27, block, block.state, 'reset')
     }
-    if (oldRootSlot >= 0) await this.vault.destroy(oldRootSlot)
+    for (const slot of [oldRootSlot, ...noteSlots]) await this.vault.destroy(slot)
     this.#secret?.wipe()
     this.#secret = new PairSecret(fields.root, this.pair, { sealEpoch: this.#pool.sealEpoch })
     this.#resetting = false

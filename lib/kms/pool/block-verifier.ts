@@ -98,7 +98,7 @@ export class BlockVerifier {
   ): Promise<BlockRecord | 'refused' | 'outlived'> {
     const { ledger, monotonicMs } = this.#options
     const { number } = record
-    const { poolEpoch } = ledger.pool
+    const { poolEpoch, sealEpoch } = ledger.pool
     const material = this.#withSecret(record, cells)
     this.#pending.set(number, material)
     const isIn = await ledger.insert(record, material, how).catch(error => {
@@ -111,8 +111,8 @@ export class BlockVerifier {
     }
     this.#receivedAtMs.set(number, monotonicMs())
     const block = ledger.block(number)!
-    if (ledger.pool.poolEpoch === poolEpoch) return block
-    await this.drop(7, block, 'the pool began anew while it came')
+    if (ledger.pool.poolEpoch === poolEpoch && ledger.pool.sealEpoch === sealEpoch) return block
+    await this.drop(7, block, 'the pool or its secret began anew while it came')
     return 'outlived'
   }
 
@@ -277,7 +277,9 @@ export class BlockVerifier {
       // Row 4: a repeated tag gets the repeated answer; a different one gets none, and may not make us drop alone.
       if (equalTags(message.tag, block.tags.subarray(0, TAG_BYTES))) this.#sendReady(block)
     } else if (block.state === 'received') {
-      await this.#compareTag(block, message)
+      // A refresh of the pair secret came in between: one of the two tags can't be made any more.
+      if (message.epoch === ledger.pool.sealEpoch) await this.#compareTag(block, message)
+      else await this.drop(7, block, 'its tag is of another epoch')
     }
   }
 

@@ -236,7 +236,7 @@ export class Issuer {
     const { ledger } = this.#options
     const { pair, sizeBytes, suite } = request
     const selection: Selection = { suite, block, offset, sizeBytes }
-    const keyId = sealKeyId(ledger.secret!.sealKeys(ledger.localSiteId), pair, selection)
+    const keyId = sealKeyId(ledger.secret!.seal.toSeal(ledger.localSiteId), pair, selection)
     const trustClass = ledger.block(block)?.trustClass
     // It died in the turn between the line and here.
     if (trustClass === undefined) throw this.#exhausted(request.number, cells)

@@ -8,6 +8,8 @@ import type { BlockRecord, PoolStore, SlotStore } from '../../interface/pool-sto
 import type { Qnl } from '../../interface/qnl.ts'
 import type { Telemetry } from '../../interface/telemetry.ts'
 import type { SaePair } from '../../key/key-id.ts'
+import type { KemName } from '../../key/post-quantum.ts'
+import type { SiteIdentity } from '../../key/site-identity.ts'
 import { type BlockKind, blockKind, kindForSuite, type VirtualKind } from '../../key/virtual-block.ts'
 import { abortable, withDeadline } from '../../util/deadline.ts'
 import { deferred } from '../../util/deferred.ts'
@@ -19,8 +21,10 @@ import type { IssueRequest } from './issuer.ts'
 import { LaneBalance } from './lane-balance.ts'
 import { LEASE_LIFE_MS } from './lessee.ts'
 import { pairIdentity } from './pair-secret.ts'
+import { PairSecrets } from './pair-secrets.ts'
 import { type MessageHandlers, PeerSession } from './peer-session.ts'
 import { type MessageFields, NONCE_BYTES, type PeerMessage } from './peer-wire.ts'
+import { offered, Ratchet, type RefreshSchedule } from './ratchet.ts'
 import { type RetrievalTerms, Retriever } from './retriever.ts'
 import { SharedKeyAcceptor, type ShareQuestion } from './shared-key-acceptor.ts'
 import { SharedKeys } from './shared-keys.ts'
@@ -44,6 +48,12 @@ export interface PoolLimits {
   readonly shredMs: number
   /** Key that the pool asks of the QNL, in bits per second. */
   readonly demandBps: number
+  /** When the pair secret is refreshed, in milliseconds, ... Default 3,600,000 (an hour). */
+  readonly refreshMs?: number
+  /** ... and after how many keys of this side, whichever is first. Default 2^28. */
+  readonly refreshKeys?: number
+  /** The weakest parameter set of ML-KEM that a refresh may be made with. Default ML-KEM-768. */
+  readonly kem?: KemName
 }
 
 /** What a pool is made from. Stores and QNL stay the caller's. */
@@ -60,10 +70,27 @@ export interface KeyPoolOptions {
   readonly logger: Logger
   /** Lets keys in that the peer's hosts share with hosts of this site: see `SharedKeyAcceptor`. Default none are. */
   readonly admitShare?: (question: ShareQuestion) => Promise<void>
+  /** What proves this site, and by whose authority the peer's site is known. Default TLS alone is. */
+  readonly identity?: SiteIdentity | undefined
   /** Wall clock in milliseconds that does not step while the process runs. Default the system's time at the start, and on. */
   readonly now?: () => number
   /** A clock that never steps, in milliseconds. Default `performance.now`. */
   readonly monotonicMs?: () => number
+}
+
+/** The secret of two sites as status and metrics see it. */
+export interface PairSecretStatus {
+  /** Grows by one with each refresh. */
+  readonly epoch: number
+  readonly ageMs: number
+  /** Parameter set of the last refresh. */
+  readonly kem: KemName
+  /** True where both sites signed it with ML-DSA-65. */
+  readonly isSigned: boolean
+  /** True while keys that were sealed in the epoch before may be fetched; the next refresh waits for that to end. */
+  readonly isPreviousAlive: boolean
+  /** Refreshes of the peer that this side refused since it started. */
+  readonly refused: number
 }
 
 /** A pool as status and metrics see it. Counts in cells of 32 bytes and blocks of 1,000. */
@@ -80,6 +107,8 @@ export interface KeyPoolStatus {
   readonly blocks: Readonly<Record<'received' | 'ready' | 'active' | 'drained' | 'dropped', number>>
   readonly waitingRequests: number
   readonly mismatches: number
+  /** The secret of the two sites; undefined before first contact. */
+  readonly secret: PairSecretStatus | undefined
 }
 
 /**
@@ -91,6 +120,11 @@ export class KeyPool implements Closable {
   readonly remoteSiteId: string
   readonly #limits: PoolLimits
   readonly #ledger: BlockLedger
+  readonly #secrets: PairSecrets
+  readonly #ratchet: Ratchet
+  readonly #identity: SiteIdentity | undefined
+  readonly #now: () => number
+  #kemsOfPeer = 0
   readonly #verifier: BlockVerifier
   readonly #supplies: Readonly<Record<BlockKind, Supply>>
   readonly #retriever: Retriever
@@ -116,7 +150,7 @@ export class KeyPool implements Closable {
   #sweepQueued = false
   #closing: Promise<void> | undefined
 
-  private constructor(options: KeyPoolOptions, ledger: BlockLedger) {
+  private constructor(options: KeyPoolOptions, ledger: BlockLedger, secrets: PairSecrets) {
     const {
       telemetry,
       logger,
@@ -129,6 +163,9 @@ export class KeyPool implements Closable {
     this.remoteSiteId = remoteSiteId
     this.#limits = limits
     this.#ledger = ledger
+    this.#secrets = secrets
+    this.#identity = options.identity
+    this.#now = now
     this.#telemetry = telemetry
     this.#logger = logger
     this.#lifetimeMs = limits.lifetimeMs
@@ -148,6 +185,15 @@ export class KeyPool implements Closable {
       },
     })
     const common = { ledger, send, isConnected, monotonicMs, logger }
+    this.#ratchet = new Ratchet({
+      ...common,
+      secrets,
+      schedule: scheduleOf(limits),
+      identity: options.identity,
+      offeredByPeer: () => this.#kemsOfPeer,
+      endSession: () => void this.#session?.close().catch(() => {}),
+      now,
+    })
     const virtualSupply = (kind: VirtualKind) =>
       new Supply({ ...common, kind, findMore: classes => this.#opener.findMore(kind, classes) })
     const findMore = () => {
@@ -161,7 +207,14 @@ export class KeyPool implements Closable {
     const keyLifeMs = () => LEASE_LIFE_MS + this.#lifetimeMs
     this.shared = new SharedKeys({ ledger, now, keyLifeMs })
     this.handovers = new Handovers({ ledger, send, isConnected })
-    this.#retriever = new Retriever({ ledger, send, now, lifetimeMs: () => this.#lifetimeMs, shared: this.shared })
+    this.#retriever = new Retriever({
+      ledger,
+      send,
+      now,
+      lifetimeMs: () => this.#lifetimeMs,
+      shared: this.shared,
+      epochs: () => secrets.epochs(),
+    })
     this.#balance = new LaneBalance({ ledger, send, onChange: () => this.#network.issuer.serve() })
     const { verifier, retriever, network } = {
       verifier: this.#verifier,
@@ -192,7 +245,11 @@ export class KeyPool implements Closable {
     const { store, slots, localSiteId, remoteSiteId, telemetry } = options
     const pair = pairIdentity(localSiteId, remoteSiteId)
     const ledger = await BlockLedger.open({ store, slots, pair, localSiteId, remoteSiteId, telemetry })
-    const pool = new KeyPool(options, ledger)
+    const { now = steadyWallClock, limits } = options
+    let pool: KeyPool | undefined
+    const lifetimeMs = () => pool?.lifetimeMs ?? limits.lifetimeMs
+    const secrets = await PairSecrets.open({ ledger, now, lifetimeMs })
+    pool = new KeyPool(options, ledger, secrets)
     pool.#filler.start()
     return pool
   }
@@ -200,6 +257,16 @@ export class KeyPool implements Closable {
   /** Both site IDs, as the pair writes them. */
   get poolId(): Uint8Array {
     return this.#ledger.poolId
+  }
+
+  /** How long a key may wait to be fetched after the end of its lease, as agreed with the peer, in milliseconds. */
+  get lifetimeMs(): number {
+    return this.#lifetimeMs
+  }
+
+  /** Refreshes the pair secret as soon as the epoch before is over, whatever the schedule says. */
+  refreshSecret(): void {
+    this.#ratchet.request()
   }
 
   get connected(): boolean {
@@ -216,6 +283,9 @@ export class KeyPool implements Closable {
     const session = new PeerSession({
       channel,
       ledger: this.#ledger,
+      secrets: this.#secrets,
+      identity: this.#identity,
+      kems: offered(scheduleOf(this.#limits).kem),
       startNonce: this.#startNonce,
       lifetimeMs: this.#limits.lifetimeMs,
       handlers: {
@@ -224,6 +294,7 @@ export class KeyPool implements Closable {
         ...this.#acceptor.handlers,
         ...this.#sharedAcceptor.handlers,
         ...this.handovers.handlers,
+        ...this.#ratchet.handlers,
         ...this.#retriever.handlers,
         ...this.#balance.handlers,
         finished: message => this.#onFinished(message),
@@ -277,6 +348,7 @@ export class KeyPool implements Closable {
       waitingRequests,
       mismatches: this.#verifier.mismatches,
     }
+      secret: this.#secretStatus(),
   }
 
   /** Refuses new requests, lets the running ones end, tells the peer how far the store got, and wipes all key in memory. */
@@ -303,6 +375,7 @@ export class KeyPool implements Closable {
     for (const { book } of this.#eachSupply()) book.wipe()
     this.#retriever.wipe()
     this.#verifier.wipe()
+    this.#secrets.wipe()
     this.#ledger.wipe()
   }
 
@@ -310,8 +383,9 @@ export class KeyPool implements Closable {
     const { remoteSiteId: peerSiteId } = this
     let reason: string | undefined
     try {
-      await session.run(({ lifetimeMs }) => {
+      await session.run(({ lifetimeMs, kems }) => {
         this.#lifetimeMs = lifetimeMs
+        this.#kemsOfPeer = kems
         this.#hasMetPeer = true
         this.#metPeer.resolve()
         this.#telemetry.emit({ type: 'peer', peerSiteId, state: 'connected' })
@@ -323,6 +397,7 @@ export class KeyPool implements Closable {
     }
     for (const { lessee } of this.#eachSupply()) lessee.abandon()
     this.handovers.abandon()
+    this.#ratchet.abandon()
     this.#telemetry.emit({
       type: 'peer',
       peerSiteId,
@@ -394,6 +469,19 @@ export class KeyPool implements Closable {
     }
   }
 
+  #secretStatus(): PairSecretStatus | undefined {
+    if (this.#ledger.secret === undefined) return undefined
+    const { sinceMs, kem, isSigned, previous } = this.#secrets.note
+    return {
+      epoch: this.#ledger.pool.sealEpoch,
+      ageMs: Math.max(0, this.#now() - sinceMs),
+      kem,
+      isSigned,
+      isPreviousAlive: previous !== undefined,
+      refused: this.#ratchet.refused,
+    }
+  }
+
   #requireOpen(): void {
     if (this.#closing !== undefined) throw new ClosedError('The pool is closed')
   }
@@ -419,6 +507,7 @@ export class KeyPool implements Closable {
       ...lessees,
       this.#retriever,
       this.shared,
+      this.#secrets,
       this.#shredder,
       ...(this.connected ? [this.#verifier] : []),
     ]
@@ -434,6 +523,7 @@ export class KeyPool implements Closable {
     if (this.connected) this.#balance.ask()
     for (const { issuer } of this.#eachSupply()) issuer.leaseAhead()
     this.#opener.sweep()
+    this.#ratchet.sweep()
   }
 
   #report(): void {
@@ -443,6 +533,11 @@ export class KeyPool implements Closable {
     this.#telemetry.gauge('pool_leased_cells', { peer }, leasedCells)
     for (const level of ['expanded', 'post-quantum'] as const)
       this.#telemetry.gauge('pool_virtual_cells', { peer, level }, virtualCells[level])
+    const secret = this.#secretStatus()
+    if (secret !== undefined) {
+      this.#telemetry.gauge('pair_secret_epoch', { peer }, secret.epoch)
+      this.#telemetry.gauge('pair_secret_age_ms', { peer }, secret.ageMs)
+    }
     this.#telemetry.gauge('pool_waiting_requests', { peer }, waitingRequests)
     this.#telemetry.gauge('pool_consumption_bps', { peer }, this.#network.issuer.cellsPerSecond * 256)
   }
@@ -451,6 +546,10 @@ export class KeyPool implements Closable {
 /** The wall clock as it was when the process began, and what has passed since: a clock that is set doesn't expire keys. */
 export function steadyWallClock(): number {
   return performance.timeOrigin + performance.now()
+}
+
+function scheduleOf({ refreshMs = 3_600_000, refreshKeys = 2 ** 28, kem = 'ML-KEM-768' }: PoolLimits): RefreshSchedule {
+  return { refreshMs, refreshKeys, kem }
 }
 
 async function refuseShares(): Promise<void> {

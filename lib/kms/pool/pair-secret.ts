@@ -1,9 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { hmacKey, hmacTag } from '../../key/hkdf.ts'
 import { joinSecrets } from '../../key/join.ts'
-import { deriveSealKeys, type SealKeys } from '../../key/key-id.ts'
 import { lp, u64 } from '../../key/lp.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
+import { SealEpoch } from './seal-epoch.ts'
 
 /** The two sites of a pool in the order in which both write them. */
 export interface PairIdentity {
@@ -28,15 +28,13 @@ export function pairIdentity(a: string, b: string): PairIdentity {
 export class PairSecret {
   readonly root: SecretKey
   readonly #pair: PairIdentity
-  readonly #sealEpoch: number
-  readonly #sealRoot: SecretKey
-  readonly #sealKeys = new Map<string, SealKeys>()
+  /** What seals key_IDs in the epoch of this root. */
+  readonly seal: SealEpoch
 
   constructor(root: SecretKey, pair: PairIdentity, { sealEpoch }: { sealEpoch: number }) {
     this.root = root
     this.#pair = pair
-    this.#sealEpoch = sealEpoch
-    this.#sealRoot = hmacKey('sha256', root, lp('qkdkit/1 seal root', pair.bytes, u64(sealEpoch)))
+    this.seal = SealEpoch.of(root, pair, sealEpoch)
   }
 
   /**
@@ -60,16 +58,6 @@ export class PairSecret {
     }
   }
 
-  /** Sealing keys for the keys that a site issues. */
-  sealKeys(issuerSiteId: string): SealKeys {
-    let keys = this.#sealKeys.get(issuerSiteId)
-    if (keys === undefined) {
-      keys = deriveSealKeys(this.#sealRoot, { poolId: this.#pair.bytes, issuerSiteId, epoch: this.#sealEpoch })
-      this.#sealKeys.set(issuerSiteId, keys)
-    }
-    return keys
-  }
-
   /** 16 bytes that tell two sites whether they hold the same root. */
   check(): Buffer {
     return hmacTag('sha256', this.root, lp('qkdkit/1 root check', this.#pair.bytes)).subarray(0, 16)
@@ -85,12 +73,7 @@ export class PairSecret {
   }
 
   wipe(): void {
-    for (const keys of this.#sealKeys.values()) {
-      keys.mac.wipe()
-      keys.enc.wipe()
-    }
-    this.#sealKeys.clear()
-    this.#sealRoot.wipe()
+    this.seal.wipe()
     this.root.wipe()
   }
 }

@@ -1,10 +1,13 @@
 import { ClosedError, ProtocolError, StoreError } from '../../errors.ts'
 import type { Logger } from '../../interface/logger.ts'
 import type { MessageChannel } from '../../interface/message-channel.ts'
+import { lp } from '../../key/lp.ts'
 import { SecretKey } from '../../key/secret-key.ts'
+import type { SiteIdentity } from '../../key/site-identity.ts'
 import { delay } from '../../util/deadline.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import { PairSecret } from './pair-secret.ts'
+import type { PairSecrets } from './pair-secrets.ts'
 import {
   decodeMessage,
   encodeMessage,
@@ -22,6 +25,9 @@ const MARK_INTERVAL_MS = 1000
 const HANDSHAKE_MESSAGES: ReadonlySet<MessageName> = new Set(['hello', 'contribute', 'encapsulated', 'confirm'])
 const HANDSHAKE_TIMEOUT_MS = 10_000
 const CLOSE_TIMEOUT_MS = 2000
+/** Keeps the signatures of a new root apart from all others that the same key may make. */
+const ROOT_CONTEXT = 'qkdkit/1 site root'
+const NOTHING = new Uint8Array(0)
 
 /** What to do with each message once the session is open. */
 export type MessageHandlers = {
@@ -32,6 +38,11 @@ export type MessageHandlers = {
 export interface PeerSessionOptions {
   readonly channel: MessageChannel
   readonly ledger: BlockLedger
+  readonly secrets: PairSecrets
+  /** Signs for this site, and demands that the peer signs; undefined where neither is. */
+  readonly identity: SiteIdentity | undefined
+  /** Parameter sets of ML-KEM that this site takes, as bits. */
+  readonly kems: number
   /** 16 bytes drawn at the start of this process. */
   readonly startNonce: Uint8Array
   readonly lifetimeMs: number
@@ -65,15 +76,15 @@ export class PeerSession {
    * lifetime they agreed on.
    * @throws {ProtocolError} the peer broke the protocol; the channel is closed
    */
-  async run(onOpen: (agreed: { lifetimeMs: number }) => void): Promise<void> {
+  async run(onOpen: (agreed: { lifetimeMs: number; kems: number }) => void): Promise<void> {
     const { channel } = this.#options
     let mark: NodeJS.Timeout | undefined
     try {
-      const { lifetimeMs } = await this.#shakeHands(AbortSignal.timeout(HANDSHAKE_TIMEOUT_MS))
+      const { lifetimeMs, kems } = await this.#shakeHands(AbortSignal.timeout(HANDSHAKE_TIMEOUT_MS))
       this.#open = true
       mark = setInterval(() => this.send({ name: 'mark' }), MARK_INTERVAL_MS)
       mark.unref()
-      onOpen({ lifetimeMs })
+      onOpen({ lifetimeMs, kems })
       for (;;) {
         const message = await this.#receive()
         if (message === undefined) return
@@ -113,35 +124,41 @@ export class PeerSession {
     await this.#options.channel.close()
   }
 
-  async #shakeHands(signal: AbortSignal): Promise<{ lifetimeMs: number }> {
-    const { ledger, startNonce, logger } = this.#options
+  async #shakeHands(signal: AbortSignal): Promise<{ lifetimeMs: number; kems: number }> {
+    const { ledger, secrets, startNonce, logger, identity } = this.#options
     const local = this.#hello()
     this.send({ name: 'hello', ...local })
     const remote = await this.#expect('hello', signal)
     if (remote.siteId !== ledger.remoteSiteId) {
       throw new ProtocolError(`The peer calls itself ${remote.siteId}; ${ledger.remoteSiteId} was expected`)
     }
-    const { lifetimeMs, reset } = agree(local, remote)
-    if (reset === undefined) ledger.hear(remote.commits)
-    else {
+    const { lifetimeMs, reset, pending } = agree(local, remote)
+    const nonces = order(ledger, startNonce, remote.startNonce)
+    if (reset === undefined) {
+      ledger.hear(remote.commits)
+      if (pending === 'promote') await secrets.promote()
+      else if (pending === 'discard') await secrets.discardPending()
+      await this.#confirm(ledger.secret, nonces, { signal, exchanged: undefined })
+    } else {
       if (isRolledBack(local, remote)) {
         logger.error(
           { peerSiteId: ledger.remoteSiteId },
           'This store is older than what the peer has heard of it: it was restored',
         )
       }
-      const root = await this.#agreeOnRoot(reset.poolEpoch, signal)
+      const { poolEpoch, sealEpoch, floor, reason } = reset
+      const { root, exchanged } = await this.#agreeOnRoot(poolEpoch, signal)
       const blocks = [...ledger.blocks()].length
-      await ledger.reset({ poolEpoch: reset.poolEpoch, floor: reset.floor, peerCommits: remote.commits, root })
-      const { poolEpoch, reason } = reset
+      const isSigned = identity !== undefined
+      await secrets.reset({ poolEpoch, sealEpoch, floor, peerCommits: remote.commits, root, isSigned })
       ledger.telemetry.emit({ type: 'pool-reset', peerSiteId: ledger.remoteSiteId, poolEpoch, blocks, reason })
+      await this.#confirm(ledger.secret, nonces, { signal, exchanged })
     }
-    await this.#confirm(order(ledger, startNonce, remote.startNonce), signal)
-    return { lifetimeMs }
+    return { lifetimeMs, kems: remote.kems }
   }
 
   #hello(): Hello {
-    const { ledger, startNonce, lifetimeMs } = this.#options
+    const { ledger, secrets, startNonce, lifetimeMs, kems } = this.#options
     const { commits, floor, poolEpoch, sealEpoch } = ledger.pool
     return {
       version: WIRE_VERSION,
@@ -155,6 +172,8 @@ export class PeerSession {
       poolEpoch,
       sealEpoch,
       rootCheck: ledger.secret?.check() ?? new Uint8Array(16),
+      pendingCheck: secrets.pendingCheck(),
+      kems,
     }
   }
 
@@ -162,7 +181,7 @@ export class PeerSession {
    * Each side gives 32 fresh bytes inside mutual TLS, and a secret encapsulated under a fresh ML-KEM key of the other: a
    * recording of this connection opens to nobody who breaks only one of the two.
    */
-  async #agreeOnRoot(poolEpoch: number, signal: AbortSignal): Promise<SecretKey> {
+  async #agreeOnRoot(poolEpoch: number, signal: AbortSignal): Promise<{ root: SecretKey; exchanged: Exchanged }> {
     const { pair, localSiteId } = this.#options.ledger
     const isFirst = localSiteId === pair.siteIds[0]
     const kem = PAIR_KEM.generateKeyPair()
@@ -183,21 +202,34 @@ export class PeerSession {
       const toUs = own(kem.decapsulate(answer.ciphertext))
       const parts = isFirst ? [mine, theirs, toThem, toUs] : [theirs, mine, toUs, toThem]
       const publics = [kem.publicKey, kemKey, ciphertext, answer.ciphertext] as const
-      return PairSecret.combine(parts, pair, poolEpoch, isFirst ? publics : swapped(publics))
+      const exchanged = isFirst ? publics : swapped(publics)
+      return { root: PairSecret.combine(parts, pair, poolEpoch, exchanged), exchanged }
     } finally {
       for (const secret of secrets) secret.wipe()
       kem.wipe()
     }
   }
 
-  async #confirm(nonces: [Uint8Array, Uint8Array], signal: AbortSignal): Promise<void> {
-    const { ledger } = this.#options
-    const secret = ledger.secret
+  /** Both prove that they hold the root; of one that was made just now, also that it was the other site which made it. */
+  async #confirm(
+    secret: PairSecret | undefined,
+    nonces: [Uint8Array, Uint8Array],
+    { signal, exchanged }: { signal: AbortSignal; exchanged: Exchanged | undefined },
+  ): Promise<void> {
+    const { ledger, identity } = this.#options
     if (secret === undefined) throw new ProtocolError('The two sites share no pair secret')
-    this.send({ name: 'confirm', mac: secret.confirmation(ledger.localSiteId, nonces) })
-    const { mac } = await this.#expect('confirm', signal)
-    if (!secret.confirms(mac, ledger.remoteSiteId, nonces))
-      throw new ProtocolError('The peer does not hold the pair secret')
+    const { localSiteId, remoteSiteId, poolId } = ledger
+    const statement = (siteId: string) => lp(poolId, siteId, ...nonces, ...(exchanged ?? []))
+    const isSigned = identity !== undefined && exchanged !== undefined
+    this.send({
+      name: 'confirm',
+      mac: secret.confirmation(localSiteId, nonces),
+      certificate: isSigned ? identity.certificate : NOTHING,
+      signature: isSigned ? identity.sign(statement(localSiteId), ROOT_CONTEXT) : NOTHING,
+    })
+    const { mac, ...proof } = await this.#expect('confirm', signal)
+    if (!secret.confirms(mac, remoteSiteId, nonces)) throw new ProtocolError('The peer does not hold the pair secret')
+    if (isSigned) identity.verify(remoteSiteId, proof, statement(remoteSiteId), ROOT_CONTEXT)
   }
 
   async #expect<N extends MessageName>(name: N, signal: AbortSignal): Promise<MessageFields<N>> {

@@ -8,7 +8,7 @@ import { ByteReader, ByteWriter } from '../../util/bytes.ts'
  * number; encoder and decoder come from the one table below.
  */
 
-export const WIRE_VERSION = 3
+export const WIRE_VERSION = 4
 export const NONCE_BYTES = 16
 /** The key encapsulation that goes into every pair secret. */
 export const PAIR_KEM = createKem('ML-KEM-768')
@@ -87,10 +87,12 @@ const MESSAGES = {
       poolEpoch: u32,
       sealEpoch: u32,
       rootCheck: bytes16,
+      pendingCheck: bytes16,
+      kems: u8,
     },
   },
   contribute: { id: 2, fields: { half: secret32, kemKey: fixedBytes(PAIR_KEM.publicKeyBytes) } },
-  confirm: { id: 3, fields: { mac: bytes32 } },
+  confirm: { id: 3, fields: { mac: bytes32, certificate: bytes, signature: bytes } },
   mark: { id: 4, fields: {} },
   tag: {
     id: 5,
@@ -140,6 +142,18 @@ const MESSAGES = {
   shareOk: { id: 22, fields: { nonce: bytes16 } },
   shareNo: { id: 23, fields: { nonce: bytes16, code: name, reason: name } },
   unshare: { id: 24, fields: { masterSaeId: name, slaveSaeId: name, keyIds: names } },
+  ratchetOffer: {
+    id: 25,
+    fields: { epoch: u32, offered: u8, kem: u8, key: bytes, certificate: bytes, before: bytes32 },
+  },
+  ratchetAnswer: {
+    id: 26,
+    fields: { epoch: u32, offered: u8, ciphertext: bytes, certificate: bytes, signature: bytes },
+  },
+  ratchetProof: { id: 27, fields: { epoch: u32, signature: bytes, mac: bytes32 } },
+  ratchetDone: { id: 28, fields: { epoch: u32, mac: bytes32 } },
+  ratchetNo: { id: 29, fields: { epoch: u32, reason: name } },
+  ratchetAsk: { id: 30, fields: {} },
   encapsulated: { id: 19, fields: { ciphertext: fixedBytes(PAIR_KEM.ciphertextBytes) } },
 } as const
 

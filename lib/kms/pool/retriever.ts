@@ -14,6 +14,7 @@ import { LEASE_LIFE_MS } from './lessee.ts'
 import { OpenBlocks } from './open-blocks.ts'
 import type { MessageHandlers } from './peer-session.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
+import type { SealEpoch } from './seal-epoch.ts'
 import type { SharedKeys } from './shared-keys.ts'
 
 /** What the retriever works on and with. */
@@ -26,6 +27,8 @@ export interface RetrieverOptions {
   readonly lifetimeMs: () => number
   /** Keys that several SAEs get. */
   readonly shared: SharedKeys
+  /** Epochs under which the peer's key_IDs may be sealed, the likeliest first. */
+  readonly epochs: () => readonly SealEpoch[]
 }
 
 /** What the policy of this site holds for the keys of one pair. */
@@ -159,9 +162,14 @@ export class Retriever {
 
   /** The key whose selection a canonical key_ID is, sealed for exactly this pair. */
   #findCells(pair: SaePair, keyId: string, earlierMs: number): FoundKey | 'foreign' | 'unknown' {
-    const { ledger } = this.#options
-    const keys = ledger.secret?.sealKeys(ledger.remoteSiteId)
-    return keys === undefined ? 'unknown' : this.#openWith(keys, pair, keyId, earlierMs)
+    const { ledger, epochs } = this.#options
+    let outcome: 'foreign' | 'unknown' = 'unknown'
+    for (const epoch of epochs()) {
+      const found = this.#openWith(epoch.keysOf(ledger.remoteSiteId), pair, keyId, earlierMs)
+      if (typeof found !== 'string') return found
+      if (found === 'foreign') outcome = found
+    }
+    return outcome
   }
 
   #openWith(keys: SealKeys, pair: SaePair, keyId: string, earlierMs: number): FoundKey | 'foreign' | 'unknown' {

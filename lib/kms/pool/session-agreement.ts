@@ -8,7 +8,11 @@ export interface Agreement {
   /** The shorter of both lifetimes. */
   readonly lifetimeMs: number
   /** Set when both sides must drop everything and begin anew. */
-  readonly reset: { readonly poolEpoch: number; readonly floor: bigint; readonly reason: string } | undefined
+  readonly reset:
+    | { readonly poolEpoch: number; readonly sealEpoch: number; readonly floor: bigint; readonly reason: string }
+    | undefined
+  /** What becomes of a root that this side has stored as the next one: the peer goes by it already, or never heard of it. */
+  readonly pending: 'promote' | 'discard' | undefined
 }
 
 /**
@@ -25,12 +29,21 @@ export function agree(local: Hello, remote: Hello): Agreement {
   if (remote.poolId !== local.poolId)
     throw new ProtocolError(`The peer speaks of pool ${remote.poolId}, not ${local.poolId}`)
   const lifetimeMs = Math.min(local.lifetimeMs, remote.lifetimeMs)
-  const sameRoot = hasRoot(local) && Buffer.from(local.rootCheck).equals(remote.rootCheck)
+  const isCurrent = isSame(local.rootCheck, remote.rootCheck)
+  // A crash in the middle of a refresh: one side goes by the next root, the other has stored it.
+  const isOurNext = !isCurrent && isSame(local.pendingCheck, remote.rootCheck)
+  const isTheirNext = !isCurrent && isSame(local.rootCheck, remote.pendingCheck)
+  const sameRoot = isCurrent || isOurNext || isTheirNext
   const reason = resetReason(local, remote, sameRoot)
-  if (reason === undefined) return { lifetimeMs, reset: undefined }
+  if (reason === undefined) {
+    const pending = isOurNext ? 'promote' : isSet(local.pendingCheck) ? 'discard' : undefined
+    return { lifetimeMs, reset: undefined, pending }
+  }
   const poolEpoch = Math.max(local.poolEpoch, remote.poolEpoch) + 1
   const floor = local.floor > remote.floor ? local.floor : remote.floor
-  return { lifetimeMs, reset: { poolEpoch, floor, reason } }
+  const isFirst = reason === 'first contact'
+  const sealEpoch = isFirst ? 0 : Math.max(local.sealEpoch, remote.sealEpoch) + 1
+  return { lifetimeMs, reset: { poolEpoch, sealEpoch, floor, reason }, pending: undefined }
 }
 
 /** True where a side's store is behind what the other side has heard of it. */
@@ -47,5 +60,13 @@ function resetReason(local: Hello, remote: Hello, sameRoot: boolean): string | u
 }
 
 function hasRoot({ rootCheck }: Hello): boolean {
-  return rootCheck.some(byte => byte !== 0)
+  return isSet(rootCheck)
+}
+
+function isSet(check: Uint8Array): boolean {
+  return check.some(byte => byte !== 0)
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return isSet(a) && Buffer.from(a).equals(b)
 }

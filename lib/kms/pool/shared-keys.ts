@@ -152,10 +152,3 @@ export class SharedKeys {
     return [...this.#options.ledger.noteNames()].filter(isSharedKeyName)
   }
 }
-
-/** The slot of a note that is a shared key; undefined for other notes, and for keys without one. */
-export function slotOfSharedKey(name: string, value: Uint8Array): number | undefined {
-  if (!isSharedKeyName(name)) return undefined
-  const { held } = decodeSharedKey(value)
-  return held.kind === 'sealed' && held.slot >= 0 ? held.slot : undefined
-}

@@ -75,6 +75,15 @@ export class BlockVault {
     return this.#slots.put(root, lp('qkdkit/1 slot', 'root', this.#poolId))
   }
 
+  /** Keeps what an epoch's key_IDs are sealed under; gives its slot. */
+  putSeal(secret: SecretKey): Promise<number> {
+    return this.#slots.put(secret, lp('qkdkit/1 slot', 'seal', this.#poolId))
+  }
+
+  readSeal(slot: number): Promise<SecretKey> {
+    return this.#slots.read(slot, lp('qkdkit/1 slot', 'seal', this.#poolId))
+  }
+
   readRoot(slot: number): Promise<SecretKey> {
     return this.#slots.read(slot, lp('qkdkit/1 slot', 'root', this.#poolId))
   }

@@ -52,7 +52,7 @@ async function run(suite: 3 | 4): Promise<Run> {
   const { pool: record } = await store.snapshot(pairOfSites.name)
   const root = await new BlockVault({ store, slots, poolId: pairOfSites.name }).readRoot(record.rootSlot)
   // Which cells a key takes is sealed in its key_ID; the adversary is given that too.
-  const sealKeys = new PairSecret(root, pairOfSites, { sealEpoch: record.sealEpoch }).sealKeys('site-a')
+  const sealKeys = new PairSecret(root, pairOfSites, { sealEpoch: record.sealEpoch }).seal.keysOf('site-a')
   const contexts = keys.map(({ keyId, trustClass }): KeyContext => {
     const { blockLow, offset, sizeBytes } = openKeyId(sealKeys, keyId)!
     const block = [...blocks.keys()].find(number => lowBlockBits(number) === blockLow)!

@@ -3,6 +3,7 @@ import { MlDsaCertificate } from '../../../key/ml-dsa-certificate.ts'
 import { mlDsaSeed } from '../../../key/ml-dsa-key.ts'
 import { createMlDsa65 } from '../../../key/post-quantum.ts'
 import type { SecretKey } from '../../../key/secret-key.ts'
+import { siteUri } from '../../../key/site-identity.ts'
 import type { SignatureKeys } from './authenticator.ts'
 
 /** Keeps these signatures apart from all others that the same key may make. */
@@ -23,11 +24,6 @@ export interface CertifiedKeysOptions {
   readonly remoteSiteId: string
   /** Default `Date.now`. */
   readonly now?: () => number
-}
-
-/** How a certificate names a site. */
-export function siteUri(siteId: string): string {
-  return `urn:qkdkit:site:${siteId}`
 }
 
 /**

@@ -1,0 +1,206 @@
+import { StoreError } from '../../errors.ts'
+import type { Change } from '../../interface/pool-store.ts'
+import type { SecretKey } from '../../key/secret-key.ts'
+import type { BlockLedger } from './block-ledger.ts'
+import { LEASE_LIFE_MS } from './lessee.ts'
+import { PairSecret } from './pair-secret.ts'
+import { SealEpoch } from './seal-epoch.ts'
+import {
+  decodeSecretNote,
+  encodeSecretNote,
+  FIRST_TERMS,
+  type RefreshTerms,
+  SECRET_NOTE,
+  type SecretNote,
+} from './secret-note.ts'
+
+/** How often a switch is tried while blocks move under it. */
+const MAX_TRIES = 16
+
+/** What the secrets are kept with. */
+export interface PairSecretsOptions {
+  readonly ledger: BlockLedger
+  /** Wall clock, in milliseconds: epochs outlive the process. */
+  readonly now: () => number
+  readonly lifetimeMs: () => number
+}
+
+/** What a pool begins anew with. */
+export interface NewRoot {
+  readonly poolEpoch: number
+  readonly sealEpoch: number
+  readonly floor: bigint
+  readonly peerCommits: number
+  /** Taken over. */
+  readonly root: SecretKey
+  readonly isSigned: boolean
+}
+
+/**
+ * The epochs of a pool's secret: the current root; the sealing keys of the one before, as long as its keys may be fetched; and the
+ * next root, once it is stored here and until it is known to be the peer's too. Two live at most, so a third waits.
+ */
+export class PairSecrets {
+  readonly #options: PairSecretsOptions
+  #note: SecretNote
+  #previous: SealEpoch | undefined
+  #pending: PairSecret | undefined
+
+  private constructor(options: PairSecretsOptions, note: SecretNote) {
+    this.#options = options
+    this.#note = note
+  }
+
+  /** @throws {StoreError} a secret of these can't be read */
+  static async open(options: PairSecretsOptions): Promise<PairSecrets> {
+    const { ledger, now } = options
+    const stored = ledger.note(SECRET_NOTE)
+    const fresh = { ...FIRST_TERMS, sinceMs: now(), previous: undefined, pending: undefined }
+    const secrets = new PairSecrets(options, stored === undefined ? fresh : decodeSecretNote(stored.value))
+    const { previous, pending } = secrets.#note
+    if (previous !== undefined) {
+      const secret = await ledger.vault.readSeal(previous.slot)
+      secrets.#previous = new SealEpoch(secret, ledger.pair, previous.epoch)
+    }
+    if (pending !== undefined) {
+      const root = await ledger.vault.readRoot(pending.slot)
+      secrets.#pending = new PairSecret(root, ledger.pair, { sealEpoch: ledger.pool.sealEpoch + 1 })
+    }
+    return secrets
+  }
+
+  /** Everything but the bytes. */
+  get note(): SecretNote {
+    return this.#note
+  }
+
+  /** True where the epoch before is over, and none is begun: the next may be. */
+  get isSettled(): boolean {
+    return this.#note.previous === undefined && this.#note.pending === undefined
+  }
+
+  /** The epochs under which the peer's key_IDs may be sealed, the likeliest first. */
+  epochs(): SealEpoch[] {
+    const { secret } = this.#options.ledger
+    return [secret?.seal, this.#previous, this.#pending?.seal].filter(epoch => epoch !== undefined)
+  }
+
+  /** 16 bytes that tell the peer which root is waiting here; zeros where none is. */
+  pendingCheck(): Uint8Array {
+    return this.#pending?.check() ?? new Uint8Array(16)
+  }
+
+  /** Stores the next root, durably, before the peer hears of it. Takes `root` over. */
+  async propose(root: SecretKey, terms: RefreshTerms): Promise<void> {
+    const { ledger } = this.#options
+    const slot = await ledger.vault.putRoot(root)
+    if (!(await this.#write({ ...this.#note, pending: { ...terms, slot } }))) {
+      root.wipe()
+      await ledger.vault.destroy(slot)
+      throw new StoreError('The next pair secret cannot be stored')
+    }
+    this.#pending = new PairSecret(root, ledger.pair, { sealEpoch: ledger.pool.sealEpoch + 1 })
+  }
+
+  /** The peer never stored it: nothing was sealed under it, and nothing will be. */
+  async discardPending(): Promise<void> {
+    const { pending } = this.#note
+    if (pending === undefined) return
+    if (!(await this.#write({ ...this.#note, pending: undefined }))) return
+    this.#pending?.wipe()
+    this.#pending = undefined
+    await this.#options.ledger.vault.destroy(pending.slot)
+  }
+
+  /** The peer has stored what is pending here: it is the current one from now on. Gives the blocks that went with the old one. */
+  async promote(): Promise<bigint[]> {
+    const { pending } = this.#note
+    const secret = this.#pending
+    if (pending === undefined || secret === undefined) throw new StoreError('No pair secret is pending')
+    const { slot, ...terms } = pending
+    const dropped = await this.#switch(secret, slot, terms)
+    this.#pending = undefined
+    return dropped
+  }
+
+  /** Goes on to a root that the peer has stored. Takes `root` over; gives the blocks that went with the old one. */
+  async advance(root: SecretKey, terms: RefreshTerms): Promise<bigint[]> {
+    const { ledger } = this.#options
+    const slot = await ledger.vault.putRoot(root)
+    const secret = new PairSecret(root, ledger.pair, { sealEpoch: ledger.pool.sealEpoch + 1 })
+    try {
+      return await this.#switch(secret, slot, terms)
+    } catch (error) {
+      secret.wipe()
+      await ledger.vault.destroy(slot)
+      throw error
+    }
+  }
+
+  /** Destroys the sealing keys of the epoch before once no key can be fetched under them. */
+  async sweep(): Promise<void> {
+    const { ledger, now } = this.#options
+    const { previous } = this.#note
+    if (previous === undefined || previous.untilMs > now()) return
+    if (!(await this.#write({ ...this.#note, previous: undefined }))) return
+    this.#previous?.wipe()
+    this.#previous = undefined
+    await ledger.vault.destroy(previous.slot)
+  }
+
+  /** Row 27: all epochs end, and the pool begins anew with a root of its own. */
+  async reset({ isSigned, ...fields }: NewRoot): Promise<void> {
+    const { ledger, now } = this.#options
+    const note: SecretNote = { ...FIRST_TERMS, isSigned, sinceMs: now(), previous: undefined, pending: undefined }
+    await ledger.reset({
+      ...fields,
+      notes: [{ kind: 'note', name: SECRET_NOTE, from: 0, value: encodeSecretNote(note) }],
+    })
+    this.wipe()
+    this.#note = note
+    this.#previous = undefined
+    this.#pending = undefined
+  }
+
+  wipe(): void {
+    this.#previous?.wipe()
+    this.#pending?.wipe()
+  }
+
+  /** One commit: root, epoch, what is left of the one before, and the end of blocks whose tags would be of the old root. */
+  async #switch(secret: PairSecret, rootSlot: number, terms: RefreshTerms): Promise<bigint[]> {
+    const { ledger, now, lifetimeMs } = this.#options
+    const old = ledger.secret
+    if (old === undefined) throw new StoreError('There is no pair secret to go on from')
+    const { poolEpoch, sealEpoch, rootSlot: oldSlot } = ledger.pool
+    const slot = await ledger.vault.putSeal(old.seal.secret)
+    const atMs = now()
+    const previous = { epoch: sealEpoch, slot, untilMs: atMs + LEASE_LIFE_MS + lifetimeMs() }
+    const note: SecretNote = { ...terms, sinceMs: atMs, previous, pending: undefined }
+    const patch = { sealEpoch: sealEpoch + 1, rootSlot }
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const changes: Change[] = [{ kind: 'pool', poolEpoch, patch }, this.#changeTo(note)]
+      const dropped = await ledger.dropReceived('the pair secret was refreshed before it was verified', changes)
+      if (dropped === undefined) continue
+      this.#note = note
+      this.#previous = old.seal
+      ledger.useSecret(secret)
+      old.root.wipe()
+      await ledger.vault.destroy(oldSlot)
+      return dropped
+    }
+    await ledger.vault.destroy(slot)
+    throw new StoreError('The pair secret cannot be refreshed while the pool changes')
+  }
+
+  async #write(note: SecretNote): Promise<boolean> {
+    const result = await this.#options.ledger.commit([this.#changeTo(note)])
+    if (result.ok) this.#note = note
+    return result.ok
+  }
+
+  #changeTo(note: SecretNote): Change {
+    const from = this.#options.ledger.note(SECRET_NOTE)?.version ?? 0
+    return { kind: 'note', name: SECRET_NOTE, from, value: encodeSecretNote(note) }
+  }
+}
