@@ -136,6 +136,11 @@ export type { AuditLine } from './kms/audit/audit-line.ts'
 export { type AuditVerdict, verifyAudit } from './kms/audit/verify-audit.ts'
 export { explainPolicy, type PolicyExplanation, unreachableRules } from './kms/policy/explain.ts'
 export type { PolicyQuestion } from './kms/policy/policy.ts'
+export { inspectStore, type PoolReport, type StoreVerdict, verifyStore } from './kms/store/examine-store.ts'
+export type { KekSource } from './kms/store/key-encryption-key.ts'
+export { hasNextKek, proposeNextKek } from './kms/store/next-kek.ts'
+export { type OpenStore, openStore, type StorePlace } from './kms/store/open-store.ts'
+export type { RekeyReport } from './kms/store/slot-file.ts'
 export { openPkcs12, type Pkcs12Contents } from './pkcs12.ts'
 export {
   type CertificateAuthorityOptions,
