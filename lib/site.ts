@@ -24,6 +24,7 @@ import { watchNextKek } from './kms/store/next-kek.ts'
 import { openStore } from './kms/store/open-store.ts'
 import { createSimulatedLinkPair } from './qll/simulated-link-pair.ts'
 import { DirectQnl } from './qnl/direct-qnl.ts'
+import { watchInterruptions } from './site-interruptions.ts'
 import { openSiteNetwork } from './site-network.ts'
 import { createOpsServer } from './site-ops.ts'
 import { createSkipServer } from './site-skip.ts'
@@ -153,6 +154,7 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
   const log = logger === undefined ? {} : { logger }
   const network = opened.add(await openSiteNetwork(config, { telemetry, ...log }))
   const { qnl, links, listening } = network
+  opened.add(watchInterruptions({ qnl, telemetry }))
   const kms = opened.add(
     await SiteKms.open({
       local: { siteId, kmeId, saeIds: config.saes.map(({ saeId }) => saeId) },

@@ -73,6 +73,7 @@ export const rooms: readonly Room[] = [
     holds: "composition root: a site's links and its node of the network",
     sees: ['lib/'],
   },
+  { room: 'lib/site-interruptions.ts', holds: 'composition root: alarms of the network', sees: ['lib/'] },
   { room: 'lib/controller-server.ts', holds: 'composition root: the controller of a network', sees: ['lib/'] },
   { room: 'lib/site.ts', holds: 'composition root: where the layers meet', sees: ['lib/'] },
   { room: 'lib/site-ops.ts', holds: 'composition root: health and metrics of a site', sees: ['lib/'] },
