@@ -69,6 +69,19 @@ describe('qkd key and qkd status', function () {
     expect(refused.stderr).to.contain('nobody')
   })
 
+  it('holds both ends to the lowest level that will do', async () => {
+    const clash = await as('alice', 'key', 'get', 'bob', '--level', 'quantum', '--min-level', 'hybrid')
+    expect(clash.exitCode).to.not.equal(0)
+    expect(clash.stderr).to.include('minLevel hybrid')
+    const { keys } = await getJson('--min-level', 'post-quantum', '--json')
+    expect(keys[0]!.level).to.equal('quantum')
+    const refused = await as('bob', 'key', 'get-by-id', 'alice', keys[0]!.keyId, '--min-level', 'hybrid')
+    expect(refused.exitCode).to.not.equal(0)
+    expect(refused.stderr).to.include('minLevel hybrid')
+    const bob = await as('bob', 'key', 'get-by-id', 'alice', keys[0]!.keyId, '--min-level', 'expanded', '--json')
+    expect((JSON.parse(bob.stdout) as KeysDocument).keys).to.deep.equal(keys)
+  })
+
   it('gives keys as text for a person, and in base64 for a script', async () => {
     const alice = await as('alice', 'key', 'get', 'bob')
     const [, keyId, key] = /^key_ID {2}(\S+)\nkey {5}(\S+)\n {8}\(base64; 256 bits, quantum, direct\)\n$/.exec(

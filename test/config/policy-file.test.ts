@@ -81,6 +81,27 @@ otherwise: deny
     expect(faultsOf(lowering('{ master: [alice], slave: [bob] }').replace(', expanded', ''))).to.include(
       'add it to "levels"',
     )
+    const pq = lowering('{ master: [alice], slave: [bob] }')
+      .replaceAll('expand', 'post-quantum')
+      .replace('quantumed', 'quantum')
+    expect(parsePolicy('p', pq).file.rules).to.have.length(1)
+    expect(faultsOf(pq.replace('level:', 'trustClasses: [direct], level:'))).to.include('add it to "trustClasses"')
+  })
+
+  it('takes a rate for lowered keys, a budget for seeds and a kind of hybrid, and refuses them where they mean nothing', () => {
+    const text = (whenLow: string, more = '') => `
+rules:
+  - { name: r, match: { master: [a], slave: [b] }, levels: [quantum, expanded, hybrid], hybrid: kdf, whenLow: ${whenLow} }
+${more}
+otherwise: deny
+`
+    const rate = 'rate: { bitsPerSecond: 256 }'
+    const { file } = parsePolicy('p', text(`{ response: expand, ${rate} }`, 'cellsPerSeed: 998'))
+    expect(file.rules[0]).to.deep.include({ hybrid: 'kdf' })
+    expect(file.cellsPerSeed).to.equal(998)
+    expect(faultsOf(text(`{ response: wait, ${rate} }`))).to.include('lowers no level')
+    expect(faultsOf(text('{ response: wait }', 'cellsPerSeed: 999'))).to.include('/cellsPerSeed')
+    expect(faultsOf(text('{ response: wait }').replace('kdf', 'sum'))).to.include('/rules/0/hybrid')
   })
 
   it('refuses a text that is not YAML, with its place', () => {

@@ -57,6 +57,58 @@ describe('Admission', () => {
     expect(admission.limitsFor(pair, 'east').maxKeyPerRequest).to.equal(2)
   })
 
+  it('lowers a level only where rule and request both say so, and never a pad or what is low already', () => {
+    const levels = ['one-time-pad', 'quantum', 'hybrid', 'expanded', 'post-quantum'] as const
+    const rule = (response: 'wait' | 'expand' | 'post-quantum' | 'refuse') => ({
+      name: response,
+      match: { integration: [response] },
+      levels,
+      whenLow: { response, waitMs: 100 },
+    })
+    const { ask, refusal } = admissionBy({
+      rules: [
+        rule('wait'),
+        rule('expand'),
+        rule('post-quantum'),
+        rule('refuse'),
+        { name: 'low', levels, level: 'expanded' },
+      ],
+      cellsPerSeed: 8,
+      otherwise: 'deny',
+    })
+    const lowered = (integration: string, level: (typeof levels)[number], minLevel?: (typeof levels)[number]) =>
+      ask({ integration, level, minLevel }).lowering
+    for (const response of ['wait', 'refuse']) expect(lowered(response, 'quantum', 'post-quantum')).to.equal(undefined)
+    for (const level of ['quantum', 'hybrid'] as const) {
+      expect(lowered('expand', level, 'expanded')).to.include({ level: 'expanded', suite: 5, isWanted: true })
+      expect(lowered('expand', level)).to.include({ isWanted: false })
+      expect(lowered('post-quantum', level, 'expanded')).to.include({ level: 'post-quantum', isWanted: false })
+      expect(lowered('post-quantum', level, 'post-quantum')).to.include({ suite: 6, isWanted: true })
+    }
+    for (const level of ['one-time-pad', 'expanded', 'post-quantum'] as const)
+      expect(lowered('expand', level, 'post-quantum')).to.equal(undefined)
+    // More than one seed gives could never come.
+    expect(ask({ integration: 'expand', minLevel: 'expanded', sizeBits: 9 * 256 }).lowering).to.equal(undefined)
+    expect(refusal({ level: 'expanded', sizeBits: 9 * 256 }).message).to.include('at most 2048 bits')
+    expect(refusal({ minLevel: 'quantum' }).message).to.include('"low" gives keys of level expanded')
+  })
+
+  it('says which levels are to be had with a site at all', () => {
+    const { admission } = admissionBy({
+      rules: [
+        { name: 'no', match: { master: ['mallory'] }, deny: true, levels: ['post-quantum'] },
+        { name: 'west', match: { peerSite: ['west'] }, levels: ['quantum', 'expanded'] },
+      ],
+      otherwise: 'allow',
+    })
+    const taken = (site: string) =>
+      (['quantum', 'expanded', 'post-quantum'] as const).filter(level => admission.takesLevel(level, site))
+    expect(taken('west')).to.deep.equal(['quantum', 'expanded'])
+    expect(taken('east')).to.deep.equal(['quantum'])
+    admission.setPolicy({ rules: [], otherwise: 'deny' })
+    expect(taken('west')).to.deep.equal([])
+  })
+
   it('charges whole cells to the host, says when to come back, and gives back what was not issued', () => {
     const { ask, refusal, clock } = admissionBy({
       rules: [{ name: 'slow', rate: { bitsPerSecond: 512, burstBits: 1024 } }],
