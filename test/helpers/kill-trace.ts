@@ -1,4 +1,6 @@
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { proposeNextKek } from '../../lib/kms/store/next-kek.ts'
 import { runTrace, type TraceReport } from './key-trace.ts'
 import { startSiteProcesses } from './site-process.ts'
 import { until } from './until.ts'
@@ -9,6 +11,8 @@ export interface KillTraceOptions {
   /** How often one of the two sites is killed. */
   readonly kills: number
   readonly lossRatio?: number
+  /** Has the site change its key encryption key at the moment of each kill. Default false. */
+  readonly rekey?: boolean
   /** Runs what `npm run build` made. */
   readonly built?: boolean
   readonly log?: (line: string) => void
@@ -21,6 +25,7 @@ export interface KillTraceOptions {
 export async function runKillTrace({
   kills,
   lossRatio = 0.1,
+  rekey = false,
   built = false,
   log = () => {},
 }: KillTraceOptions): Promise<TraceReport> {
@@ -56,8 +61,10 @@ export async function runKillTrace({
       const said = sites.processes.map(({ siteId, stderr }) => `${siteId}: ${stderr.slice(-2000)}`)
       throw new Error(`Kill ${kill}: ${said.join('\n')}`, { cause })
     })
-    await pause(Math.random() * 300)
     const site = sites.processes[Math.random() < 0.5 ? 0 : 1]!
+    // The site looks twice a second, so that a kill meets it before, within and after the change.
+    if (rekey) await proposeNextKek(join(sites.directory, `${site.siteId}.kek`))
+    await pause(Math.random() * (rekey ? 1_000 : 300))
     await site.kill()
     await site.start()
     if (kill % 10 === 0) log(`${kill} of ${kills} kills`)

@@ -23,6 +23,12 @@ describe('two site processes', function () {
     expect(await sites.processes[1].stop()).to.equal(0)
   })
 
+  it('give no wrong key and none twice when they are killed while their key encryption keys change', async () => {
+    const report = await runKillTrace({ kills: 4, rekey: true })
+    expect(report).to.deep.include(clean)
+    expect(report.fetched).to.be.above(50)
+  })
+
   it('give no wrong key and none twice when they are killed at random moments', async () => {
     const report = await runKillTrace({ kills: 6 })
     expect(report).to.deep.include(clean)

@@ -1,0 +1,58 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import { EXIT_CODES } from '../../bin/exit-codes.ts'
+import { startSiteProcesses } from '../helpers/site-process.ts'
+import { createTempDir } from '../helpers/temp-dir.ts'
+import { runQkd } from './run-qkd.ts'
+
+describe('qkd store', function () {
+  this.timeout(120_000)
+
+  it('changes the key of a running site, of a stopped one, and says what is in it', async () => {
+    await using sites = await startSiteProcesses()
+    const [site] = sites.processes
+    const config = join(sites.directory, 'site-a.json')
+    const keyFile = join(sites.directory, 'site-a.kek')
+    const before = await readFile(keyFile)
+    const [alice, bob] = [sites.kms('alice'), sites.kms('bob')]
+    const drawn = await alice.getKey('bob')
+    const running = await runQkd(['store', 'rekey', '--config', config, '--json'])
+    expect({ ...running, stdout: JSON.parse(running.stdout) }).to.include({ exitCode: 0, stderr: '' })
+    expect(JSON.parse(running.stdout)).to.deep.equal({ by: 'site' })
+    const after = await readFile(keyFile)
+    expect(after.equals(before)).to.equal(false)
+    // The site goes on, with the blocks that it had.
+    const [fetched] = await bob.getKeyWithIds('alice', [drawn[0]!.keyId])
+    expect(fetched!.secret.equals(drawn[0]!.secret)).to.equal(true)
+    await alice.getKey('bob')
+
+    const inUse = await runQkd(['store', 'inspect', '--config', config])
+    expect(inUse.exitCode).to.equal(EXIT_CODES.store.code)
+    expect(inUse.stderr).to.include('in use by process')
+    await site.stop()
+    const stopped = await runQkd(['store', 'rekey', '--config', config])
+    expect(stopped.stdout).to.match(/^Changed: \d+ slots are wrapped anew$/m)
+    const inspected = JSON.parse((await runQkd(['store', 'inspect', '--config', config, '--json'])).stdout)
+    expect(inspected.pools).to.have.length(1)
+    expect(inspected.pools[0]).to.include({ poolId: 'site-a|site-b', rolledBack: false })
+    expect(inspected.pools[0].consumedCells + inspected.pools[0].leasedCells).to.be.above(0)
+    const verified = await runQkd(['store', 'verify', '--config', config])
+    expect(verified.stdout).to.match(/: \d+ opened, 0 damaged$/m)
+
+    await writeFile(keyFile, before)
+    const wrong = await runQkd(['store', 'verify', '--config', config])
+    expect(wrong.exitCode).to.equal(EXIT_CODES.store.code)
+    expect(wrong.stdout).to.include('sealed under key encryption key')
+  })
+
+  it('refuses a store that keeps nothing, and a key of another kind', async () => {
+    await using dir = await createTempDir()
+    const missing = await runQkd(['store', 'inspect', '--config', join(dir.path, 'none.json')])
+    expect(missing.exitCode).to.equal(EXIT_CODES.config.code)
+    await using sites = await startSiteProcesses({ store: 'memory' })
+    const memory = await runQkd(['store', 'rekey', '--config', join(sites.directory, 'site-a.json')])
+    expect(memory.exitCode).to.equal(EXIT_CODES.config.code)
+    expect(memory.stderr).to.include('kind "memory" keeps nothing')
+  })
+})
