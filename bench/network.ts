@@ -3,7 +3,8 @@ import { type GenerateOptions, generateNetwork } from '../examples/networks/gene
 import type { NetworkFile } from '../lib/qnl/planner/network.ts'
 import { planNetwork } from '../lib/qnl/planner/plan-network.ts'
 import { hopCountLevel } from './network/hop-count.ts'
-import { type BenchOptions, median, type Report } from './report.ts'
+import { type Interruption, interruptions } from './network/interruption.ts'
+import { type BenchOptions, median, p95, type Report } from './report.ts'
 
 const sizes: Readonly<Record<string, Omit<GenerateOptions, 'seed'>>> = {
   'national 50/88/662': { kind: 'national', nodes: 50, links: 88, demands: 662 },
@@ -43,7 +44,25 @@ export async function run(report: Report, { quick }: BenchOptions): Promise<void
       report({ metric: `${name}, seed ${seed}: gap`, value: 100 * gap, unit: '%' })
     }
   }
+  await reportInterruptions(report, { quick })
   report({ metric: 'memory of the process at the end', value: process.memoryUsage.rss() / 2 ** 20, unit: 'MiB' })
+}
+
+/** A link falls silent in a running network of 50 nodes, over mTLS; the goals are 200, 250 and 500 ms. */
+async function reportInterruptions(report: Report, { quick }: BenchOptions): Promise<void> {
+  const seen: Interruption[] = []
+  for await (const one of interruptions(quick ? 2 : 32)) seen.push(one)
+  const times: [string, (one: Interruption) => number][] = [
+    ['link down', one => one.downMs],
+    ['ends of its pairs told', one => one.toldMs],
+    ['new plan at every node', one => one.plannedMs],
+    ['back in the plans', one => one.restoredMs],
+  ]
+  for (const [name, of] of times) {
+    const values = seen.map(of)
+    report({ metric: `50 nodes, ${name}: median`, value: median(values), unit: 'ms', samples: values.length })
+    report({ metric: `50 nodes, ${name}: p95`, value: p95(values), unit: 'ms', samples: values.length })
+  }
 }
 
 async function measurePlan(network: NetworkFile): Promise<{ cpuMs: number; lambda: number; gap: number }> {

@@ -29,7 +29,7 @@ export interface NetworkConfig {
   readonly nodes: readonly NetworkNodeConfig[]
   /** All replicas of the network's controller; which of them leads is their matter. */
   readonly controllers: readonly ControllerAddress[]
-  /** Between two signs of life of a node, in milliseconds; after three that are missing it is silent. Default 50. */
+  /** Between two signs of life of a node, in milliseconds; after four without any it is silent. Default 40. */
   readonly heartbeatMs: number
   /** Where the node is a process of its own (`qkd network node`): there the KMS finds it. Default: in the site's process. */
   readonly qnl?: { readonly host: string; readonly port: number }

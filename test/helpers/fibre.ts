@@ -29,6 +29,14 @@ export class Fibre {
     for (const socket of [...this.#sockets]) socket.destroy()
   }
 
+  /** Nothing passes any more, and nobody is told: connections stay open and silent. */
+  freeze(): void {
+    for (const socket of this.#sockets) {
+      socket.unpipe()
+      socket.pause()
+    }
+  }
+
   mend(): void {
     this.#cut = false
   }

@@ -11,7 +11,7 @@ export interface NeighbourNews {
 
 /**
  * Tells when a neighbour falls silent and when it is heard again. Channels between nodes have a heartbeat of their own and
- * are lost with three that are missing; whoever opens one, or takes one over, passes it through `watch`.
+ * are lost after four of them without any; whoever opens one, or takes one over, passes it through `watch`.
  */
 export class NeighbourWatch {
   /** Open channels by neighbour; one that was never heard of has no entry. */
