@@ -64,6 +64,7 @@ export type TelemetryEvent =
   | { type: 'peer'; peerSiteId: string; state: 'connected' | 'disconnected' | 'suspended'; reason?: string }
   | { type: 'link'; linkId: string; state: LinkState; reason?: string }
   | { type: 'demand'; peerSiteId: string; askedBps: number; grantedBps: number }
+  | { type: 'demand-surge'; peerSiteId: string; lane: 'issue' | 'retrieve'; wasBps: number; rateBps: number }
   | { type: 'plan'; epoch: number; gap: number }
   /** A frame or chunk of another node was thrown away. */
   | { type: 'relay-refused'; peerSiteId: string; reason: string }
@@ -90,6 +91,13 @@ export interface GaugeLabels {
   pool_virtual_cells: { peer: string; level: 'expanded' | 'post-quantum' }
   pool_generation_bps: { peer: string }
   pool_consumption_bps: { peer: string }
+  pool_peer_consumption_bps: { peer: string }
+  pool_base_stock_cells: { peer: string }
+  pool_in_flight_cells: { peer: string }
+  pool_asked_bps: { peer: string }
+  pool_granted_bps: { peer: string }
+  pool_degraded: { peer: string }
+  pool_late_credit: { peer: string }
   pool_exhaustion_ms: { peer: string }
   pool_waiting_requests: { peer: string }
   pool_outstanding_keys: { peer: string }

@@ -42,6 +42,12 @@ export class EventCounters {
           event.waitMs / 1000,
         )
         return
+      case 'demand-surge':
+        this.#add('qkd_demand_surges', 'Sudden rises of demand that were seen', {
+          peer: event.peerSiteId,
+          lane: event.lane,
+        })
+        return
       case 'cells-burned':
         this.#add('qkd_cells_burned', 'Cells burned', { peer: event.peerSiteId, reason: event.reason }, event.cells)
         return

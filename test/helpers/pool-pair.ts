@@ -65,6 +65,8 @@ export class PoolPair implements AsyncDisposable {
   }: PoolPairOptions = {}): Promise<PoolPair> {
     const limits = {
       targetBlocks: 8,
+      // Full from the start, whatever is asked: a test of the pool is none of how it is sized.
+      minBlocks: given.targetBlocks ?? 8,
       lifetimeMs: 10_000,
       maxWaitMs: 2000,
       shredMs: 60_000,

@@ -16,7 +16,8 @@ export interface FillerOptions {
   readonly wants: () => boolean
   /** No block at or below it is of use. */
   readonly floor: () => bigint
-  readonly demand: { readonly rateBps: number; readonly weight: number }
+  /** Called for each block that has come. */
+  readonly onBlock: () => void
   readonly logger: Logger
 }
 
@@ -25,7 +26,6 @@ export class Filler {
   readonly #options: FillerOptions
   readonly #abort = new AbortController()
   #running: Promise<void> = Promise.resolve()
-  #demandIsSet = false
 
   constructor(options: FillerOptions) {
     this.#options = options
@@ -44,7 +44,6 @@ export class Filler {
     const { remoteSiteId, logger } = this.#options
     while (!signal.aborted) {
       try {
-        await this.#setDemand(signal)
         await this.#next(signal)
       } catch (error) {
         if (signal.aborted) return
@@ -55,19 +54,14 @@ export class Filler {
     }
   }
 
-  async #setDemand(signal: AbortSignal): Promise<void> {
-    const { qnl, remoteSiteId, demand } = this.#options
-    if (this.#demandIsSet) return
-    await qnl.setDemand(remoteSiteId, { ...demand, kind: 'continuous', mode: 'multipath' }, { signal })
-    this.#demandIsSet = true
-  }
-
   async #next(signal: AbortSignal): Promise<void> {
-    const { qnl, remoteSiteId, verifier, wants, floor } = this.#options
+    const { qnl, remoteSiteId, verifier, wants, floor, onBlock } = this.#options
     if (!wants()) {
       await delay(LOOK_MS, { signal })
       return
     }
-    await verifier.receive(await qnl.nextBlock(remoteSiteId, { signal, after: floor() }))
+    const block = await qnl.nextBlock(remoteSiteId, { signal, after: floor() })
+    onBlock()
+    await verifier.receive(block)
   }
 }

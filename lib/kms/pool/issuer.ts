@@ -66,6 +66,14 @@ export interface IssuerOptions {
   readonly isConnected: () => boolean
   readonly monotonicMs: () => number
   readonly logger: Logger
+  /** Called with what each request asks, and with how long those waited that had to. Default nothing. */
+  readonly onAsked?: (asked: AskedCells) => void
+  readonly onWaited?: (waitMs: number) => void
+}
+
+/** What a request asks of the stock, in cells. */
+export interface AskedCells extends Pick<IssueRequest, 'priority' | 'reservedCells'> {
+  readonly cells: number
 }
 
 /**
@@ -90,6 +98,11 @@ export class Issuer {
     return this.#line.length
   }
 
+  /** Cells that requests wait for. */
+  get waitingCells(): number {
+    return this.#line.need?.cells ?? 0
+  }
+
   /** Cells that this side can still issue. */
   get issuableCells(): number {
     return this.#options.book.cells + this.#options.lessee.unleasedCells()
@@ -108,9 +121,11 @@ export class Issuer {
     request.signal?.throwIfAborted()
     const cells = cellsFor(request.sizeBytes)
     this.#demand.add(cells * request.number)
+    const { priority = 0, reservedCells = 0 } = request
+    this.#options.onAsked?.({ cells: cells * request.number, priority, reservedCells })
     this.#lastCells = cells
     const attempt = () => this.#attempt(request, cells)
-    const isFirst = !this.#line.isBefore(request.priority ?? 0)
+    const isFirst = !this.#line.isBefore(priority)
     const places = (isFirst ? attempt() : undefined) ?? (await this.#wait(attempt, request, cells))
     const keys = await this.#keysAt(places, request)
     this.leaseAhead()
@@ -169,7 +184,7 @@ export class Issuer {
   }
 
   async #wait(attempt: () => CellRange[] | undefined, request: IssueRequest, cells: number): Promise<CellRange[]> {
-    const { ledger, monotonicMs } = this.#options
+    const { ledger, monotonicMs, onWaited } = this.#options
     const { number, waitMs, signal, priority = 0, pair } = request
     const sinceMs = monotonicMs()
     const need = { cells: cells * number, contiguous: cells }
@@ -178,6 +193,7 @@ export class Issuer {
     this.leaseAhead()
     const places = await waiting
     const waitedMs = monotonicMs() - sinceMs
+    onWaited?.(waitedMs)
     ledger.telemetry.emit({ type: 'request-waited', peerSiteId: ledger.remoteSiteId, waitMs: waitedMs })
     if (places === undefined) throw this.#exhausted(number, cells)
     return places

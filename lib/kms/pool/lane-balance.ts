@@ -5,7 +5,7 @@ import type { BlockLedger } from './block-ledger.ts'
 import type { MessageHandlers } from './peer-session.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
 
-/** Each side keeps at least this share of the blocks that can be issued from. */
+/** Each side keeps at least this share of the blocks that can be issued from, whatever is asked of it. */
 const KEPT_SHARE = 0.25
 
 /** What the balance works on and with. */
@@ -13,6 +13,8 @@ export interface LaneBalanceOptions {
   readonly ledger: BlockLedger
   readonly send: (message: PeerMessage) => void
   readonly onChange: () => void
+  /** This side's part of what both lanes should hold by their demand, 0 to 1; undefined while there is none. */
+  readonly ownShare: () => number | undefined
 }
 
 /**
@@ -46,11 +48,15 @@ export class LaneBalance {
     return { own, peers }
   }
 
-  /** Asks for blocks where this side is short of them and the other is not. */
+  /** Asks for blocks where this side is short of them and the other is not: both by what is asked of them. */
   ask(): void {
     const { own, peers } = this.stock()
-    if (own >= Math.max(2, (own + peers) * KEPT_SHARE) || peers < 2) return
-    this.#options.send({ name: 'grantAsk', blocks: Math.ceil((peers - own) / 2) })
+    if (peers < 2) return
+    const all = own + peers
+    const fair = all * (this.#demandShare() ?? 0.5)
+    // A block or less from what is fair both sides stay as they are: it would go to and fro.
+    const isShort = own < Math.max(2, all * KEPT_SHARE) || own < fair - 1
+    if (isShort && fair > own) this.#options.send({ name: 'grantAsk', blocks: Math.ceil(fair - own) })
   }
 
   /** Repeats the grants that may have been lost: of blocks given away, and not used by their new owner so far. */
@@ -63,10 +69,18 @@ export class LaneBalance {
     }
   }
 
+  /** The part of all blocks that this side's demand is worth; undefined where nobody asks at either. */
+  #demandShare(): number | undefined {
+    const share = this.#options.ownShare()
+    return share === undefined ? undefined : Math.min(1 - KEPT_SHARE, Math.max(KEPT_SHARE, share))
+  }
+
   async #onGrantAsk({ blocks }: MessageFields<'grantAsk'>): Promise<void> {
     const { ledger, send } = this.#options
     const { own, peers } = this.stock()
-    const surplus = own - Math.max(1, Math.ceil((own + peers) * KEPT_SHARE))
+    // Where this side sees no demand at all, the other's word is enough down to the least share.
+    const kept = (own + peers) * Math.min(this.#demandShare() ?? KEPT_SHARE, 0.5)
+    const surplus = own - Math.max(1, Math.ceil(kept))
     const unused = [...ledger.blocks()].filter(
       block =>
         block.state === 'active' &&

@@ -2,13 +2,13 @@ import type { TrustClass } from '../../interface/kms.ts'
 import type { Logger } from '../../interface/logger.ts'
 import type { BlockKind } from '../../key/virtual-block.ts'
 import type { BlockLedger } from './block-ledger.ts'
-import { Issuer } from './issuer.ts'
+import { Issuer, type IssuerOptions } from './issuer.ts'
 import { LeaseBook } from './lease-book.ts'
 import { Lessee } from './lessee.ts'
 import type { PeerMessage } from './peer-wire.ts'
 
 /** What a supply works on and with. */
-export interface SupplyOptions {
+export interface SupplyOptions extends Pick<IssuerOptions, 'onAsked' | 'onWaited'> {
   readonly kind: BlockKind
   readonly ledger: BlockLedger
   readonly send: (message: PeerMessage) => void
@@ -26,11 +26,11 @@ export class Supply {
   readonly lessee: Lessee
   readonly issuer: Issuer
 
-  constructor({ kind, ledger, send, isConnected, monotonicMs, logger, findMore }: SupplyOptions) {
+  constructor({ kind, ledger, send, isConnected, monotonicMs, ...issuing }: SupplyOptions) {
     this.kind = kind
     const { book } = this
     const common = { ledger, book, isConnected, monotonicMs }
     this.lessee = new Lessee({ ...common, kind, send, onChange: () => this.issuer.serve() })
-    this.issuer = new Issuer({ ...common, lessee: this.lessee, logger, findMore })
+    this.issuer = new Issuer({ ...common, ...issuing, lessee: this.lessee })
   }
 }

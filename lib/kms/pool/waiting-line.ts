@@ -1,8 +1,13 @@
 import { PoolExhaustedError } from '../../errors.ts'
 import type { AbortOptions } from '../../interface/lifecycle.ts'
+import { systemTimers, type Timers } from '../../util/timers.ts'
 
 /** How often a request may be served after one that came later before it goes first of all. */
 const MAX_PASSED = 16
+/** A wait of up to this long is as good as none, in milliseconds; who has waited longer is late already. */
+const PROMPT_MS = 100
+/** What it counts for a late request to be passed by one that is not, in the same priority: only so many are passed for it. */
+const PASSED_BY_PROMPT = 1 / 32
 /** Requests that may wait at a time; the next one is refused. */
 const MAX_WAITING = 10_000
 
@@ -28,27 +33,35 @@ interface Waiter {
   readonly saeId: string
   /** How many requests of the same host waited before it in its priority. */
   readonly turn: number
-  /** When it gives up, on the clock of `performance.now`. */
+  /** When it counts as late, and when it gives up, on the line's clock. */
+  readonly lateMs: number
   readonly deadlineMs: number
   /** Order of arrival. */
   readonly number: number
-  /** How many that came later were served before it. */
+  /** How many that came later were served before it; those that it could wait for count less. */
   passed: number
   attempt(): boolean
   fail(reason: unknown): void
 }
 
 /**
- * Requests that wait for key. Higher priority first, then one request a host in turn, then the nearest deadline. A smaller
- * request may pass a larger one of its priority, and a higher one anybody, but each waiter only so often: then it goes first of
- * all. A wait that is given up leaves nothing behind.
+ * Requests that wait for key. Higher priority first; in one priority those that are not late yet, so that a shortage that is
+ * over makes late whom it has made late already, and nobody after; then one request a host in turn, then the nearest
+ * deadline. A smaller request may pass a larger one of its priority, and a higher one anybody, but each waiter only so often:
+ * then it goes first of all. A wait that is given up leaves nothing behind.
  */
 export class WaitingLine {
+  readonly #timers: Timers
   /** In the order in which they are served. */
   #waiters: Waiter[] = []
   #arrived = 0
   /** How many requests of each host wait in each priority. */
   readonly #counts = new Map<string, number>()
+
+  /** `timers`: default the machine's. */
+  constructor({ timers = systemTimers }: { timers?: Timers } = {}) {
+    this.#timers = timers
+  }
 
   get length(): number {
     return this.#waiters.length
@@ -81,10 +94,11 @@ export class WaitingLine {
         new PoolExhaustedError(`${MAX_WAITING} requests wait for key already`, { retryAfterMs: 1000 }),
       )
     }
+    const nowMs = this.#timers.nowMs()
     return new Promise((resolve, reject) => {
       const leave = () => {
         this.#remove(waiter)
-        clearTimeout(timer)
+        cancelTimer()
         signal?.removeEventListener('abort', onAbort)
       }
       const waiter: Waiter = {
@@ -92,7 +106,8 @@ export class WaitingLine {
         priority,
         saeId,
         turn: this.#waitingOf(saeId, priority),
-        deadlineMs: performance.now() + waitMs,
+        lateMs: nowMs + PROMPT_MS,
+        deadlineMs: nowMs + waitMs,
         number: this.#arrived++,
         passed: 0,
         attempt: () => {
@@ -113,10 +128,10 @@ export class WaitingLine {
         },
       }
       const onAbort = () => waiter.fail(signal?.reason)
-      const timer = setTimeout(() => {
+      const cancelTimer = this.#timers.after(waitMs, () => {
         leave()
         resolve(undefined)
-      }, waitMs)
+      })
       signal?.addEventListener('abort', onAbort, { once: true })
       this.#insert(waiter)
     })
@@ -126,10 +141,11 @@ export class WaitingLine {
   serve(): void {
     // A smaller request may pass a larger one of its own priority; a lower priority never passes a higher one.
     let blockedBy: Waiter | undefined
-    for (const waiter of [...this.#waiters]) {
+    const nowMs = this.#timers.nowMs()
+    for (const waiter of promptFirst(this.#waiters, nowMs)) {
       if (blockedBy !== undefined && (blockedBy.passed >= MAX_PASSED || waiter.priority < blockedBy.priority)) return
       if (blockedBy !== undefined && waiter.need.cells >= blockedBy.need.cells) continue
-      if (waiter.attempt()) this.#countPassed(waiter)
+      if (waiter.attempt()) this.#countPassed(waiter, nowMs)
       else blockedBy ??= waiter
     }
   }
@@ -140,12 +156,13 @@ export class WaitingLine {
   }
 
   /** Everybody who came before `served` and still waits was passed once more. */
-  #countPassed(served: Waiter): void {
+  #countPassed(served: Waiter, nowMs: number): void {
     let isOverdue = false
     for (const waiter of this.#waiters) {
-      if (waiter.number > served.number) continue
-      waiter.passed += 1
-      isOverdue ||= waiter.passed === MAX_PASSED
+      if (waiter.number > served.number || goesFirst(waiter)) continue
+      const forPromptness = waiter.priority === served.priority && waiter.lateMs <= nowMs && served.lateMs > nowMs
+      waiter.passed += forPromptness && served.need.cells >= waiter.need.cells ? PASSED_BY_PROMPT : 1
+      isOverdue ||= goesFirst(waiter)
     }
     if (isOverdue) this.#waiters.sort(compare)
   }
@@ -180,10 +197,31 @@ function countName({ saeId, priority }: Pick<Waiter, 'saeId' | 'priority'>): str
   return `${priority} ${saeId}`
 }
 
+/** True for who was passed so often that it goes first of all. */
+function goesFirst({ passed }: Waiter): boolean {
+  return passed >= MAX_PASSED
+}
+
+/** The waiters, sorted as they are, but in each priority those first who are not late yet. */
+function promptFirst(waiters: readonly Waiter[], nowMs: number): Waiter[] {
+  const inOrder: Waiter[] = []
+  let late: Waiter[] = []
+  for (const waiter of waiters) {
+    const isLate = waiter.lateMs <= nowMs && !goesFirst(waiter)
+    if (late.length > 0 && late[0]!.priority !== waiter.priority) {
+      inOrder.push(...late)
+      late = []
+    }
+    if (isLate) late.push(waiter)
+    else inOrder.push(waiter)
+  }
+  return [...inOrder, ...late]
+}
+
 /** Negative where `a` is served before `b`. */
 function compare(a: Waiter, b: Waiter): number {
-  const overdue = Number(b.passed >= MAX_PASSED) - Number(a.passed >= MAX_PASSED)
+  const overdue = Number(goesFirst(b)) - Number(goesFirst(a))
   if (overdue !== 0) return overdue
-  if (a.passed >= MAX_PASSED) return a.number - b.number
+  if (goesFirst(a)) return a.number - b.number
   return b.priority - a.priority || a.turn - b.turn || a.deadlineMs - b.deadlineMs || a.number - b.number
 }
