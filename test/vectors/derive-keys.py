@@ -1,4 +1,4 @@
-"""Derives every key of hybrid-keys.json and level-keys.json from the text of the construction (SECURITY.md, "Levels").
+"""Derives every key of hybrid-keys.json and level-keys.json from the text of the construction (docs/levels.md).
 
 Shares no line with the toolkit. Prints both files with the results put in; `--write` puts them into the files.
 """
