@@ -21,6 +21,7 @@ export { createFrontDoorKms, type FrontDoorOptions, type PeerKms } from './clien
 export { createAccessKms, createProfileKms, type ProfileKmsOptions } from './client/profile-kms.ts'
 export { createRemoteKms, type RemoteKmsOptions } from './client/remote-kms.ts'
 export { type ControllerConfig, controllerConfigSchema } from './config/controller-config.ts'
+export { type FrontConfig, frontConfigSchema } from './config/front-config.ts'
 export type { KmeAccess, KmeTlsFiles } from './config/kme-access.ts'
 export type { NetworkConfig } from './config/network-config.ts'
 export type { OperatorConfig } from './config/operator-config.ts'
@@ -77,6 +78,7 @@ export {
   kmeProfiles,
 } from './etsi014/kme-profile.ts'
 export { etsi014OpenApi, type OpenApiDocument } from './etsi014/openapi/document.ts'
+export { createFront, type Front, type LoadedFrontConfig, loadFrontConfig } from './front.ts'
 export type { AuditEntry, AuditLog } from './interface/audit.ts'
 export type {
   GetKeyOptions,

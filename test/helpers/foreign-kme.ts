@@ -7,6 +7,7 @@ import type { TestCredentials } from './test-certificates.ts'
 
 /** A key that the pair of KMEs holds for the slave. */
 interface HeldKey {
+  readonly keyId: string
   readonly key: string
   readonly masterSaeId: string
   readonly slaveSaeIds: readonly string[]
@@ -31,6 +32,17 @@ export interface ForeignKmePair extends AsyncDisposable {
   /** How many keys were handed to masters so far, and to slaves. */
   readonly issuedCount: number
   readonly fetchedCount: number
+  /** Lets no more key come from its devices: what is in stock can be used up. */
+  stop(): void
+  start(): void
+}
+
+/** What differs from one make to the next. */
+export interface ForeignKmeOptions {
+  /** How it writes key_IDs, which it reads either way. Default upper case. */
+  readonly keyIds?: 'upper' | 'lower'
+  /** Keys in stock for each direction, which its devices fill up at once. Default 25,000. */
+  readonly stock?: number
 }
 
 const LIMITS = { defaultBits: 256, maxBits: 1024, minBits: 64, maxPerRequest: 128, storedKeyCount: 25_000 }
@@ -42,8 +54,11 @@ const LIMITS = { defaultBits: 256, maxBits: 1024, minBits: 64, maxPerRequest: 12
 export async function createForeignKmePair(
   credentials: readonly [TestCredentials, TestCredentials],
   saeIds: readonly [readonly string[], readonly string[]],
+  { keyIds = 'upper', stock = LIMITS.storedKeyCount }: ForeignKmeOptions = {},
 ): Promise<ForeignKmePair> {
   const held = new Map<string, HeldKey>()
+  const stored = [stock, stock]
+  let filled = true
   const counts = { issued: 0, fetched: 0 }
   const names = ['NULLA-QKD-7F-A', 'NULLA-QKD-7F-B'] as const
 
@@ -67,8 +82,8 @@ export async function createForeignKmePair(
         master_SAE_ID: master,
         slave_SAE_ID: slave,
         key_size: LIMITS.defaultBits,
-        stored_key_count: LIMITS.storedKeyCount,
-        max_key_count: LIMITS.storedKeyCount,
+        stored_key_count: stored[site],
+        max_key_count: stock,
         max_key_per_request: LIMITS.maxPerRequest,
         max_key_size: LIMITS.maxBits,
         min_key_size: LIMITS.minBits,
@@ -87,10 +102,12 @@ export async function createForeignKmePair(
     if (request.additional_slave_SAE_IDs?.length) return [400, { message: 'no multicast here' }]
     if (request.extension_mandatory?.length)
       return [400, { message: 'not all extension_mandatory parameters are supported' }]
+    if (number > stored[site]!) return [503, { message: 'not enough keys in stock' }]
+    if (!filled) stored[site]! -= number
     const keys = Array.from({ length: number }, () => {
-      const keyId = randomUUID().toUpperCase()
+      const keyId = keyIds === 'upper' ? randomUUID().toUpperCase() : randomUUID()
       const key = randomBytes(size / 8).toString('base64')
-      held.set(keyId.toLowerCase(), { key, masterSaeId, slaveSaeIds: [slave] })
+      held.set(keyId.toLowerCase(), { keyId, key, masterSaeId, slaveSaeIds: [slave] })
       counts.issued += 1
       return { key_ID: keyId, key, key_ID_extension: null }
     })
@@ -108,7 +125,7 @@ export async function createForeignKmePair(
     }
     for (const { keyId } of found) held.delete(keyId.toLowerCase())
     counts.fetched += found.length
-    return [200, { keys: found.map(({ keyId, entry }) => ({ key_ID: keyId, key: entry!.key })) }]
+    return [200, { keys: found.map(({ entry }) => ({ key_ID: entry!.keyId, key: entry!.key })) }]
   }
 
   const servers = await Promise.all(
@@ -132,6 +149,13 @@ export async function createForeignKmePair(
     },
     get fetchedCount() {
       return counts.fetched
+    },
+    stop: () => {
+      filled = false
+    },
+    start: () => {
+      filled = true
+      stored.fill(stock)
     },
     [Symbol.asyncDispose]: async () => {
       await Promise.all(servers.map(closeServer))

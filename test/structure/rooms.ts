@@ -78,6 +78,7 @@ export const rooms: readonly Room[] = [
   { room: 'lib/site.ts', holds: 'composition root: where the layers meet', sees: ['lib/'] },
   { room: 'lib/site-ops.ts', holds: 'composition root: health and metrics of a site', sees: ['lib/'] },
   { room: 'lib/site-skip.ts', holds: 'composition root: SKIP for the encryptors of a site', sees: ['lib/'] },
+  { room: 'lib/front.ts', holds: "composition root: policy and audit before others' KMEs", sees: ['lib/'] },
   { room: 'lib/index.ts', holds: 'the public face', sees: ['lib/'] },
   { room: 'integrations/strongswan/', holds: 'IPsec gateways under keys of the KMS', sees: ['lib/index.ts'] },
   { room: 'integrations/tls/', holds: 'TLS sessions under keys of the KMS', sees: ['lib/index.ts'] },
