@@ -29,6 +29,7 @@ import { type RetrievalTerms, Retriever } from './retriever.ts'
 import { SharedKeyAcceptor, type ShareQuestion } from './shared-key-acceptor.ts'
 import { SharedKeys } from './shared-keys.ts'
 import { Shredder } from './shredder.ts'
+import { type PoolDemand, StockOrders } from './stock-orders.ts'
 import { Supply } from './supply.ts'
 import { VirtualAcceptor } from './virtual-acceptor.ts'
 import { NO_VIRTUAL_BLOCKS, VirtualOpener, type VirtualTerms } from './virtual-opener.ts'
@@ -38,15 +39,17 @@ const VERIFY_TIMEOUT_MS = 60_000
 
 /** How a pool is run. */
 export interface PoolLimits {
-  /** Blocks of both lanes together that the pool keeps in stock. */
+  /** Blocks of both lanes together that the pool keeps in stock at the most. */
   readonly targetBlocks: number
+  /** Blocks of both lanes together that it keeps however little is asked. Default 4, and no more than `targetBlocks`. */
+  readonly minBlocks?: number
   /** How long a key may wait to be fetched after the end of its lease, in milliseconds. */
   readonly lifetimeMs: number
   /** How long a request waits for key before it is refused, in milliseconds. */
   readonly maxWaitMs: number
   /** When delivered cells are gone from the store at the latest, in milliseconds. */
   readonly shredMs: number
-  /** Key that the pool asks of the QNL, in bits per second. */
+  /** Key that the pool asks of the QNL at the most, in bits per second. */
   readonly demandBps: number
   /** When the pair secret is refreshed, in milliseconds, ... Default 3,600,000 (an hour). */
   readonly refreshMs?: number
@@ -107,6 +110,8 @@ export interface KeyPoolStatus {
   readonly blocks: Readonly<Record<'received' | 'ready' | 'active' | 'drained' | 'dropped', number>>
   readonly waitingRequests: number
   readonly mismatches: number
+  /** What is asked of the pool, and of the network for it. */
+  readonly demand: PoolDemand
   /** The secret of the two sites; undefined before first contact. */
   readonly secret: PairSecretStatus | undefined
 }
@@ -131,6 +136,7 @@ export class KeyPool implements Closable {
   readonly #balance: LaneBalance
   readonly #shredder: Shredder
   readonly #filler: Filler
+  readonly #orders: StockOrders
   readonly #opener: VirtualOpener
   readonly #acceptor: VirtualAcceptor
   /** Keys that several hosts get: what this site holds for its own, and what it hands over. */
@@ -200,7 +206,13 @@ export class KeyPool implements Closable {
       if (this.#network.lessee.unleasedCells() === 0) this.#balance.ask()
     }
     this.#supplies = {
-      network: new Supply({ ...common, kind: 'network', findMore }),
+      network: new Supply({
+        ...common,
+        kind: 'network',
+        findMore,
+        onAsked: request => this.#orders.asked(request),
+        onWaited: waitMs => this.#orders.waited(waitMs),
+      }),
       expanded: virtualSupply('expanded'),
       'post-quantum': virtualSupply('post-quantum'),
     }
@@ -215,7 +227,12 @@ export class KeyPool implements Closable {
       shared: this.shared,
       epochs: () => secrets.epochs(),
     })
-    this.#balance = new LaneBalance({ ledger, send, onChange: () => this.#network.issuer.serve() })
+    this.#balance = new LaneBalance({
+      ledger,
+      send,
+      onChange: () => this.#network.issuer.serve(),
+      ownShare: () => this.#orders.ownShare(),
+    })
     const { verifier, retriever, network } = {
       verifier: this.#verifier,
       retriever: this.#retriever,
@@ -233,8 +250,18 @@ export class KeyPool implements Closable {
       verifier: this.#verifier,
       wants: () => this.#wantsBlocks(),
       floor: () => ledger.pool.floor,
-      demand: { rateBps: limits.demandBps, weight: 1 },
+      onBlock: () => this.#orders.arrived(),
       logger,
+    })
+    this.#orders = new StockOrders({
+      qnl: options.qnl,
+      ledger,
+      limits,
+      leasedCells: () => this.#network.book.cells,
+      waitingCells: () => this.#network.issuer.waitingCells,
+      telemetry,
+      logger,
+      nowMs: monotonicMs,
     })
     this.#timer = setInterval(() => this.#sweep(), SWEEP_MS)
     this.#timer.unref()
@@ -296,6 +323,7 @@ export class KeyPool implements Closable {
         ...this.handovers.handlers,
         ...this.#ratchet.handlers,
         ...this.#retriever.handlers,
+        lease: message => this.#onLease(message),
         ...this.#balance.handlers,
         finished: message => this.#onFinished(message),
       },
@@ -347,8 +375,9 @@ export class KeyPool implements Closable {
       blocks,
       waitingRequests,
       mismatches: this.#verifier.mismatches,
-    }
+      demand: this.#orders.status(network.issuer.issuableCells),
       secret: this.#secretStatus(),
+    }
   }
 
   /** Refuses new requests, lets the running ones end, tells the peer how far the store got, and wipes all key in memory. */
@@ -366,6 +395,7 @@ export class KeyPool implements Closable {
     for (const { issuer } of this.#eachSupply()) issuer.fail(new ClosedError('The pool is closed'))
     await this.#opener.close()
     await this.#filler.close()
+    await this.#orders.close()
     await this.#sweeping
     await this.#session?.close()
     await this.#running
@@ -411,6 +441,7 @@ export class KeyPool implements Closable {
     for (const { lessee } of this.#eachSupply()) await lessee.finishLeased()
     await this.#verifier.resume()
     this.#balance.resume()
+    this.#orders.tick()
     this.#opener.resume()
     for (const { issuer } of this.#eachSupply()) issuer.leaseAhead()
   }
@@ -421,6 +452,11 @@ export class KeyPool implements Closable {
     if (block === undefined || this.#ledger.owns(block)) return
     if (block.state === 'received') await this.#verifier.drop(7, block, 'the peer never had it')
     else if (block.state === 'ready' && block.grant === grant) await this.#retriever.finish(block)
+  }
+
+  async #onLease(message: MessageFields<'lease'>): Promise<void> {
+    if (blockKind(message.block) === 'network') this.#orders.leased(message.cells)
+    await this.#retriever.handlers.lease?.(message)
   }
 
   get #network(): Supply {
@@ -454,7 +490,7 @@ export class KeyPool implements Closable {
     let received = 0
     for (const { state, number } of this.#ledger.blocks())
       if (state === 'received' && blockKind(number) === 'network') received++
-    return own + peers + received < this.#limits.targetBlocks
+    return this.#orders.hasRoomFor(own + peers + received)
   }
 
   async #awaitPeer(waitMs: number, signal: AbortSignal | undefined): Promise<void> {
@@ -494,6 +530,7 @@ export class KeyPool implements Closable {
       .then(async () => {
         this.#sweepQueued = false
         // Before the peer has said how far it knows this store, a commit could make a restored one look new.
+        if (this.connected) this.#orders.tick()
         if (this.#hasMetPeer) await this.#sweepParts()
         this.#report()
       })
@@ -529,6 +566,7 @@ export class KeyPool implements Closable {
   #report(): void {
     const peer = this.remoteSiteId
     const { issuableCells, leasedCells, virtualCells, waitingRequests } = this.status()
+    this.#orders.report(issuableCells)
     this.#telemetry.gauge('pool_stock_cells', { peer, lane: 'issue' }, issuableCells)
     this.#telemetry.gauge('pool_leased_cells', { peer }, leasedCells)
     for (const level of ['expanded', 'post-quantum'] as const)
@@ -539,7 +577,6 @@ export class KeyPool implements Closable {
       this.#telemetry.gauge('pair_secret_age_ms', { peer }, secret.ageMs)
     }
     this.#telemetry.gauge('pool_waiting_requests', { peer }, waitingRequests)
-    this.#telemetry.gauge('pool_consumption_bps', { peer }, this.#network.issuer.cellsPerSecond * 256)
   }
 }
 
