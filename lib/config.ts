@@ -8,9 +8,9 @@ import {
   controllerConfigSchema,
 } from './config/controller-config.ts'
 import { parseJsonText } from './config/json-text.ts'
+import { type KekPlace, resolveStoreKek } from './config/kek-config.ts'
 import type { KmeTlsFiles } from './config/kme-access.ts'
 import { readDeviceTls, readKmeTls } from './config/kme-tls-files.ts'
-import { type KekPlace, resolveStoreKek } from './config/kek-config.ts'
 import { withLinkDefaults } from './config/link-config.ts'
 import { readMlDsaFiles } from './config/ml-dsa-files.ts'
 import type { NetworkConfig } from './config/network-config.ts'
@@ -26,7 +26,7 @@ import {
 } from './config/sae-profile.ts'
 import { type SiteConfig, type SiteConfigFile, siteConfigSchema, type TlsIdentity } from './config/site-config.ts'
 import { checkSiteConfig, dials } from './config/site-config-checks.ts'
-import { type Findings, openToOthers, readTlsFiles, unreadable } from './config/tls-files.ts'
+import { type Findings, openToOthers, readIdentity, readTlsFiles, unreadable } from './config/tls-files.ts'
 import { ConfigError } from './errors.ts'
 import type { AbortOptions } from './interface/lifecycle.ts'
 import { compileSchema, type JsonSchema, type SchemaFault } from './util/json-schema.ts'
@@ -226,6 +226,7 @@ async function resolveSiteConfig(
   const mlDsa = file.mlDsa === undefined ? {} : { mlDsa: await readMlDsaFiles(baseDir, file.mlDsa, findings) }
   const skip = file.skip === undefined ? {} : { skip: await readSkip(baseDir, file.skip, findings) }
   const devices = await readDeviceTls(baseDir, file.links, findings)
+  const border = file.border === undefined ? {} : { border: await readBorder(baseDir, file.border, findings) }
   const store = await resolveStore(file, { baseDir, ...(credentialsDirectory && { credentialsDirectory }) }, findings)
   const { network } = resolveNetwork(baseDir, file)
   if (network?.state !== undefined) await checkKek(network.state.kek.file, '/network/state/kek/file', findings.faults)
@@ -235,10 +236,11 @@ async function resolveSiteConfig(
   const policy = policyPath === undefined ? undefined : (await loadPolicyFile(policyPath)).file
   // The check has filled in every default of the schema.
   const config = {
-    ...(rest as Omit<SiteConfig, 'links' | 'skip' | 'network'>),
+    ...(rest as Omit<SiteConfig, 'links' | 'skip' | 'border' | 'network'>),
     tls,
     ...mlDsa,
     ...skip,
+    ...border,
     ...resolveNetwork(baseDir, file),
     store,
     links: file.links.map((link, index) =>
@@ -252,6 +254,16 @@ async function resolveSiteConfig(
     ...(file.audit === undefined ? {} : { audit: { file: resolve(baseDir, file.audit.file) } }),
   }
   return { config, policyPath, warnings: findings.warnings.map(warning => `${path}: ${warning}`) }
+}
+
+/** `border` with its TLS files read; the checks have filled in the defaults of the schema. */
+async function readBorder(
+  baseDir: string,
+  { tls: files, ...border }: NonNullable<SiteConfigFile['border']>,
+  findings: Findings,
+): Promise<NonNullable<SiteConfig['border']>> {
+  const tls = files && (await readIdentity(baseDir, files, { pointer: '/border/tls', findings }))
+  return { ...(border as NonNullable<SiteConfig['border']>), ...(tls && { tls }) }
 }
 
 async function resolveStore(

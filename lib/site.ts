@@ -24,6 +24,7 @@ import { watchNextKek } from './kms/store/next-kek.ts'
 import { openStore } from './kms/store/open-store.ts'
 import { createSimulatedLinkPair } from './qll/simulated-link-pair.ts'
 import { DirectQnl } from './qnl/direct-qnl.ts'
+import { SiteBorder } from './site-border.ts'
 import { watchInterruptions } from './site-interruptions.ts'
 import { openSiteNetwork } from './site-network.ts'
 import { createOpsServer } from './site-ops.ts'
@@ -62,6 +63,8 @@ export interface ServedSite extends Site {
     readonly etsi014: ListenAddress & { readonly url: string }
     /** Cisco's SKIP server, for the site's encryptors; undefined where the configuration has none. */
     readonly skip: (ListenAddress & { readonly url: string }) | undefined
+    /** The ETSI GS QKD 020 server, for the KMEs of other domains at this site; undefined where there is no border. */
+    readonly border: (ListenAddress & { readonly url: string }) | undefined
     /** Health, readiness and metrics; undefined where the configuration has none. */
     readonly ops: ListenAddress | undefined
     /** Where the KMSs of other sites connect. */
@@ -155,6 +158,7 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
   const network = opened.add(await openSiteNetwork(config, { telemetry, ...log }))
   const { qnl, links, listening } = network
   opened.add(watchInterruptions({ qnl, telemetry }))
+  const border = config.border && opened.add(new SiteBorder(config, config.border, { logger }))
   const kms = opened.add(
     await SiteKms.open({
       local: { siteId, kmeId, saeIds: config.saes.map(({ saeId }) => saeId) },
@@ -164,6 +168,7 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
       slots,
       pool: poolLimits(config, links),
       keys: config.keys,
+      ...(border === undefined ? {} : { neighbours: border.neighbours }),
       ...(config.policy === undefined ? {} : { policy: config.policy }),
       ...(audit === undefined ? {} : { audit }),
       telemetry,
@@ -184,6 +189,7 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
   await server.listen()
   const skip = config.skip && opened.add(createSkipServer(config, config.skip, { directory: kms, logger }))
   await skip?.listen()
+  const borderAddress = kms.receiver && (await border?.listen(kms.receiver))
   const site = new AssembledSite({ siteId, kmeId, telemetry, kms, links, opened })
   const ops = config.ops === undefined ? undefined : await opened.add(createOpsServer(config.ops, site)).listen()
   return Object.assign(site, {
@@ -191,6 +197,7 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
       ...addresses(server, peers, listening),
       node: network.nodeAddress,
       skip: skip && { ...skip.address, url: skip.url },
+      border: borderAddress,
       ops,
     },
   })
@@ -213,7 +220,7 @@ function addresses(
   server: HttpsServer,
   peers: TlsChannelListener,
   links: Readonly<Record<string, ListenAddress>>,
-): Omit<ServedSite['address'], 'node' | 'ops' | 'skip'> {
+): Omit<ServedSite['address'], 'node' | 'ops' | 'skip' | 'border'> {
   return { etsi014: { ...server.address, url: server.url }, peer: peers.address, links }
 }
 
@@ -230,12 +237,13 @@ async function openKept(
 }
 
 function peerSite(config: SiteConfig, peer: PeerConfig): PeerSite {
-  const { siteId, kmeId, saes: saeIds, host, port } = peer
-  if (!dials(config.siteId, siteId) || host === undefined || port === undefined) return { siteId, kmeId, saeIds }
+  const { siteId, kmeId, saes: saeIds, foreignSaes: foreignSaeIds = [], host, port } = peer
+  const site = { siteId, kmeId, saeIds, foreignSaeIds }
+  if (!dials(config.siteId, siteId) || host === undefined || port === undefined) return site
   const identify = (identity: CertificateIdentity) => kmeIdOf([peer], identity)
   const dial = (signal: AbortSignal) =>
     dialTlsChannel({ ...config.tls, host, port, expectedPeerId: kmeId, identify, signal })
-  return { siteId, kmeId, saeIds, dial }
+  return { ...site, dial }
 }
 
 function kmeIdOf(peers: readonly PeerConfig[], identity: CertificateIdentity): string | undefined {

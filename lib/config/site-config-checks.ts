@@ -1,4 +1,5 @@
 import type { SchemaFault } from '../util/json-schema.ts'
+import { checkBorder } from './border-config.ts'
 import { checkEtsi014 } from './etsi014-config.ts'
 import { checkLinkKind } from './link-config.ts'
 import { checkNetwork } from './network-config.ts'
@@ -11,9 +12,13 @@ export function checkSiteConfig(config: SiteConfigFile): SchemaFault[] {
     ...checkPeers(config),
     ...checkSaes(config),
     ...checkEtsi014(config.etsi014, config.saes),
+    ...checkBorder(config.border, {
+      saeIds: [...config.saes.map(({ saeId }) => saeId), ...config.peers.flatMap(saesOf)],
+      kmeIds: [config.kmeId, ...config.peers.map(({ kmeId }) => kmeId)],
+    }),
     ...checkSkip(config.skip, {
       own: config.saes.map(({ saeId }) => saeId),
-      remote: config.peers.flatMap(({ saes }) => saes),
+      remote: [...config.peers.flatMap(saesOf), ...(config.border?.domains ?? []).flatMap(({ saes }) => saes)],
     }),
     ...checkLinks(config),
     ...checkNetwork(config.siteId, config.network),
@@ -47,6 +52,11 @@ function checkPeers({ siteId, kmeId, peers }: SiteConfigFile): SchemaFault[] {
   return faults
 }
 
+/** Hosts that are reached by a peer, of its own and of other domains. */
+function saesOf({ saes, foreignSaes = [] }: SiteConfigFile['peers'][number]): readonly string[] {
+  return [...saes, ...foreignSaes]
+}
+
 function checkSaes({ saes, peers }: SiteConfigFile): SchemaFault[] {
   const faults: SchemaFault[] = []
   const seen = new Map<string, string>()
@@ -60,6 +70,9 @@ function checkSaes({ saes, peers }: SiteConfigFile): SchemaFault[] {
   }
   for (const [index, peer] of peers.entries()) {
     for (const [at, saeId] of peer.saes.entries()) pushIfTwice(faults, seen, saeId, `/peers/${index}/saes/${at}`)
+    for (const [at, saeId] of (peer.foreignSaes ?? []).entries()) {
+      pushIfTwice(faults, seen, saeId, `/peers/${index}/foreignSaes/${at}`)
+    }
   }
   return faults
 }

@@ -1,5 +1,6 @@
 import type { PolicyFile } from '../interface/policy.ts'
 import type { JsonSchema } from '../util/json-schema.ts'
+import { type BorderConfig, type BorderConfigFile, borderSchema } from './border-config.ts'
 import { type Etsi014Config, etsi014Schema } from './etsi014-config.ts'
 import { type StoreKekConfig, storeKekSchema } from './kek-config.ts'
 import { type LinkConfig, type LinkConfigFile, linkKindSchemas, type MlDsaIdentity } from './link-config.ts'
@@ -32,6 +33,8 @@ export interface PeerConfig {
   readonly kmeId: string
   /** The hosts at that site. */
   readonly saes: readonly string[]
+  /** Hosts of other domains, to which that site is the way. Default none. */
+  readonly foreignSaes?: readonly string[]
   /** Address of the peer's `peerListen`; there where this site dials. */
   readonly host?: string
   readonly port?: number
@@ -90,6 +93,8 @@ export interface SiteConfig {
   readonly etsi014?: Etsi014Config
   /** The server of Cisco's SKIP, for encryptors that don't speak ETSI 014. Default none. */
   readonly skip?: SkipConfig
+  /** This site's part of the border to other domains: ETSI GS QKD 020. Default none. */
+  readonly border?: BorderConfig
   /** Where the KMSs of other sites connect. */
   readonly peerListen: ListenConfig
   /** The site's part in a network with relays. Default: it shares key with its neighbours alone. */
@@ -115,13 +120,14 @@ export interface SiteConfig {
 export interface SiteConfigFile
   extends Omit<
     SiteConfig,
-    'listen' | 'peerListen' | 'network' | 'skip' | 'links' | 'store' | 'pool' | 'keys' | 'policy' | 'ops'
+    'listen' | 'peerListen' | 'network' | 'skip' | 'border' | 'links' | 'store' | 'pool' | 'keys' | 'policy' | 'ops'
   > {
   readonly $schema?: string
   readonly listen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
   readonly peerListen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
   readonly network?: NetworkConfigFile
   readonly skip?: SkipConfigFile
+  readonly border?: BorderConfigFile
   readonly links: readonly LinkConfigFile[]
   readonly store?: StoreConfig
   readonly pool?: Partial<PoolConfig>
@@ -204,6 +210,7 @@ export const siteConfigSchema: JsonSchema = {
       listen: listen('The ETSI GS QKD 014 server'),
       etsi014: etsi014Schema,
       skip: skipSchema,
+      border: borderSchema(tlsFilesSchema),
       peerListen: listen('Where the KMSs of other sites connect'),
       tls: tlsFilesSchema,
       mlDsa: objectSchema('Certificate of the site with ML-DSA-65, as PEM files relative to this file', {
@@ -240,10 +247,11 @@ export const siteConfigSchema: JsonSchema = {
             siteId: name('Site ID of the peer'),
             kmeId: etsiId('KME ID of the peer'),
             saes: list('SAE IDs at the peer', etsiId('SAE ID'), 10_000),
+            foreignSaes: list('SAE IDs of other domains, to which the peer is the way', etsiId('SAE ID'), 10_000),
             host: text("Address or name of the peer's peerListen"),
             port: integer("TCP port of the peer's peerListen", 1, 65_535),
           },
-          ['host', 'port'],
+          ['host', 'port', 'foreignSaes'],
         ),
         256,
       ),
@@ -275,6 +283,6 @@ export const siteConfigSchema: JsonSchema = {
       }),
       ops: listen('Health, readiness and metrics, over HTTP without TLS'),
     },
-    ['$schema', 'etsi014', 'mlDsa', 'network', 'store', 'pool', 'keys', 'policy', 'audit', 'ops', 'skip'],
+    ['$schema', 'etsi014', 'mlDsa', 'network', 'store', 'pool', 'keys', 'policy', 'audit', 'ops', 'skip', 'border'],
   ),
 }

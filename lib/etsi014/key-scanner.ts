@@ -2,7 +2,8 @@ import { SecretKey } from '../key/secret-key.ts'
 import { decodeBase64 } from './base64.ts'
 
 const [QUOTE, BACKSLASH, COLON, SPACE] = [0x22, 0x5c, 0x3a, 0x20]
-const NAME = Buffer.from('key')
+/** Brackets and braces: what leads deeper into a text, and out again. */
+const [OPENING, CLOSING] = [new Set(Buffer.from('{[')), new Set(Buffer.from('}]'))]
 /** What may stand after a backslash in JSON, and what it means; `u` is dealt with by itself. */
 const escapes = new Map(
   ['""', '\\\\', '//', 'b\b', 'f\f', 'n\n', 'r\r', 't\t'].map(pair => [pair.charCodeAt(0), pair.charCodeAt(1)]),
@@ -11,18 +12,26 @@ const escapes = new Map(
 /**
  * Cuts the string value of each member named `key` out of a JSON text, so that what is left can be parsed without a key
  * ever becoming a JavaScript string. In each gap stands the place of its key in the result, as digits; undefined there means
- * that it was not base64. Whitespace in the value is passed over, however it is escaped. `twice` is for base64 of base64.
+ * that it was not base64. Whitespace in the value is passed over, however it is escaped. `twice` is for base64 of base64;
+ * `name` for members of another name, `depth` where only those in so many braces and brackets are meant.
  */
-export function cutKeys(json: Uint8Array, { twice = false } = {}): (SecretKey | undefined)[] {
+export function cutKeys(
+  json: Uint8Array,
+  { twice = false, name = 'key', depth }: { twice?: boolean; name?: string; depth?: number } = {},
+): (SecretKey | undefined)[] {
   const keys: (SecretKey | undefined)[] = []
+  const wanted = Buffer.from(name)
   let at = 0
+  let nesting = 0
   while (at < json.byteLength) {
     if (json[at] !== QUOTE) {
+      nesting += OPENING.has(json[at]!) ? 1 : CLOSING.has(json[at]!) ? -1 : 0
       at += 1
       continue
     }
     const end = endOfString(json, at)
-    const value = isKeyName(json, at, end) ? startOfValue(json, end + 1) : undefined
+    const isMeant = (depth ?? nesting) === nesting && isName(wanted, json, at, end)
+    const value = isMeant ? startOfValue(json, end + 1) : undefined
     if (value === undefined) {
       at = end + 1
       continue
@@ -91,8 +100,8 @@ function endOfString(json: Uint8Array, start: number): number {
   return Math.min(at, json.byteLength)
 }
 
-function isKeyName(json: Uint8Array, start: number, end: number): boolean {
-  return end - start === NAME.byteLength + 1 && NAME.equals(json.subarray(start + 1, end))
+function isName(name: Uint8Array, json: Uint8Array, start: number, end: number): boolean {
+  return end - start === name.byteLength + 1 && Buffer.compare(name, json.subarray(start + 1, end)) === 0
 }
 
 /** Place of the opening quote where a colon and a string follow; otherwise undefined. */

@@ -29,6 +29,8 @@ export interface HttpsServerOptions extends TlsCredentials {
   readonly clientCertificate?: 'required' | 'optional'
   /** Callers that come by pre-shared key, on TLS 1.2 with ephemeral Diffie-Hellman, in place of a certificate. Default none. */
   readonly psk?: readonly PskCredential[]
+  /** Lowest TLS version. Default `TLSv1.2`. */
+  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3'
   /** Largest request body, in bytes; a larger one is answered 413. Default 65,536. */
   readonly bodyLimitBytes?: number
   /** Connections at a time, handshakes included; further ones are dropped. Default 1,024. */
@@ -87,7 +89,7 @@ class NodeHttpsServer implements HttpsServer {
     this.#logger = options.logger ?? debugLogger('http')
     this.#psk = options.psk && new PskIdentities(options.psk)
     this.#server = createServer({
-      ...mutualTlsOptions(options, { minVersion: 'TLSv1.2', server: true }),
+      ...mutualTlsOptions(options, { minVersion: options.minVersion ?? 'TLSv1.2', server: true }),
       ...this.#psk?.tlsOptions,
       requestCert: true,
       rejectUnauthorized: (options.clientCertificate ?? 'required') === 'required',

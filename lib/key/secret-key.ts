@@ -11,6 +11,8 @@ export const DOORS = {
   'etsi014-body': 'lib/etsi014/key-container.ts',
   /** Body of a key of Cisco's SKIP, encoded without strings. */
   'skip-body': 'lib/skip/key-body.ts',
+  /** Key that crosses to the KME of another domain (ETSI GS QKD 020), encoded without strings. */
+  'etsi020-body': 'lib/etsi020/key-body.ts',
   /** Pre-shared key of one TLS handshake, as node:tls takes it. */
   'tls-psk': 'integrations/tls/psk.ts',
   /** PPK or pre-shared key of an IKE connection, handed to charon over its local socket. */

@@ -15,6 +15,8 @@ import { meetsLevel } from '../key/security-level.ts'
 import { kindForSuite } from '../key/virtual-block.ts'
 import { requireInteger } from '../util/deadline.ts'
 import { checkGetKey, checkGetKeyWithIds, requireOtherSae, requireTimeout } from '../util/kms-arguments.ts'
+import type { Border } from './abroad/border.ts'
+import { issueAtBorder } from './abroad/issue-at-border.ts'
 import type { DecisionLog } from './audit/decision-log.ts'
 import { issueOrLower } from './issue-or-lower.ts'
 import type { Multicast } from './multicast.ts'
@@ -35,6 +37,8 @@ export interface EmbeddedKmsOptions {
   readonly poolFor: (siteId: string) => KeyPool | undefined
   readonly admission: Admission
   readonly multicast: Multicast
+  /** This site's part of the border to other domains; undefined where it has none. */
+  readonly border: Border | undefined
   /** Further slaves that one request may name. */
   readonly maxSaeIdCount: number
   /** The pool by which hosts of this site were given that key together; undefined where there is none. */
@@ -69,7 +73,10 @@ export class EmbeddedKms implements Kms {
     const limits = admission.limitsFor({ masterSaeId: this.saeId, slaveSaeId }, remote.siteId)
     const cellsPerKey = cellsFor(limits.keySizeBits / 8)
     const maxKeyCount = Math.floor(capacityCells / cellsPerKey)
-    const stored = Math.floor((this.#options.poolFor(remote.siteId)?.status().issuableCells ?? 0) / cellsPerKey)
+    const stock = this.#options.poolFor(remote.siteId)?.status().issuableCells ?? 0
+    // Keys from the border's own site are made when they are asked for.
+    const isAbroad = this.#options.border?.neighbours.of(slaveSaeId) !== undefined
+    const stored = isAbroad ? maxKeyCount : Math.floor(stock / cellsPerKey)
     return {
       sourceKmeId: local.kmeId,
       targetKmeId: remote.kmeId,
@@ -88,7 +95,10 @@ export class EmbeddedKms implements Kms {
       this.#requireOpen(options)
       checkGetKey(this.saeId, slaveSaeId, options)
       refuseUnserved(options, this.#options.maxSaeIdCount)
-      if ((options.additionalSlaveSaeIds ?? []).length > 0) return this.#getSharedKey(slaveSaeId, options)
+      const { border, registry } = this.#options
+      if (border?.neighbours.of(slaveSaeId) !== undefined) return this.#getKeyAbroad(border, slaveSaeId, options)
+      const needsWord = (options.additionalSlaveSaeIds ?? []).length > 0 || registry.isForeign(slaveSaeId)
+      if (needsWord) return this.#getSharedKey(slaveSaeId, options)
       const { pool, waitMs, signal } = this.#route('slave_SAE_ID', slaveSaeId, options)
       const pair = { masterSaeId: this.saeId, slaveSaeId }
       const { admission } = this.#options
@@ -145,10 +155,23 @@ export class EmbeddedKms implements Kms {
     return keys
   }
 
-  /** Where a key lies that a host of this same site was given, together with this one. */
+  async #getKeyAbroad(border: Border, slaveSaeId: string, options: GetKeyOptions): Promise<Key[]> {
+    const { admission, audit } = this.#options
+    if ((options.additionalSlaveSaeIds ?? []).length > 0) {
+      throw new InvalidArgumentError('Keys that cross the border from its own site have one slave')
+    }
+    const pair = { masterSaeId: this.saeId, slaveSaeId }
+    const request = { ...pair, options, confirmMs: requireTimeout(options) }
+    const keys = await issueAtBorder({ border, admission, audit }, request)
+    this.#tell('key-issued', pair, border.neighbours.of(slaveSaeId)!.kme.kmeId, keys)
+    return keys
+  }
+
+  /** Where a key lies that a host of this same site, or of another domain, was given together with this one. */
   #neighbourRoute(masterSaeId: string, keyIds: readonly string[], options: KmsCallOptions) {
-    const { registry, local, poolSharing, maxWaitMs } = this.#options
-    if (registry.siteOf(masterSaeId) !== local) return undefined
+    const { registry, local, border, poolSharing, maxWaitMs } = this.#options
+    const isAbroad = border?.neighbours.of(masterSaeId) !== undefined
+    if (registry.siteOf(masterSaeId) !== local && !isAbroad) return undefined
     const pool = poolSharing(canonicalKeyId(keyIds[0]!) ?? '')
     return pool && { pool, waitMs: Math.min(requireTimeout(options), maxWaitMs), signal: options.signal }
   }

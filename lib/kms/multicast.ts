@@ -208,7 +208,9 @@ export class Multicast {
   /** The lowest of all ways, if every host may have it. */
   #labelOf(labels: readonly KeyLabel[], entries: readonly Entry[]): WayLabel {
     const ways = labels.map(({ level, trustClass }) => ({ level: level!, trustClass: trustClass! }))
-    const lowest = lowestLabel(ways)
+    // Whatever lies behind the border of this domain, trusted nodes will see the key.
+    const crosses = entries.some(({ saeId }) => this.#options.registry.isForeign(saeId))
+    const lowest = lowestLabel(crosses ? [...ways, { level: ways[0]!.level, trustClass: 'relayed' }] : ways)
     if (ways.some(({ level }) => level === 'one-time-pad') && lowest.level !== 'one-time-pad')
       throw new PolicyError('Keys of level one-time-pad go to several sites only where each way has that level')
     for (const { saeId, admitted } of entries) {

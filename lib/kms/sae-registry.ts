@@ -5,17 +5,31 @@ export interface RegisteredSite {
   readonly siteId: string
   readonly kmeId: string
   readonly saeIds: readonly string[]
+  /** Hosts of other domains, to which this site is the way. Default none. */
+  readonly foreignSaeIds?: readonly string[]
 }
 
 /** Which host (SAE) belongs to which site. */
 export class SaeRegistry {
   readonly #sites = new Map<string, RegisteredSite>()
+  readonly #foreign = new Set<string>()
 
   constructor(sites: readonly RegisteredSite[]) {
-    for (const site of sites) for (const saeId of site.saeIds) this.#sites.set(saeId, site)
+    for (const site of sites) {
+      for (const saeId of site.saeIds) this.#sites.set(saeId, site)
+      for (const saeId of site.foreignSaeIds ?? []) {
+        this.#sites.set(saeId, site)
+        this.#foreign.add(saeId)
+      }
+    }
   }
 
-  /** The site of an SAE, or undefined. */
+  /** True for a host of another domain. */
+  isForeign(saeId: string): boolean {
+    return this.#foreign.has(saeId)
+  }
+
+  /** The site of an SAE, or of the way to it; or undefined. */
   siteOf(saeId: string): RegisteredSite | undefined {
     return this.#sites.get(saeId)
   }

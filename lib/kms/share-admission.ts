@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from '../errors.ts'
+import { type Neighbours, requireAbroadLabel } from './abroad/neighbour.ts'
 import type { DecisionLog } from './audit/decision-log.ts'
 import type { Admission } from './policy/admission.ts'
 import type { ShareQuestion } from './pool/shared-key-acceptor.ts'
@@ -10,6 +11,8 @@ export interface ShareAdmissionOptions {
   readonly registry: SaeRegistry
   readonly admission: Admission
   readonly audit: DecisionLog | undefined
+  /** Other domains behind this site's border; undefined where it has none. */
+  readonly neighbours: Neighbours | undefined
 }
 
 /**
@@ -24,18 +27,22 @@ export class ShareAdmission {
   }
 
   /**
-   * @throws {InvalidArgumentError} the master is not of the peer's site, or a host not of this one
+   * @throws {InvalidArgumentError} the master is not of the peer's site, or a host neither of this one nor behind its border
    * @throws {PolicyError} a rule of this site takes no such keys for one of them
    * @throws {StoreError} the audit log can't be written
    */
   async admit(peerSiteId: string, question: ShareQuestion): Promise<void> {
-    const { local, registry, admission, audit } = this.#options
+    const { local, registry, admission, audit, neighbours } = this.#options
     const { masterSaeId, slaveSaeId, saeIds, keyIds, level, trustClass, sizeBytes } = question
     if (registry.siteOf(masterSaeId)?.siteId !== peerSiteId)
       throw new InvalidArgumentError(`${masterSaeId} is not known here as a host of ${peerSiteId}`)
+    const isAbroad = saeIds.some(saeId => neighbours?.of(saeId) !== undefined)
+    if (isAbroad) requireAbroadLabel(neighbours!.ofAll(saeIds), { level, trustClass })
     let rule: string | undefined
     for (const saeId of saeIds) {
-      if (registry.siteOf(saeId) !== local) throw new InvalidArgumentError(`${saeId} is no host of ${local.kmeId}`)
+      if (registry.siteOf(saeId) !== local && neighbours?.of(saeId) === undefined) {
+        throw new InvalidArgumentError(`${saeId} is no host of ${local.kmeId}`)
+      }
       const terms = admission.admitRetrieval({ masterSaeId, slaveSaeId: saeId }, peerSiteId)
       terms.check(level, trustClass)
       rule ??= terms.ruleName

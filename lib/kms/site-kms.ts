@@ -1,4 +1,5 @@
 import { ClosedError, UnauthorizedError } from '../errors.ts'
+import type { AbroadReceiver } from '../interface/abroad.ts'
 import type { AuditLog } from '../interface/audit.ts'
 import type { Kms, KmsDirectory } from '../interface/kms.ts'
 import type { Closable } from '../interface/lifecycle.ts'
@@ -11,6 +12,8 @@ import type { Telemetry } from '../interface/telemetry.ts'
 import { PAYLOAD_CELLS } from '../key/cells.ts'
 import { debugLogger } from '../util/debug-logger.ts'
 import { PeerDialer } from '../util/peer-dialer.ts'
+import { Border } from './abroad/border.ts'
+import type { NeighbourDomain } from './abroad/neighbour.ts'
 import { DecisionLog } from './audit/decision-log.ts'
 import { EmbeddedKms } from './embedded-kms.ts'
 import { Multicast } from './multicast.ts'
@@ -44,6 +47,8 @@ export interface SiteKmsOptions {
   readonly keys: KeyLimits
   /** Who may have which keys. Default what `keys` allows, to every host. */
   readonly policy?: PolicyFile
+  /** Other domains with which this site shares the border. Default none. */
+  readonly neighbours?: readonly NeighbourDomain[]
   /** Where decisions are written before they take effect; stays the caller's. Default nowhere. */
   readonly audit?: AuditLog
   readonly telemetry: Telemetry
@@ -59,6 +64,9 @@ export class SiteKms implements KmsDirectory, Closable {
   readonly #admission: Admission
   readonly #audit: DecisionLog | undefined
   readonly #multicast: Multicast
+  readonly #border: Border | undefined
+  /** What becomes of keys that come from other domains; undefined where this site has no border. */
+  readonly receiver: AbroadReceiver | undefined
   readonly #shareAdmission: ShareAdmission
   readonly #lowered: StandingAlarms
   /** By site ID. */
@@ -66,17 +74,30 @@ export class SiteKms implements KmsDirectory, Closable {
   readonly #dialers: readonly PeerDialer[]
   #closing: Promise<void> | undefined
 
-  private constructor(options: SiteKmsOptions, pools: ReadonlyMap<string, KeyPool>, admission: Admission) {
+  private constructor(
+    options: SiteKmsOptions,
+    {
+      pools,
+      admission,
+      border,
+    }: { pools: ReadonlyMap<string, KeyPool>; admission: Admission; border: Border | undefined },
+  ) {
     this.#options = options
     this.#pools = pools
-    this.#registry = new SaeRegistry([options.local, ...options.peers])
+    this.#border = border
+    this.#registry = new SaeRegistry([options.local, ...options.peers, ...(border?.sites ?? [])])
     this.#admission = admission
     this.#lowered = new StandingAlarms({ telemetry: options.telemetry, scope: options.local.siteId })
     const { monotonicMs = () => performance.now() } = options
     const logger = options.logger ?? debugLogger('kms')
     this.#audit = options.audit && new DecisionLog({ log: options.audit, logger, monotonicMs })
     const common = { local: options.local, registry: this.#registry, admission, audit: this.#audit }
-    this.#shareAdmission = new ShareAdmission(common)
+    this.#shareAdmission = new ShareAdmission({ ...common, neighbours: border?.neighbours })
+    this.receiver = border?.receiver({
+      ...common,
+      poolFor: siteId => pools.get(siteId),
+      anyPool: () => pools.values().next().value,
+    })
     this.#multicast = new Multicast({
       ...common,
       poolFor: siteId => pools.get(siteId),
@@ -115,11 +136,14 @@ export class SiteKms implements KmsDirectory, Closable {
     } = options
     const pools = new Map<string, KeyPool>()
     let kms: SiteKms | undefined
+    let border: Border | undefined
     const admission = admissionOf(options)
     const clocks = { ...(now === undefined ? {} : { now }), ...(monotonicMs === undefined ? {} : { monotonicMs }) }
     const common = { localSiteId: local.siteId, store, slots, qnl, limits, telemetry, logger, ...clocks }
     try {
       await sweepSlots(options)
+      border = options.neighbours && (await Border.open(options.neighbours, { store, logger }))
+      const abroad = border === undefined ? {} : { abroad: border.relay }
       for (const { siteId } of peers) {
         const virtual: VirtualTerms = {
           allows: level => admission.takesLevel(level, siteId),
@@ -127,13 +151,13 @@ export class SiteKms implements KmsDirectory, Closable {
         }
         // No peer is heard before the KMS is whole.
         const admitShare = async (question: ShareQuestion) => kms!.#shareAdmission.admit(siteId, question)
-        pools.set(siteId, await KeyPool.open({ ...common, remoteSiteId: siteId, virtual, admitShare }))
+        pools.set(siteId, await KeyPool.open({ ...common, remoteSiteId: siteId, virtual, admitShare, ...abroad }))
       }
     } catch (error) {
-      await Promise.allSettled([...pools.values()].map(pool => pool.close()))
+      await Promise.allSettled([...[...pools.values()].map(pool => pool.close()), border?.close()])
       throw error
     }
-    kms = new SiteKms(options, pools, admission)
+    kms = new SiteKms(options, { pools, admission, border })
     return kms
   }
 
@@ -151,6 +175,7 @@ export class SiteKms implements KmsDirectory, Closable {
       audit: this.#audit,
       maxKeyPerRequest: keys.maxKeyPerRequest,
       multicast: this.#multicast,
+      border: this.#border,
       maxSaeIdCount: keys.maxSaeIdCount ?? MAX_SAE_ID_COUNT,
       poolSharing: keyId => [...this.#pools.values()].find(({ shared }) => shared.has(keyId)),
       capacityCells: this.#capacityCells,

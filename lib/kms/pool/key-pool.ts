@@ -26,7 +26,7 @@ import { type MessageHandlers, PeerSession } from './peer-session.ts'
 import { type MessageFields, NONCE_BYTES, type PeerMessage } from './peer-wire.ts'
 import { offered, Ratchet, type RefreshSchedule } from './ratchet.ts'
 import { type RetrievalTerms, Retriever } from './retriever.ts'
-import { SharedKeyAcceptor, type ShareQuestion } from './shared-key-acceptor.ts'
+import { SharedKeyAcceptor, type ShareQuestion, type ShareRelay } from './shared-key-acceptor.ts'
 import { SharedKeys } from './shared-keys.ts'
 import { Shredder } from './shredder.ts'
 import { type PoolDemand, StockOrders } from './stock-orders.ts'
@@ -73,6 +73,8 @@ export interface KeyPoolOptions {
   readonly logger: Logger
   /** Lets keys in that the peer's hosts share with hosts of this site: see `SharedKeyAcceptor`. Default none are. */
   readonly admitShare?: (question: ShareQuestion) => Promise<void>
+  /** The way to hosts of other domains: see `SharedKeyAcceptor`. Default there is none. */
+  readonly abroad?: ShareRelay
   /** What proves this site, and by whose authority the peer's site is known. Default TLS alone is. */
   readonly identity?: SiteIdentity | undefined
   /** Wall clock in milliseconds that does not step while the process runs. Default the system's time at the start, and on. */
@@ -241,7 +243,14 @@ export class KeyPool implements Closable {
     this.#opener = new VirtualOpener({ ...common, verifier, network, supplyOf: kind => this.#supplies[kind], terms })
     this.#acceptor = new VirtualAcceptor({ ledger, send, verifier, retriever, terms })
     const admit = options.admitShare ?? refuseShares
-    this.#sharedAcceptor = new SharedKeyAcceptor({ ledger, shared: this.shared, retriever, send, admit })
+    this.#sharedAcceptor = new SharedKeyAcceptor({
+      ledger,
+      shared: this.shared,
+      retriever,
+      send,
+      admit,
+      abroad: options.abroad,
+    })
     const lesseeOf = (block: BlockRecord) => this.#supplyFor(block).lessee
     this.#shredder = new Shredder({ ledger, lesseeOf, shredMs: limits.shredMs, monotonicMs, logger })
     this.#filler = new Filler({

@@ -39,6 +39,17 @@ export interface SharedKeyAcceptorOptions {
    * @throws {InvalidArgumentError} an SAE is not of this site, or the master not of the peer's
    */
   readonly admit: (question: ShareQuestion) => Promise<void>
+  /** The way to hosts of other domains; undefined where this site has none. */
+  readonly abroad: ShareRelay | undefined
+}
+
+/** Keys that a peer hands over for hosts behind this site's border. */
+export interface ShareRelay {
+  isAbroad(saeId: string): boolean
+  /** Resolves when the other domain holds the keys, which stay the caller's. */
+  handOn(question: ShareQuestion, keys: readonly SharedKey[]): Promise<void>
+  /** Takes them back. */
+  withdraw(keys: Pick<ShareQuestion, 'masterSaeId' | 'slaveSaeId' | 'keyIds'>): void
 }
 
 /**
@@ -61,16 +72,24 @@ export class SharedKeyAcceptor {
     const { send } = this.#options
     const { nonce } = message
     try {
-      await this.#accept(message)
-      send({ name: 'shareOk', nonce })
+      const handOn = await this.#accept(message)
+      // The way across a border takes its time, and no other message shall wait for it.
+      if (handOn !== undefined) void handOn().then(() => send({ name: 'shareOk', nonce }), refuse)
+      else send({ name: 'shareOk', nonce })
     } catch (error) {
       if (!(error instanceof QkdError)) throw error
-      send({ name: 'shareNo', nonce, code: error.code, reason: error.message.slice(0, 250) })
+      refuse(error)
+    }
+
+    function refuse(error: unknown): void {
+      const { code, message } = error instanceof QkdError ? error : { code: 'ERR_QKD_NO_ROUTE', message: 'it failed' }
+      send({ name: 'shareNo', nonce, code, reason: message.slice(0, 250) })
     }
   }
 
-  async #accept(message: MessageFields<'share'>): Promise<void> {
-    const { shared, admit } = this.#options
+  /** Records the keys; or, for hosts behind the border, gives what hands them on. */
+  async #accept(message: MessageFields<'share'>): Promise<(() => Promise<void>) | undefined> {
+    const { shared, admit, abroad } = this.#options
     const { keyIds, saeIds, sizeBytes, pads, masterSaeId, slaveSaeId } = message
     const level = LEVELS[message.level]
     const trustClass = TRUST_CLASSES[message.trustClass]
@@ -83,11 +102,26 @@ export class SharedKeyAcceptor {
     else if (pads.length !== keyIds.length || message.sealed.byteLength !== keyIds.length * transferBytes(sizeBytes))
       throw new ProtocolError('The keys of several hosts do not fit their number and size')
     await admit(question)
+    if (abroad?.isAbroad(saeIds[0]!)) return this.#handingOn(abroad, question, pads.length)
     const keys = pads.length === 0 ? keyIds.map(inCells) : await this.#openAll(message, question)
     try {
       await shared.record(keys, { masterSaeId, slaveSaeId, saeIds, sizeBytes, level, trustClass })
     } finally {
       for (const { secret } of keys) secret?.wipe()
+    }
+    return undefined
+  }
+
+  /** Takes the keys out of their cells, once and for all: they are for the other domain alone. */
+  async #handingOn(abroad: ShareRelay, question: ShareQuestion, pads: number): Promise<() => Promise<void>> {
+    if (pads > 0) throw new ProtocolError('Keys for another domain come in cells of the pool')
+    const keys = await this.#options.retriever.retrieve(question, question.keyIds)
+    return async () => {
+      try {
+        await abroad.handOn(question, keys)
+      } finally {
+        for (const { secret } of keys) secret.wipe()
+      }
     }
   }
 
@@ -124,8 +158,9 @@ export class SharedKeyAcceptor {
 
   /** The master was refused: nobody has these key_IDs, and nobody shall have the keys. */
   async #onUnshare({ keyIds, masterSaeId, slaveSaeId }: MessageFields<'unshare'>): Promise<void> {
-    const { shared, retriever } = this.#options
+    const { shared, retriever, abroad } = this.#options
     const canonical = keyIds.filter(id => canonicalKeyId(id) === id)
+    if (abroad?.isAbroad(slaveSaeId)) abroad.withdraw({ keyIds: canonical, masterSaeId, slaveSaeId })
     await shared.forget(canonical)
     for (const keyId of canonical) await retriever.discard({ masterSaeId, slaveSaeId }, keyId)
   }
