@@ -12,7 +12,6 @@ import type {
   KmsStatus,
   SecurityLevel,
 } from '../interface/kms.ts'
-import { meetsLevel } from '../key/security-level.ts'
 import { openPkcs12 } from '../pkcs12.ts'
 import { startDeadline } from '../util/call-deadline.ts'
 import { requireInteger } from '../util/deadline.ts'
@@ -23,6 +22,7 @@ import {
   requireSaeId,
   requireTimeout,
 } from '../util/kms-arguments.ts'
+import { meetsLevel } from '../util/security-level.ts'
 
 /** What every remote KMS needs to know, whatever the way to it. */
 interface RemoteKmsBase extends Etsi014ClientOptions {

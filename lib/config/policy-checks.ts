@@ -1,7 +1,7 @@
 import type { PolicyFile, PolicyRule, PolicyTerms } from '../interface/policy.ts'
-import { fallbackLevel } from '../key/security-level.ts'
 import type { SchemaFault } from '../util/json-schema.ts'
 import { nearestName } from '../util/nearest-name.ts'
+import { fallbackLevel } from '../util/security-level.ts'
 
 /** What is wrong in a policy that its schema can't say: names without meaning, terms that don't go together. */
 export function checkPolicy(file: PolicyFile): SchemaFault[] {

@@ -6,8 +6,8 @@ import type {
   SecurityLevel,
   TrustClass,
 } from '../interface/kms.ts'
-import { meetsLevel } from '../key/security-level.ts'
 import { requireInteger } from './deadline.ts'
+import { meetsLevel } from './security-level.ts'
 
 /** Longest SAE ID in the field, in characters. */
 export const MAX_SAE_ID_CHARS = 291

@@ -10,9 +10,9 @@ import { deriveBlockSecret, type KeyContext, keyOf, maxKeyBytes, withBlockSecret
 import { exportKey } from '../../lib/key/export-key.ts'
 import { lp } from '../../lib/key/lp.ts'
 import { SecretKey } from '../../lib/key/secret-key.ts'
-import { meetsLevel } from '../../lib/key/security-level.ts'
 import { endOf, type Suite } from '../../lib/key/selection.ts'
 import { blockKind, expandSeed, postQuantumCells, sequenceOf, virtualNumber } from '../../lib/key/virtual-block.ts'
+import { meetsLevel } from '../../lib/util/security-level.ts'
 import { peerProgram } from '../helpers/peer-program.ts'
 
 const folder = new URL('../vectors/', import.meta.url)

@@ -1,7 +1,7 @@
 import type { SecurityLevel } from '../../interface/kms.ts'
 import type { PolicyRate, PolicyTerms } from '../../interface/policy.ts'
-import { fallbackLevel, mayBeLowered, meetsLevel } from '../../key/security-level.ts'
 import { type Suite, suiteOf } from '../../key/selection.ts'
+import { fallbackLevel, mayBeLowered, meetsLevel } from '../../util/security-level.ts'
 
 /** How much key of a lowered level each master may have where its rule does not say: 100 keys of 256 bits a second. */
 export const LOWERED_RATE: PolicyRate = { bitsPerSecond: 25_600, burstBits: 256_000 }
