@@ -31,6 +31,9 @@ const link = { linkId: 'a-b', kind: 'simulated', rateBps: 200_000_000, host: '12
 /** Blocks of 1,000 keys in both directions: several times what a slice draws. */
 const TARGET_BLOCKS = 128
 
+/** Full before anything is asked, so that each slice finds the same. */
+const pool = { ...DEFAULT_POOL, targetBlocks: TARGET_BLOCKS, minBlocks: TARGET_BLOCKS }
+
 /** Rules of a site with some customers; the last one holds for the hosts that are measured. */
 const policy: PolicyFile = {
   groups: { measured: { saes: ['alice', 'bob'] } },
@@ -64,7 +67,7 @@ export async function startServers(): Promise<Servers> {
     store: { kind: 'lmdb', path: join(dir, siteId), kek: { file: join(dir, `${siteId}.kek`) } },
     audit: { file: join(dir, `${siteId}.audit`) },
     policy,
-    pool: { ...DEFAULT_POOL, targetBlocks: TARGET_BLOCKS },
+    pool,
     keys: DEFAULT_KEYS,
   })
   const processes = ['../etsi014/site-process', '../etsi014/site-process', '../etsi014/bare-process'].map(

@@ -16,6 +16,7 @@ import { wipeCells } from '../../key/cells.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
 import { firstSequence } from '../../key/virtual-block.ts'
 import { BlockVault } from '../store/block-vault.ts'
+import { BlockRows } from './block-rows.ts'
 import { type RowNumber, tableRow } from './block-table.ts'
 import { slotsOfNote } from './note-slots.ts'
 import { type PairIdentity, PairSecret } from './pair-secret.ts'
@@ -41,7 +42,7 @@ export class BlockLedger {
   readonly telemetry: Telemetry
   readonly #store: PoolStore
   readonly vault: BlockVault
-  readonly #blocks = new Map<bigint, BlockRecord>()
+  readonly #blocks = new BlockRows()
   readonly #notes = new Map<string, PoolNote>()
   readonly #deathListeners: ((number: bigint) => void)[] = []
   readonly #turns = new Map<bigint, Promise<void>>()
@@ -58,7 +59,7 @@ export class BlockLedger {
     this.#store = options.store
     this.vault = new BlockVault({ store: options.store, slots: options.slots, poolId: options.pair.name })
     this.#pool = pool
-    for (const block of blocks) this.#blocks.set(block.number, block)
+    for (const block of blocks) this.#blocks.set(block)
     for (const [name, note] of notes) this.#notes.set(name, note)
   }
 
@@ -120,6 +121,11 @@ export class BlockLedger {
   /** All rows, in no order that matters. */
   blocks(): IterableIterator<BlockRecord> {
     return this.#blocks.values()
+  }
+
+  /** The rows whose numbers end in these bits: see `lowBlockBits`. */
+  blocksEndingIn(low: number): BlockRecord[] {
+    return this.#blocks.endingIn(low)
   }
 
   /** What is kept beside the blocks under that name. */
@@ -390,7 +396,7 @@ export class BlockLedger {
     if (result.pool.commits >= this.#pool.commits) this.#pool = result.pool
     for (const [number, block] of result.blocks) {
       if (block === undefined) this.#blocks.delete(number)
-      else if (block.version >= (this.#blocks.get(number)?.version ?? 0)) this.#blocks.set(number, block)
+      else if (block.version >= (this.#blocks.get(number)?.version ?? 0)) this.#blocks.set(block)
     }
   }
 

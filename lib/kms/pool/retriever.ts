@@ -3,7 +3,7 @@ import type { Key, SecurityLevel, TrustClass } from '../../interface/kms.ts'
 import type { BlockRecord, Change } from '../../interface/pool-store.ts'
 import { cellsFor, PAYLOAD_CELLS } from '../../key/cells.ts'
 import { keyOf } from '../../key/construct.ts'
-import { canonicalKeyId, lowBlockBits, openKeyId, type SaePair, type SealKeys, verifyKeyId } from '../../key/key-id.ts'
+import { canonicalKeyId, openKeyId, type SaePair, type SealKeys, verifyKeyId } from '../../key/key-id.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
 import { endOf, levelOf, type Selection } from '../../key/selection.ts'
 import { blockKind, kindForSuite } from '../../key/virtual-block.ts'
@@ -177,8 +177,8 @@ export class Retriever {
     const opened = openKeyId(keys, keyId)
     if (opened === undefined) return 'unknown'
     let plausible = false
-    for (const block of ledger.blocks()) {
-      if (lowBlockBits(block.number) !== opened.blockLow || block.state !== 'ready' || ledger.owns(block)) continue
+    for (const block of ledger.blocksEndingIn(opened.blockLow)) {
+      if (block.state !== 'ready' || ledger.owns(block)) continue
       if (endOf(opened) > block.horizon || blockKind(block.number) !== kindForSuite(opened.suite)) continue
       plausible = true
       if (!verifyKeyId(keys, pair, opened, block.number)) continue

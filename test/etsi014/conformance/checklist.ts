@@ -44,7 +44,11 @@ export async function openChecklist(
   { handler = {}, ...options }: ChecklistOptions = {},
 ): Promise<Checklist> {
   let aheadMs = 0
-  const sites = await createTestSites({ pool: { targetBlocks: 8 }, now: () => Date.now() + aheadMs, ...options })
+  const sites = await createTestSites({
+    pool: { targetBlocks: 8, minBlocks: 8 },
+    now: () => Date.now() + aheadMs,
+    ...options,
+  })
   const log: string[] = []
   const saeIdentity = saeIdentifier(REGISTERED)
   const serve = (kms: 0 | 1) =>

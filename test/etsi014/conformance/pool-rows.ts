@@ -44,7 +44,7 @@ async function once200(ask: () => Promise<Answer>): Promise<Answer> {
 
 export const poolRows: Rows<Checklist> = {
   '40 an exhausted pool gives 503 and no part, and recovers': async ({ open }) => {
-    await using other = await open({ pool: { targetBlocks: 8, maxWaitMs: 50 } })
+    await using other = await open({ pool: { targetBlocks: 8, minBlocks: 8, maxWaitMs: 50 } })
     const { A, sites } = other
     const full = await inStock(other)
     sites.cutLink()
