@@ -150,7 +150,7 @@ export const kmeProfiles = {
     deviations: [
       'key_size is in bytes; it is read as such.',
       'Status says master_KME_ID and slave_KME_ID for the SAEs; they are read as what they stand for.',
-      'key_ID is "<index>-<blockId>"; it is passed on as it is.',
+      'key_ID is an index and a block with a dash between; it is passed on as it is.',
     ],
     anySpelling: true,
     statusSizeUnit: 'bytes',

@@ -1,7 +1,9 @@
 import { kerberosConfigSchema } from '../../integrations/kerberos/config/kerberos-config.ts'
 import { ipsecAgentConfigSchema } from '../../integrations/strongswan/agent-config-schema.ts'
+import { frontConfigSchema } from '../../lib/config/front-config.ts'
 import { saeProfileSchema } from '../../lib/config/sae-profile.ts'
 import { siteConfigSchema } from '../../lib/config/site-config.ts'
+import { type KmeProfile, kmeProfiles } from '../../lib/etsi014/kme-profile.ts'
 import { etsi014OpenApi } from '../../lib/etsi014/openapi/document.ts'
 import { BLOCK_TABLE } from '../../lib/kms/pool/block-table.ts'
 import { checklistMarkdown } from '../etsi014/conformance/all-rows.ts'
@@ -17,7 +19,8 @@ export const generatedDocs: Readonly<Record<string, (page: string) => string | P
   'docs/configuration.md': page => {
     const withSite = replaceBlock(page, 'site configuration', configurationTable(siteConfigSchema))
     const withHost = replaceBlock(withSite, 'SAE profile', configurationTable(saeProfileSchema))
-    const withGateway = replaceBlock(withHost, 'IPsec agent', configurationTable(ipsecAgentConfigSchema))
+    const withFront = replaceBlock(withHost, 'front', configurationTable(frontConfigSchema))
+    const withGateway = replaceBlock(withFront, 'IPsec agent', configurationTable(ipsecAgentConfigSchema))
     return replaceBlock(withGateway, 'Kerberos agent', configurationTable(kerberosConfigSchema))
   },
   'docs/operator.md': page => {
@@ -29,10 +32,20 @@ export const generatedDocs: Readonly<Record<string, (page: string) => string | P
   },
   'docs/etsi014-server.md': page => replaceBlock(page, 'checklist', checklistMarkdown()),
   'docs/openapi/etsi014.json': () => jsonPage(etsi014OpenApi),
+  'docs/other-kmes.md': page => replaceBlock(page, 'profiles', profileTable()),
   'docs/tls-peers.md': page => replaceBlock(page, 'interoperability', interopMarkdown()),
   'docs/cli.md': async page => replaceBlock(page, 'commands', helpSections(await commandHelp())),
   'README.md': page => replaceBlock(page, 'examples/tls-echo.ts', example('examples/tls-echo.ts')),
   'ARCHITECTURE.md': page => replaceBlock(replaceBlock(page, 'rooms', roomTable()), 'blocks', blockTable()),
+}
+
+function profileTable(): string {
+  const row = ([name, { title, deviations }]: [string, KmeProfile]) =>
+    `| \`${name}\` | ${title} | ${deviations.join('<br>') || 'nothing'} |`
+  const rows = Object.entries<KmeProfile>(kmeProfiles).map(row)
+  return ['| Profile | For | What it does otherwise, and what becomes of it |', '| --- | --- | --- |', ...rows].join(
+    '\n',
+  )
 }
 
 function roomTable(): string {
