@@ -64,7 +64,7 @@ class Draft {
     }
     if (change.kind === 'note') return this.#note(change)
     if (change.kind === 'insert') return this.#insert(change)
-    const block = this.#blocks.has(change.number) ? this.#blocks.get(change.number) : this.#rows.block(change.number)
+    const block = this.#block(change.number)
     if (block === undefined) return 'no-such-block'
     const next = change.kind === 'remove' ? undefined : transform(block, change)
     if (typeof next === 'string') return next
@@ -83,8 +83,13 @@ class Draft {
     return undefined
   }
 
+  /** As the batch has left it so far: one that it has removed is gone. */
+  #block(number: bigint): BlockRecord | undefined {
+    return this.#blocks.has(number) ? this.#blocks.get(number) : this.#rows.block(number)
+  }
+
   #insert({ record, sealed, raiseFloor }: Extract<Change, { kind: 'insert' }>): Refusal | undefined {
-    if (this.#blocks.get(record.number) ?? this.#rows.block(record.number)) return 'block-exists'
+    if (this.#block(record.number) !== undefined) return 'block-exists'
     if (isSpent(this.#pool, record.number)) return 'below-floor'
     if (raiseFloor) this.#pool = { ...this.#pool, ...raisedPast(this.#pool, record.number) }
     this.#blocks.set(record.number, record)

@@ -12,14 +12,18 @@ import type {
   PoolStore,
 } from '../../interface/pool-store.ts'
 import { lp, u64 } from '../../key/lp.ts'
+import { RowMac } from '../../key/row-mac.ts'
+import { SecretKey } from '../../key/secret-key.ts'
 import { type Applied, applyChanges } from './apply-changes.ts'
 import { decodeBlock, decodePool, encodeBlock, encodePool, newPoolRecord } from './block-record.ts'
 import { claimOwnership, enterStore } from './store-owner.ts'
 
-/** Version of the layout below; a store with a higher one is refused. */
-const SCHEMA_VERSION = 1
+/** Version of the layout below; a store with another one is refused. */
+const SCHEMA_VERSION = 2
 const SCHEMA_KEY = Buffer.from('schema')
 const [POOL, BLOCK, SEALED, NOTE] = ['pool', 'block', 'sealed', 'note'] as const
+/** Tags of a store without a key for them: they find accidents. */
+const OPEN_ROWS = new RowMac(SecretKey.copyOf(Buffer.from('rows of a store without a key')))
 /** A note's version stands before what it says. */
 const NOTE_HEADER_BYTES = 4
 
@@ -31,6 +35,7 @@ export class LmdbPoolStore implements PoolStore {
   readonly volatile = false
   readonly #db: RootDatabase<Buffer, Buffer>
   readonly #leave: () => void
+  #rows = OPEN_ROWS
   #closed = false
 
   private constructor(db: RootDatabase<Buffer, Buffer>, leave: () => void) {
@@ -72,6 +77,11 @@ export class LmdbPoolStore implements PoolStore {
     return new LmdbPoolStore(db, leave)
   }
 
+  /** From now on rows are written under tags of this key, and only read with them. Before the first use of the store. */
+  protect(rows: RowMac): void {
+    this.#rows = rows
+  }
+
   async poolIds(): Promise<readonly string[]> {
     const db = this.#open()
     const ids: string[] = []
@@ -85,11 +95,12 @@ export class LmdbPoolStore implements PoolStore {
     const db = this.#open()
     const prefix = lp(BLOCK, poolId)
     const blocks: BlockRecord[] = []
-    for (const { value } of db.getRange({ start: prefix, end: after(prefix) })) blocks.push(decodeBlock(value))
+    for (const { key, value } of db.getRange({ start: prefix, end: after(prefix) }))
+      blocks.push(decodeBlock(this.#opened(key, value)))
     const notePrefix = lp(NOTE, poolId)
     const notes = new Map<string, PoolNote>()
     for (const { key, value } of db.getRange({ start: notePrefix, end: after(notePrefix) }))
-      notes.set(key.subarray(notePrefix.length + 2).toString('utf8'), decodeNote(value))
+      notes.set(key.subarray(notePrefix.length + 2).toString('utf8'), decodeNote(this.#opened(key, value)))
     return { pool: this.#pool(poolId), blocks, notes }
   }
 
@@ -137,10 +148,11 @@ export class LmdbPoolStore implements PoolStore {
 
   #write(poolId: string, { writes }: Extract<Applied, { ok: true }>): void {
     // Inside the transaction's callback: these are queued into it, and its own promise tells when they are durable.
-    void this.#db.put(lp(POOL, poolId), encodePool(writes.pool))
+    const put = (key: Buffer, row: Uint8Array) => this.#db.put(key, this.#rows.protect(key, row))
+    void put(lp(POOL, poolId), encodePool(writes.pool))
     for (const [number, block] of writes.blocks) {
       const key = lp(BLOCK, poolId, u64(number))
-      void (block === undefined ? this.#db.remove(key) : this.#db.put(key, encodeBlock(block)))
+      void (block === undefined ? this.#db.remove(key) : put(key, encodeBlock(block)))
     }
     for (const [number, sealed] of writes.sealed) {
       const key = lp(SEALED, poolId, u64(number))
@@ -148,23 +160,36 @@ export class LmdbPoolStore implements PoolStore {
     }
     for (const [name, note] of writes.notes) {
       const key = lp(NOTE, poolId, name)
-      void (note === undefined ? this.#db.remove(key) : this.#db.put(key, encodeNote(note)))
+      void (note === undefined ? this.#db.remove(key) : put(key, encodeNote(note)))
     }
   }
 
   #pool(poolId: string): PoolRecord {
-    const value = this.#db.get(lp(POOL, poolId))
-    return value === undefined ? newPoolRecord() : decodePool(value)
+    const row = this.#row(lp(POOL, poolId))
+    return row === undefined ? newPoolRecord() : decodePool(row)
   }
 
   #block(poolId: string, number: bigint): BlockRecord | undefined {
-    const value = this.#db.get(lp(BLOCK, poolId, u64(number)))
-    return value === undefined ? undefined : decodeBlock(value)
+    const row = this.#row(lp(BLOCK, poolId, u64(number)))
+    return row === undefined ? undefined : decodeBlock(row)
   }
 
   #note(poolId: string, name: string): PoolNote | undefined {
-    const value = this.#db.get(lp(NOTE, poolId, name))
-    return value === undefined ? undefined : decodeNote(value)
+    const row = this.#row(lp(NOTE, poolId, name))
+    return row === undefined ? undefined : decodeNote(row)
+  }
+
+  #row(key: Buffer): Buffer | undefined {
+    const value = this.#db.get(key)
+    return value === undefined ? undefined : this.#opened(key, value)
+  }
+
+  #opened(key: Buffer, value: Buffer): Buffer {
+    const row = this.#rows.open(key, value)
+    if (row !== undefined) return row
+    throw new StoreError(
+      'A row of the store was altered, or belongs to another store: start with an empty one, and look at the disk',
+    )
   }
 
   #open(): RootDatabase<Buffer, Buffer> {
@@ -179,9 +204,9 @@ async function checkSchema(db: RootDatabase<Buffer, Buffer>, directory: string):
     const version = Buffer.alloc(4)
     version.writeUInt32BE(SCHEMA_VERSION)
     await db.put(SCHEMA_KEY, version)
-  } else if (found > SCHEMA_VERSION) {
+  } else if (found !== SCHEMA_VERSION) {
     throw new StoreError(
-      `The store in ${directory} has schema ${found}; this version of qkdkit reads up to ${SCHEMA_VERSION}`,
+      `The store in ${directory} has schema ${found}; this version of qkdkit reads schema ${SCHEMA_VERSION}`,
     )
   }
 }

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { PoolStore } from '../../interface/pool-store.ts'
+import { RowMac } from '../../key/row-mac.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
 import { type KekSource, loadKek } from './key-encryption-key.ts'
 import { LmdbPoolStore } from './lmdb-store.ts'
@@ -36,6 +37,9 @@ export async function openStore({ path, kek: source }: StorePlace): Promise<Open
     const create = (await store.poolIds()).length === 0
     const current = await loadKek(source, { create, directory: path })
     const slots = await SlotFile.open(join(path, 'slots.bin'), await allKeks(source, current, path))
+    const rowKey = await slots.ownKey('rows')
+    store.protect(new RowMac(rowKey))
+    rowKey.wipe()
     const taken = 'file' in source ? await takeNextKek(source.file, slots) : undefined
     const rekeyed = taken ?? (source.previous === undefined ? undefined : await slots.rekey())
     return { store, slots, ...(rekeyed && { rekeyed }) }

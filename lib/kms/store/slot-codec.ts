@@ -47,6 +47,11 @@ export function renewSlot(keks: KekRing, slot: Uint8Array): Buffer | 'damaged' |
   }
 }
 
+/** True if the place holds something of this context. */
+export function isSlotOf(slot: Uint8Array, context: Uint8Array): boolean {
+  return slot[0] === FORMAT && digestOf(context).equals(slot.subarray(CONTEXT_AT, HEADER_BYTES))
+}
+
 /** True for a place that holds nothing. */
 export function isEmptySlot(slot: Uint8Array): boolean {
   return slot[0] === 0

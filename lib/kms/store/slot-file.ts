@@ -1,9 +1,10 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { StoreError } from '../../errors.ts'
 import type { SlotStore } from '../../interface/pool-store.ts'
-import type { SecretKey } from '../../key/secret-key.ts'
+import { lp } from '../../key/lp.ts'
+import { SecretKey } from '../../key/secret-key.ts'
 import { KekRing } from './kek-ring.ts'
-import { decodeSlot, encodeSlot, isEmptySlot, renewSlot, SLOT_BYTES } from './slot-codec.ts'
+import { decodeSlot, encodeSlot, isEmptySlot, isSlotOf, renewSlot, SLOT_BYTES } from './slot-codec.ts'
 
 /** What came of sealing every place anew. */
 export interface RekeyReport {
@@ -34,6 +35,8 @@ export class SlotFile implements SlotStore {
   readonly #keks: KekRing
   readonly #free: number[] = []
   readonly #erasing = new Map<number, Promise<void>>()
+  /** Places of the file's own, which no owner of the others knows. */
+  readonly #kept = new Set<number>()
   #places: number
   #pending: PendingWrite[] = []
   #flushing: Promise<void> | undefined
@@ -85,8 +88,23 @@ export class SlotFile implements SlotStore {
     await erasing
   }
 
+  /** A key of the file's own by name: made at the first call, the same at all later ones. The caller wipes it. */
+  async ownKey(name: string): Promise<SecretKey> {
+    const context = lp('qkdkit/1 slot', 'own', name)
+    for (let slot = 0; slot < this.#places; slot++) {
+      if (!isSlotOf(await this.#readPlace(slot), context)) continue
+      this.#kept.add(slot)
+      return this.read(slot, context)
+    }
+    const key = SecretKey.random(32)
+    this.#kept.add(await this.put(key, context))
+    return key
+  }
+
   async eraseAllBut(live: ReadonlySet<number>): Promise<void> {
-    const dead = Array.from({ length: this.#places }, (_, slot) => slot).filter(slot => !live.has(slot))
+    const dead = Array.from({ length: this.#places }, (_, slot) => slot).filter(
+      slot => !live.has(slot) && !this.#kept.has(slot),
+    )
     await Promise.all(dead.map(slot => this.erase(slot)))
   }
 

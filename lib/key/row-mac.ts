@@ -1,0 +1,35 @@
+import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
+import { bytesOf, type SecretKey } from './secret-key.ts'
+
+/** Length of a row's tag, in bytes. */
+export const ROW_TAG_BYTES = 16
+
+/** Tags that bind what a row says to the place where it lies: a row that was altered, or put in another's place, does not fit. */
+export class RowMac {
+  readonly #key: KeyObject
+
+  /** The key may be wiped afterwards. */
+  constructor(key: SecretKey) {
+    this.#key = createSecretKey(bytesOf(key))
+  }
+
+  /** The row with its tag behind it. */
+  protect(place: Uint8Array, row: Uint8Array): Buffer {
+    return Buffer.concat([row, this.#tag(place, row)])
+  }
+
+  /** The row without its tag, or undefined where that does not fit. */
+  open(place: Uint8Array, tagged: Uint8Array): Buffer | undefined {
+    const bytes = Buffer.from(tagged.buffer, tagged.byteOffset, tagged.byteLength)
+    const end = bytes.byteLength - ROW_TAG_BYTES
+    if (end < 0) return undefined
+    const row = bytes.subarray(0, end)
+    return timingSafeEqual(bytes.subarray(end), this.#tag(place, row)) ? row : undefined
+  }
+
+  #tag(place: Uint8Array, row: Uint8Array): Buffer {
+    const length = Buffer.alloc(2)
+    length.writeUInt16BE(place.byteLength)
+    return createHmac('sha256', this.#key).update(length).update(place).update(row).digest().subarray(0, ROW_TAG_BYTES)
+  }
+}
