@@ -18,6 +18,7 @@ import { loadKeyEncryptionKey } from './kms/store/key-encryption-key.ts'
 import { NeighbourWatch } from './qnl/control/neighbour-watch.ts'
 import { NodeAgent } from './qnl/control/node-agent.ts'
 import { PlanMemory } from './qnl/control/plan-memory.ts'
+import { PlannedQnl } from './qnl/control/planned-qnl.ts'
 import { createRemoteController } from './qnl/control/remote-controller.ts'
 import { DirectQnl } from './qnl/direct-qnl.ts'
 import { FileLinkStock } from './qnl/relay/file-link-stock.ts'
@@ -159,8 +160,10 @@ async function openLocal(config: SiteConfig, { telemetry, logger }: SiteNetworkO
     )
     const nodeAddress = await listener.listen()
     const controller = opened.add(dialController({ tls: config.tls, network }, { siteId, ...log }))
-    opened.add(new NodeAgent({ node, controller, neighbours, ...(memory === undefined ? {} : { memory }) }))
-    return assembled({ qnl: node, links, listening, nodeAddress }, () => opened.close())
+    const agent = opened.add(
+      new NodeAgent({ node, controller, neighbours, ...(memory === undefined ? {} : { memory }) }),
+    )
+    return assembled({ qnl: new PlannedQnl(node, agent), links, listening, nodeAddress }, () => opened.close())
   } catch (error) {
     await opened.close().catch(() => {})
     throw error

@@ -79,6 +79,11 @@ export const rooms: readonly Room[] = [
     sees: ['lib/'],
   },
   { room: 'lib/site-interruptions.ts', holds: 'composition root: alarms of the network', sees: ['lib/'] },
+  {
+    room: 'lib/simulation/',
+    holds: 'networks in virtual time: planner, queues and demand monitors put together',
+    sees: ['lib/'],
+  },
   { room: 'lib/controller-server.ts', holds: 'composition root: the controller of a network', sees: ['lib/'] },
   { room: 'lib/site.ts', holds: 'composition root: where the layers meet', sees: ['lib/'] },
   { room: 'lib/site-ops.ts', holds: 'composition root: health and metrics of a site', sees: ['lib/'] },

@@ -18,6 +18,13 @@ export interface NetworkBoardOptions {
   readonly drained?: readonly string[]
 }
 
+/** What a pair sends now. */
+export interface PlannedFlow {
+  readonly id: string
+  readonly weight: number
+  readonly routes: readonly PlannedPath[]
+}
+
 /** How urgent a report is. */
 export type Urgency = 'none' | 'demand' | 'topology'
 
@@ -44,6 +51,8 @@ export class NetworkBoard {
   #plan: { readonly plan: Plan; readonly file: NetworkFile; readonly atMs: number; readonly planMs: number } | undefined
   #planned = new Map<string, PlannedPair>()
   #router: OnDemandRouter | undefined
+  /** Pairs for which nothing more is free until the next plan. */
+  readonly #full = new Set<string>()
   #epoch = 0
 
   constructor({ sites, emit, memoryMs = 30_000, drained = [] }: NetworkBoardOptions) {
@@ -129,6 +138,7 @@ export class NetworkBoard {
     this.#epoch = plan.epoch
     this.#plan = { plan, file, atMs: nowMs, planMs }
     this.#router = undefined
+    this.#full.clear()
     this.#planned = new Map(
       plan.demands.map(({ id, rateBps, paths, reason }, at): [string, PlannedPair] => {
         const { a, b, rateBps: askedBps, weight = 1, mode = 'multipath' } = file.demands[at]!
@@ -160,7 +170,7 @@ export class NetworkBoard {
       if (planned !== undefined && planned.demand.rateBps === demand.rateBps) continue
       const missingBps = demand.rateBps - (planned?.rateBps ?? 0)
       // A split that grows would need paths apart from those that it has: that is the next plan's work.
-      if (missingBps <= 0 || (planned !== undefined && demand.mode === 'split')) continue
+      if (missingBps <= 0 || (planned !== undefined && demand.mode === 'split') || this.#full.has(id)) continue
       try {
         const grant = this.#router.grant({ a: demand.a, b: demand.b, rateBps: missingBps, mode: demand.mode })
         const paths = [...(planned?.paths ?? []), ...grant.paths]
@@ -168,6 +178,8 @@ export class NetworkBoard {
         served.push(id)
       } catch (error) {
         if (!(error instanceof NoRouteError || error instanceof InvalidArgumentError)) throw error
+        // Nothing is given back between two plans, so there is no room for it before the next.
+        this.#full.add(id)
       }
     }
     return served
@@ -202,6 +214,12 @@ export class NetworkBoard {
   nodePlan(siteId: string): NodePlan | undefined {
     if (this.#plan === undefined) return undefined
     return nodePlanOf(siteId, [...this.#planned.values()], { epoch: this.#epoch, gap: this.#plan.plan.gap })
+  }
+
+  /** Every path that the plan in force sends over, by pair. */
+  plannedFlows(): { readonly pairs: readonly PlannedFlow[] } {
+    const pairs = [...this.#planned].map(([id, { demand, paths }]) => ({ id, weight: demand.weight, routes: paths }))
+    return { pairs }
   }
 
   /** Sites of these pairs. */

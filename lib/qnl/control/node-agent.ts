@@ -2,6 +2,7 @@ import type { Closable, Unsubscribe } from '../../interface/lifecycle.ts'
 import type { NetworkController, NodeSeat } from '../../interface/network-controller.ts'
 import type { NodePlan, NodeReport } from '../../interface/network-node.ts'
 import { requireInteger } from '../../util/deadline.ts'
+import { Listeners } from '../../util/listeners.ts'
 import type { NeighbourWatch } from './neighbour-watch.ts'
 import type { PlanMemory } from './plan-memory.ts'
 
@@ -34,6 +35,7 @@ export class NodeAgent implements Closable {
   readonly #seat: NodeSeat
   readonly #timer: NodeJS.Timeout
   readonly #subscriptions: readonly (Unsubscribe | undefined)[]
+  readonly #plans = new Listeners<NodePlan>()
   #pending = false
   #closed = false
 
@@ -45,10 +47,17 @@ export class NodeAgent implements Closable {
     const remembered = memory?.plan
     if (remembered !== undefined) node.apply(remembered)
     this.#seat = controller.join(node.siteId, plan => {
-      if (node.apply(plan)) memory?.remember(plan)
+      if (!node.apply(plan)) return
+      memory?.remember(plan)
+      this.#plans.emit(plan)
     })
     this.#timer = setInterval(() => this.#report(), reportMs).unref()
     this.#report()
+  }
+
+  /** Calls `listener` with each plan that the node goes by from then on. */
+  onPlan(listener: (plan: NodePlan) => void): Unsubscribe {
+    return this.#plans.add(listener)
   }
 
   async close(): Promise<void> {

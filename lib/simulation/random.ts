@@ -1,0 +1,23 @@
+/** Numbers from 0 to 1, the same for the same seed (mulberry32). For simulations alone: anybody can foretell them. */
+export function seededNumbers(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+/** How many of many rare things happen where `mean` are expected; near enough by the normal distribution above 30. */
+export function poisson(mean: number, random: () => number): number {
+  if (!(mean > 0)) return 0
+  if (mean > 30) {
+    const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
+    return Math.max(0, Math.round(mean + Math.sqrt(mean) * normal))
+  }
+  const limit = Math.exp(-mean)
+  let count = 0
+  for (let product = random(); product > limit; product *= random()) count += 1
+  return count
+}
