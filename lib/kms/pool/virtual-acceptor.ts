@@ -14,7 +14,7 @@ import type { Retriever } from './retriever.ts'
 import type { VirtualTerms } from './virtual-opener.ts'
 
 /** Virtual blocks of the peer that may live at a time: a bound on what it makes us keep. */
-const MAX_LIVE = 64
+const MAX_LIVE = 1024
 
 /** What the acceptor works on and with. */
 export interface VirtualAcceptorOptions {
@@ -44,11 +44,16 @@ export class VirtualAcceptor {
   }
 
   async #onOpen(message: MessageFields<'open'>): Promise<void> {
-    const { ledger, retriever, verifier } = this.#options
+    const { ledger, retriever, send, verifier } = this.#options
     const { block: number, seedBlock, seedOffset } = message
     // Said twice: what is to be said of it goes with its tag.
     if (ledger.block(number) !== undefined) return
     const source = blockKind(number) === 'expanded' ? ledger.block(seedBlock) : undefined
+    if (blockKind(number) === 'post-quantum' && message.epoch !== ledger.pool.sealEpoch) {
+      // The pair secret has moved on meanwhile: no fault of anybody's.
+      send({ name: 'drop', block: number, grant: 0, reason: 'the pair secret is of another epoch' })
+      return
+    }
     const why = this.#refusalOf(message, source)
     if (why !== undefined) {
       this.#refuse(number, why)
@@ -78,7 +83,7 @@ export class VirtualAcceptor {
 
   /** What stands against the peer's block; nothing was consumed. */
   #refusalOf(
-    { block: number, cells, seedOffset, epoch }: MessageFields<'open'>,
+    { block: number, cells, seedOffset }: MessageFields<'open'>,
     source: BlockRecord | undefined,
   ): string | undefined {
     const { ledger, terms } = this.#options
@@ -90,8 +95,7 @@ export class VirtualAcceptor {
     const budget = terms.cellsPerBlock()
     if (cells < 1 || cells > budget) return `it has ${cells} cells; the policy allows ${budget}`
     if (this.#live() >= MAX_LIVE) return `${MAX_LIVE} virtual blocks of the peer live already`
-    if (kind === 'post-quantum')
-      return epoch === ledger.pool.sealEpoch ? undefined : 'the pair secret is of another epoch'
+    if (kind === 'post-quantum') return undefined
     const isSeed =
       source !== undefined &&
       blockKind(source.number) === 'network' &&

@@ -68,8 +68,8 @@ export class VirtualOpener {
   readonly #options: VirtualOpenerOptions
   readonly #alarms: StandingAlarms
   readonly #opening = new Set<VirtualKind>()
-  /** Own blocks that the peer has not taken yet. */
-  readonly #unproven = new Set<bigint>()
+  /** Own blocks that the peer has not taken yet, with the epoch of the pair secret in which they were opened. */
+  readonly #unproven = new Map<bigint, number>()
   readonly #pauses = new Map<VirtualKind, { readonly untilMs: number; readonly lengthMs: number }>()
   readonly #abort = new AbortController()
   /** One at a time: numbers ascend, on the disk and on the wire. */
@@ -193,7 +193,7 @@ export class VirtualOpener {
     const record = newBlockRecord({ number, ownerSiteId, trustClass, relays, slot: -1, lease })
     const block = await verifier.takeIn(record, material, { row: 30 })
     if (typeof block === 'string') return
-    this.#unproven.add(number)
+    this.#unproven.set(number, ledger.pool.sealEpoch)
     send({ name: 'open', block: number, cells, ...origin })
     await verifier.sendTag(block)
   }
@@ -213,7 +213,10 @@ export class VirtualOpener {
 
   #onDeath(number: bigint): void {
     const kind = blockKind(number)
-    if (!this.#unproven.delete(number) || kind === 'network') return
+    const epoch = this.#unproven.get(number)
+    this.#unproven.delete(number)
+    // What a new epoch of the pair secret overtakes is opened anew at once.
+    if (epoch !== this.#options.ledger.pool.sealEpoch || kind === 'network') return
     const lengthMs = Math.min(2 * (this.#pauses.get(kind)?.lengthMs ?? PAUSE_MS.first / 2), PAUSE_MS.longest)
     this.#pauses.set(kind, { untilMs: this.#options.monotonicMs() + lengthMs, lengthMs })
     const text = `${this.#options.ledger.remoteSiteId} took no block for keys of level ${kind}`

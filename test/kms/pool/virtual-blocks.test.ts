@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import type { Key } from '../../../lib/interface/kms.ts'
+import { exportKey } from '../../../lib/key/export-key.ts'
 import type { Suite } from '../../../lib/key/selection.ts'
 import { blockKind, type VirtualKind } from '../../../lib/key/virtual-block.ts'
 import type { VirtualTerms } from '../../../lib/kms/pool/virtual-opener.ts'
@@ -96,6 +97,22 @@ describe('virtual blocks', function () {
       await until(() => opened(a, 'expanded') === round + 2, 'it asks again')
       await until(() => dropped(a) === round + 2, 'and is refused')
     }
+  })
+
+  it('goes through new epochs of the pair secret: keys from before are fetched, those after are other ones', async () => {
+    await using sites = await PoolPair.open({ virtual: both })
+    sites.connect()
+    const [a, b] = sites.sites
+    const before = [...(await issue(a, 5, 3)), ...(await issue(a, 6, 3))]
+    a.pool.refreshSecret()
+    await until(() => [a, b].every(({ pool }) => pool.status().secret?.epoch === 1), 'both have another secret')
+    const drawn = [...(await issue(a, 5, CELLS)), ...(await issue(a, 6, CELLS)), ...(await issue(b, 6, CELLS))]
+    await expectSame(before, b)
+    await expectSame(drawn.slice(0, 2 * CELLS), b)
+    await expectSame(drawn.slice(2 * CELLS), a)
+    expect(
+      new Set([...before, ...drawn].map(({ secret }) => Buffer.from(exportKey(secret)).toString('hex'))).size,
+    ).to.equal(6 + 3 * CELLS)
   })
 
   it('survives restarts of both sites: what was issued is fetched, what was under way is not lost', async () => {
