@@ -9,7 +9,7 @@ import { createHttpsServer, type HttpsServer } from './http/https-server.ts'
 import { isKmeCertificate } from './http/kme-identity.ts'
 import type { AuditLog } from './interface/audit.ts'
 import type { CertificateIdentity } from './interface/http.ts'
-import type { Kms, KmsDirectory } from './interface/kms.ts'
+import type { Kms, KmsDirectory, SecurityLevel } from './interface/kms.ts'
 import type { AbortOptions, Closable } from './interface/lifecycle.ts'
 import type { Link, LinkStatus } from './interface/link.ts'
 import type { Logger } from './interface/logger.ts'
@@ -161,7 +161,7 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
   const border = config.border && opened.add(new SiteBorder(config, config.border, { logger }))
   const kms = opened.add(
     await SiteKms.open({
-      local: { siteId, kmeId, saeIds: config.saes.map(({ saeId }) => saeId) },
+      local: { siteId, kmeId, saeIds: config.saes.map(({ saeId }) => saeId), minLevels: minLevelsOf(config) },
       peers: config.peers.map(peer => peerSite(config, peer)),
       qnl,
       store,
@@ -344,6 +344,10 @@ export async function createLocalPair(options: LocalPairOptions = {}): Promise<[
     return ours
   })
   return [first.site, second.site]
+}
+
+function minLevelsOf({ saes }: SiteConfig): ReadonlyMap<string, SecurityLevel> {
+  return new Map(saes.flatMap(({ saeId, minLevel }) => (minLevel === undefined ? [] : [[saeId, minLevel] as const])))
 }
 
 function registered({ siteId, saeIds }: LocalSiteOptions) {

@@ -1,3 +1,4 @@
+import type { SecurityLevel } from '../interface/kms.ts'
 import type { PolicyFile } from '../interface/policy.ts'
 import type { JsonSchema } from '../util/json-schema.ts'
 import { type BorderConfig, type BorderConfigFile, borderSchema } from './border-config.ts'
@@ -24,6 +25,8 @@ export interface SaeConfig {
   readonly fingerprint256?: string
   /** Serial number of its certificate, hex: where set, certificates with this number and no other. */
   readonly serialNumber?: string
+  /** The `minLevel` of its requests that name none: for hosts whose software can't. Default none; such a request is never lowered. */
+  readonly minLevel?: SecurityLevel
 }
 
 /** Another site whose KMS shares pools with this one. The site with the smaller siteId (by code unit) dials. */
@@ -234,8 +237,12 @@ export const siteConfigSchema: JsonSchema = {
               pattern: '^[0-9A-Fa-f]{1,40}$',
               description: "Serial number of the host's certificate: 1 to 40 hex digits without colons",
             },
+            minLevel: {
+              enum: ['one-time-pad', 'quantum', 'hybrid', 'expanded', 'post-quantum'],
+              description: 'Lowest level that will do for requests of the host that name none, see levels.md',
+            },
           },
-          ['fingerprint256', 'serialNumber'],
+          ['fingerprint256', 'serialNumber', 'minLevel'],
         ),
         10_000,
       ),

@@ -90,8 +90,9 @@ export class EmbeddedKms implements Kms {
     }
   }
 
-  async getKey(slaveSaeId: string, options: GetKeyOptions = {}): Promise<Key[]> {
+  async getKey(slaveSaeId: string, given: GetKeyOptions = {}): Promise<Key[]> {
     return this.#refusing('getKey', slaveSaeId, async () => {
+      const options = this.#withFloor(given)
       this.#requireOpen(options)
       checkGetKey(this.saeId, slaveSaeId, options)
       refuseUnserved(options, this.#options.maxSaeIdCount)
@@ -118,9 +119,10 @@ export class EmbeddedKms implements Kms {
   async getKeyWithIds(
     masterSaeId: string,
     keyIds: readonly string[],
-    options: GetKeyWithIdsOptions = {},
+    given: GetKeyWithIdsOptions = {},
   ): Promise<Key[]> {
     return this.#refusing('getKeyWithIds', masterSaeId, async () => {
+      const options = this.#withFloor(given)
       this.#requireOpen(options)
       checkGetKeyWithIds(masterSaeId, keyIds, options)
       requireInteger('number of key_IDs', keyIds.length, { min: 1, max: this.#options.maxKeyPerRequest })
@@ -285,6 +287,12 @@ export class EmbeddedKms implements Kms {
   ): Auditor | undefined {
     const { audit } = this.#options
     return audit && (keys => audit.allowed({ event, ...pair, peerSiteId, ...said }, keys))
+  }
+
+  /** The lowest level that will do is what the host is registered with, where the request names none. */
+  #withFloor<T extends { minLevel?: SecurityLevel }>(options: T): T {
+    const minLevel = options.minLevel ?? this.#options.local.minLevels?.get(this.saeId)
+    return minLevel === undefined ? options : { ...options, minLevel }
   }
 
   #requireOpen({ signal }: KmsCallOptions): void {

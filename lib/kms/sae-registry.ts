@@ -1,10 +1,13 @@
 import { InvalidArgumentError } from '../errors.ts'
+import type { SecurityLevel } from '../interface/kms.ts'
 
 /** A site whose hosts this KMS knows by name. */
 export interface RegisteredSite {
   readonly siteId: string
   readonly kmeId: string
   readonly saeIds: readonly string[]
+  /** The lowest level that will do for a host whose request names none. Default none is registered. */
+  readonly minLevels?: ReadonlyMap<string, SecurityLevel>
   /** Hosts of other domains, to which this site is the way. Default none. */
   readonly foreignSaeIds?: readonly string[]
 }
