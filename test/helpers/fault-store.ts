@@ -5,28 +5,28 @@ import type { Change, CommitResult, PoolStore, SlotStore } from '../../lib/inter
 export class FaultPlan {
   #left = Number.POSITIVE_INFINITY
   #isAfter = false
-  /** Durable steps since the plan was made or last armed. */
-  steps = 0
+  /** True once it has ended. */
+  isDead = false
 
   /** From the `step`th step on (0 is the next) nothing is written any more; with `after` that one still is, but nobody hears of it. */
   failAt(step: number, { after = false }: { after?: boolean } = {}): void {
     this.#left = step
     this.#isAfter = after
-    this.steps = 0
+    this.isDead = false
   }
 
   /** The disk works again: what a new process finds. */
   mend(): void {
     this.#left = Number.POSITIVE_INFINITY
-    this.steps = 0
+    this.isDead = false
   }
 
   async run<T>(write: () => Promise<T>): Promise<T> {
-    this.steps++
     if (this.#left > 0) {
       this.#left--
       return write()
     }
+    this.isDead = true
     if (this.#isAfter && this.#left === 0) {
       this.#left = -1
       await write()

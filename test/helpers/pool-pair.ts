@@ -3,6 +3,7 @@ import type { Link, LinkBlock } from '../../lib/interface/link.ts'
 import type { MessageChannel } from '../../lib/interface/message-channel.ts'
 import type { PoolStore, SlotStore } from '../../lib/interface/pool-store.ts'
 import type { TelemetryEvent } from '../../lib/interface/telemetry.ts'
+import type { SiteIdentity } from '../../lib/key/site-identity.ts'
 import { KeyPool, type PoolLimits } from '../../lib/kms/pool/key-pool.ts'
 import type { VirtualTerms } from '../../lib/kms/pool/virtual-opener.ts'
 import { MemorySlots } from '../../lib/kms/store/memory-slots.ts'
@@ -11,6 +12,7 @@ import { createSimulatedLinkPair } from '../../lib/qll/simulated-link-pair.ts'
 import { DirectQnl } from '../../lib/qnl/direct-qnl.ts'
 import { TelemetryHub } from '../../lib/telemetry.ts'
 import { debugLogger } from '../../lib/util/debug-logger.ts'
+import { FaultPlan, withFaults } from './fault-store.ts'
 import { until } from './until.ts'
 
 export interface PoolPairOptions {
@@ -18,6 +20,8 @@ export interface PoolPairOptions {
   readonly rateBps?: number
   /** What each site's policy holds for virtual blocks; of both where there is one. Default none are allowed. */
   readonly virtual?: VirtualTerms | readonly [VirtualTerms, VirtualTerms]
+  /** What proves each site to the other. Default TLS alone. */
+  readonly identities?: readonly [SiteIdentity | undefined, SiteIdentity | undefined]
   /** Changes the blocks that the second site gets from its link, or loses them (undefined). */
   readonly tamper?: (block: LinkBlock) => LinkBlock | undefined
 }
@@ -38,6 +42,8 @@ export interface PoolSite {
   readonly slots: SlotStore
   readonly events: TelemetryEvent[]
   readonly clock: TestClock
+  /** The disk of the site, which a test may end at any of its steps. */
+  readonly faults: FaultPlan
 }
 
 /** Two pools in step with each other, each with its own store and clocks, and the channel between them in the test's hand. */
@@ -61,6 +67,7 @@ export class PoolPair implements AsyncDisposable {
     limits: given = {},
     rateBps = 200_000_000,
     tamper,
+    identities = [undefined, undefined],
     virtual,
   }: PoolPairOptions = {}): Promise<PoolPair> {
     const limits = {
@@ -78,7 +85,8 @@ export class PoolPair implements AsyncDisposable {
     const links: Link[] = [near, tamper === undefined ? far : tamperedLink(far, tamper)]
     const qnls = siteIds.map((siteId, i) => new DirectQnl({ siteId, links: [links[i]!] }))
     const clocks = [new TestClock(), new TestClock()]
-    const stores = [0, 1].map(() => ({ store: new MemoryPoolStore(), slots: new MemorySlots() }))
+    const faults = [new FaultPlan(), new FaultPlan()]
+    const stores = faults.map(plan => withFaults({ store: new MemoryPoolStore(), slots: new MemorySlots() }, plan))
     const events: TelemetryEvent[][] = [[], []]
     const openPool = (i: 0 | 1) => {
       const telemetry = new TelemetryHub()
@@ -89,6 +97,7 @@ export class PoolPair implements AsyncDisposable {
         ...stores[i]!,
         qnl: qnls[i]!,
         limits,
+        identity: identities[i],
         ...(virtual !== undefined && { virtual: 'allows' in virtual ? virtual : virtual[i] }),
         telemetry,
         logger: debugLogger('kms'),
@@ -101,6 +110,7 @@ export class PoolPair implements AsyncDisposable {
       ...stores[i]!,
       events: events[i]!,
       clock: clocks[i]!,
+      faults: faults[i]!,
     })
     return new PoolPair([await site(0), await site(1)], [...qnls, near, far], openPool)
   }
@@ -123,6 +133,7 @@ export class PoolPair implements AsyncDisposable {
   async restart(i: 0 | 1): Promise<void> {
     await this.disconnect()
     await this.sites[i].pool.close()
+    this.sites[i].faults.mend()
     this.sites[i].pool = await this.#reopen[0]!(i)
   }
 

@@ -16,6 +16,7 @@ import {
 
 /** How often a switch is tried while blocks move under it. */
 const MAX_TRIES = 16
+const BUSY = 'The pair secret cannot be refreshed while the pool changes'
 
 /** What the secrets are kept with. */
 export interface PairSecretsOptions {
@@ -119,6 +120,7 @@ export class PairSecrets {
     if (pending === undefined || secret === undefined) throw new StoreError('No pair secret is pending')
     const { slot, ...terms } = pending
     const dropped = await this.#switch(secret, slot, terms)
+    if (dropped === undefined) throw new StoreError(BUSY)
     this.#pending = undefined
     return dropped
   }
@@ -128,13 +130,11 @@ export class PairSecrets {
     const { ledger } = this.#options
     const slot = await ledger.vault.putRoot(root)
     const secret = new PairSecret(root, ledger.pair, { sealEpoch: ledger.pool.sealEpoch + 1 })
-    try {
-      return await this.#switch(secret, slot, terms)
-    } catch (error) {
-      secret.wipe()
-      await ledger.vault.destroy(slot)
-      throw error
-    }
+    const dropped = await this.#switch(secret, slot, terms)
+    if (dropped !== undefined) return dropped
+    secret.wipe()
+    await ledger.vault.destroy(slot)
+    throw new StoreError(BUSY)
   }
 
   /** Destroys the sealing keys of the epoch before once no key can be fetched under them. */
@@ -167,8 +167,11 @@ export class PairSecrets {
     this.#pending?.wipe()
   }
 
-  /** One commit: root, epoch, what is left of the one before, and the end of blocks whose tags would be of the old root. */
-  async #switch(secret: PairSecret, rootSlot: number, terms: RefreshTerms): Promise<bigint[]> {
+  /**
+   * One commit: root, epoch, what is left of the one before, and the end of blocks whose tags would be of the old root. Undefined
+   * where the pool would not stand still. Where the store fails nobody knows what it wrote: both roots stay, for the next start.
+   */
+  async #switch(secret: PairSecret, rootSlot: number, terms: RefreshTerms): Promise<bigint[] | undefined> {
     const { ledger, now, lifetimeMs } = this.#options
     const old = ledger.secret
     if (old === undefined) throw new StoreError('There is no pair secret to go on from')
@@ -190,7 +193,7 @@ export class PairSecrets {
       return dropped
     }
     await ledger.vault.destroy(slot)
-    throw new StoreError('The pair secret cannot be refreshed while the pool changes')
+    return undefined
   }
 
   async #write(note: SecretNote): Promise<boolean> {

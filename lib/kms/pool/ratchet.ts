@@ -161,6 +161,10 @@ export class Ratchet {
       this.#fail('the two sites have no parameter set of ML-KEM in common')
       return
     }
+    if (KEMS.indexOf(kem) < KEMS.indexOf(secrets.note.kem)) {
+      this.#refuse(`the peer offers ${kem} at best, which is weaker than what the last refresh was made with`)
+      return
+    }
     const epoch = ledger.pool.sealEpoch + 1
     const pair = createKem(kem).generateKeyPair()
     const certificate = identity?.certificate ?? NOTHING
@@ -178,7 +182,7 @@ export class Ratchet {
     send({ name: 'ratchetOffer', epoch, offered: own, kem: KEMS.indexOf(kem), key, certificate, before })
   }
 
-  #onOffer(message: MessageFields<'ratchetOffer'>): void {
+  async #onOffer(message: MessageFields<'ratchetOffer'>): Promise<void> {
     const { ledger, secrets, schedule, identity, send, monotonicMs } = this.#options
     const { epoch, key, certificate } = message
     const kem = KEMS[message.kem]
@@ -186,6 +190,8 @@ export class Ratchet {
     if (epoch !== ledger.pool.sealEpoch + 1) throw new ProtocolError(`Epoch ${epoch} is not the next one here`)
     if (!Buffer.from(secrets.note.transcript).equals(message.before))
       throw new ProtocolError('The offer does not follow the last refresh')
+    // The peer's clock may be a moment ahead of this one's sweep.
+    await secrets.sweep()
     if (!secrets.isSettled) {
       send({ name: 'ratchetNo', epoch, reason: 'the epoch before still lives here' })
       return
