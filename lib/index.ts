@@ -196,6 +196,15 @@ export { parseNetworkFile } from './qnl/planner/parse-network-file.ts'
 export type { Plan, PlanMethod, PlannedDemand, PlannedLink, PlannedPath } from './qnl/planner/plan.ts'
 export { type PlanOptions, planNetwork } from './qnl/planner/plan-network.ts'
 export { PlanWorker } from './qnl/planner/plan-worker.ts'
+export { type NetworkTrace, parseNetworkTrace, type TraceEvent } from './simulation/network-trace.ts'
+export {
+  type NetworkSample,
+  type NetworkSimulation,
+  type SimulatedDemand,
+  type SimulatedLinkUse,
+  type SimulateNetworkOptions,
+  simulateNetwork,
+} from './simulation/simulate-network.ts'
 export {
   createLocalPair,
   createSite,

@@ -1,8 +1,9 @@
-import { readFile, stat } from 'node:fs/promises'
-import { ConfigError, describePlan, type NetworkFile, parseNetworkFile, planNetwork } from '../../lib/index.ts'
+import { describePlan, planNetwork } from '../../lib/index.ts'
 import { defineCommand, defineGroup } from '../command.ts'
+import { readNetworkFile } from '../network/network-file.ts'
 import { printJson, printLines } from '../terminal.ts'
 import { networkNodeCommand, networkServeCommand } from './network-serve.ts'
+import { networkSimulateCommand } from './network-simulate.ts'
 import { networkDrainCommand, networkRestoreCommand, networkStatusCommand } from './network-status.ts'
 
 const planCommand = defineCommand({
@@ -32,20 +33,5 @@ export const networkCommands = defineGroup('network', 'Plan, run and watch a net
   networkStatusCommand,
   networkDrainCommand,
   networkRestoreCommand,
+  networkSimulateCommand,
 ])
-
-/** No network that can be planned is larger. */
-const MAX_FILE_BYTES = 64 * 1024 * 1024
-
-async function readNetworkFile(path: string): Promise<NetworkFile> {
-  if ((await stat(path)).size > MAX_FILE_BYTES) throw new ConfigError(`${path}: larger than ${MAX_FILE_BYTES} bytes`)
-  return parseNetworkFile(parseJson(path, await readFile(path, 'utf8')))
-}
-
-function parseJson(path: string, text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    throw new ConfigError(`${path}: not JSON: ${(error as Error).message}`, { cause: error })
-  }
-}

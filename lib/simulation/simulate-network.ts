@@ -205,9 +205,12 @@ class World {
     const { stepS, tremble } = this.#trace
     const { pairs } = this.#board.plannedFlows()
     const flows = new Map<string, { flow: LinkFlow; path: number }[]>()
-    const paths = pairs.flatMap(({ id, weight, routes }) =>
-      routes.map(({ links, rateBps }) => ({ id, weight, links, bits: rateBps * stepS, passes: 1 })),
-    )
+    const granted = new Map(pairs.map(({ id, rateBps }) => [id, rateBps]))
+    const paths = pairs.flatMap(({ id, weight, routes, rateBps: grantedBps }) => {
+      // A node sends no more than its KMS asks for now, whatever it asked when the plan was made.
+      const wanted = Math.min(1, (this.#pools.get(id)?.demand?.rateBps ?? 0) / grantedBps)
+      return routes.map(({ links, rateBps }) => ({ id, weight, links, bits: rateBps * wanted * stepS, passes: 1 }))
+    })
     for (const [at, { id, weight, links, bits }] of paths.entries()) {
       const [source, dest] = id.split(' ') as [string, string]
       for (const linkId of links) {
@@ -228,10 +231,8 @@ class World {
         found.passes = Math.min(found.passes, passing[at]!)
       }
     }
-    const granted = new Map<string, number>()
     const brought = new Map<string, number>()
     for (const { id, bits, passes } of paths) {
-      granted.set(id, (granted.get(id) ?? 0) + bits / stepS)
       brought.set(id, (brought.get(id) ?? 0) + bits * passes)
     }
     for (const [id, pool] of this.#pools) {

@@ -22,6 +22,7 @@ export interface NetworkBoardOptions {
 export interface PlannedFlow {
   readonly id: string
   readonly weight: number
+  readonly rateBps: number
   readonly routes: readonly PlannedPath[]
 }
 
@@ -218,7 +219,9 @@ export class NetworkBoard {
 
   /** Every path that the plan in force sends over, by pair. */
   plannedFlows(): { readonly pairs: readonly PlannedFlow[] } {
-    const pairs = [...this.#planned].map(([id, { demand, paths }]) => ({ id, weight: demand.weight, routes: paths }))
+    const pairs = [...this.#planned].map(([id, { demand, rateBps, paths }]) => {
+      return { id, weight: demand.weight, rateBps, routes: paths }
+    })
     return { pairs }
   }
 
