@@ -1,7 +1,7 @@
 import { createMemoryChannelPair } from '../../lib/channel/memory-channel.ts'
 import { LinkDownError, QkdError } from '../../lib/errors.ts'
 import type { AuditEntry, AuditLog } from '../../lib/interface/audit.ts'
-import type { GetKeyOptions } from '../../lib/interface/kms.ts'
+import type { GetKeyOptions, SecurityLevel } from '../../lib/interface/kms.ts'
 import type { MessageChannel } from '../../lib/interface/message-channel.ts'
 import type { PolicyFile } from '../../lib/interface/policy.ts'
 import type { TelemetryEvent } from '../../lib/interface/telemetry.ts'
@@ -38,6 +38,13 @@ export interface WatchedSite {
   readonly events: TelemetryEvent[]
 }
 
+/** How the sites are made. */
+export interface CuttableSitesOptions {
+  readonly targetBlocks?: number
+  /** The lowest level that Alice is registered with. Default none. */
+  readonly minLevel?: SecurityLevel
+}
+
 /** Alice's site and Bob's, whose fibre and whose connection between the KMSs a test can cut. */
 export class CuttableSites implements AsyncDisposable {
   readonly sites: readonly [WatchedSite, WatchedSite]
@@ -57,7 +64,10 @@ export class CuttableSites implements AsyncDisposable {
     this.#close = close
   }
 
-  static async open(policies: readonly [PolicyFile, PolicyFile], { targetBlocks = 2 } = {}): Promise<CuttableSites> {
+  static async open(
+    policies: readonly [PolicyFile, PolicyFile],
+    { targetBlocks = 2, minLevel }: CuttableSitesOptions = {},
+  ): Promise<CuttableSites> {
     const links = createSimulatedLinkPair({ linkId: 'a-b', siteIds: SITE_IDS, rateBps: RATE_BPS, bufferBlocks: 1 })
     const wire: Wire = { channels: [], isCut: false }
     const closables: { close(): Promise<void> }[] = []
@@ -73,6 +83,7 @@ export class CuttableSites implements AsyncDisposable {
         siteId: SITE_IDS[place],
         kmeId: `kme-${place}`,
         saeIds: [place === 0 ? 'alice' : 'bob'],
+        ...(minLevel && place === 0 && { minLevels: new Map([['alice', minLevel]]) }),
       })
       const kms = await SiteKms.open({
         local: registered(at),

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { createRemoteKms } from '../../lib/client/remote-kms.ts'
 import type { SecurityLevel } from '../../lib/interface/kms.ts'
 import type { PolicyFile, PolicyTerms } from '../../lib/interface/policy.ts'
-import { CuttableSites } from '../helpers/cuttable-sites.ts'
+import { CuttableSites, type CuttableSitesOptions } from '../helpers/cuttable-sites.ts'
 import { rejectsWith } from '../helpers/rejects-with.ts'
 import { createServedTestSites } from '../helpers/test-sites.ts'
 import { until } from '../helpers/until.ts'
@@ -21,8 +21,8 @@ function granting(terms: PolicyTerms): PolicyFile {
 const expanding = (more: Partial<NonNullable<PolicyTerms['whenLow']>> = {}) =>
   granting({ whenLow: { response: 'expand', waitMs: 0, ...more } })
 
-async function open(near: PolicyFile, far: PolicyFile = ALL) {
-  const sites = await CuttableSites.open([near, far])
+async function open(near: PolicyFile, far: PolicyFile = ALL, options: CuttableSitesOptions = {}) {
+  const sites = await CuttableSites.open([near, far], options)
   const [a, b] = sites.sites
   const [alice, bob] = [a.kms.kmsFor('alice'), b.kms.kmsFor('bob')]
   const status = () => a.kms.status()[0]!
@@ -77,6 +77,16 @@ describe('lowering the level of a key', function () {
     expect(refused.message).to.include('with minLevel post-quantum')
     const [key] = await pair.alice.getKey('bob', { minLevel: 'post-quantum' })
     expect(key!.level).to.equal('post-quantum')
+  })
+
+  it('takes the word of the administrator for a host that cannot speak of levels', async () => {
+    await using pair = await open(expanding(), ALL, { minLevel: 'expanded' })
+    await until(() => pair.status().virtualCells.expanded > 0, 'a block is open ahead')
+    await pair.drain()
+    expect((await pair.alice.getKey('bob'))[0]!.level).to.equal('expanded')
+    // What the request itself says goes before.
+    await rejectsWith(pair.alice.getKey('bob', { minLevel: 'quantum', timeoutMs: 100 }), 'ERR_QKD_POOL_EXHAUSTED')
+    await rejectsWith(pair.alice.getKey('bob', { level: 'post-quantum' }), 'ERR_QKD_INVALID_ARGUMENT')
   })
 
   it('takes the consent of the other site, whose pool it costs nothing', async () => {
