@@ -154,6 +154,9 @@ export {
 export { createFibrePhotons, type FibrePhotonsOptions } from './qll/bb84/link/fibre-photons.ts'
 export type { PhotonServer } from './qll/bb84/link/photon-server.ts'
 export { BB84_PRESETS, type Bb84Preset } from './qll/bb84/model/presets.ts'
+export { type FedRecording, feedRecording } from './qll/replay/feed-recording.ts'
+export { listRecording, REPLAY_BLOCK_BYTES, type RecordedFile } from './qll/replay/recording.ts'
+export { readSpentMark, type SpentMark } from './qll/replay/spent-mark.ts'
 export { type Bridge, type Delivery, promisedBps } from './qll/satellite/promise.ts'
 export {
   CURVE_POINTS,
@@ -196,6 +199,7 @@ export { parseNetworkFile } from './qnl/planner/parse-network-file.ts'
 export type { Plan, PlanMethod, PlannedDemand, PlannedLink, PlannedPath } from './qnl/planner/plan.ts'
 export { type PlanOptions, planNetwork } from './qnl/planner/plan-network.ts'
 export { PlanWorker } from './qnl/planner/plan-worker.ts'
+export { RECORDED_FORMATS, type RecordedFormat, readRecordedKeys } from './recorded-keys.ts'
 export { type NetworkTrace, parseNetworkTrace, type TraceEvent } from './simulation/network-trace.ts'
 export {
   type NetworkSample,

@@ -5,6 +5,7 @@ import type {
   FreeSpaceLinkConfig,
   LinkConfig,
   PostQuantumLinkConfig,
+  ReplayLinkConfig,
   SatelliteLinkConfig,
   SimulatedLinkConfig,
 } from './config/link-config.ts'
@@ -18,6 +19,7 @@ import { openFirstRound } from './qll/bb84/link/first-round.ts'
 import { createEtsi014Connector, createEtsi014Listener } from './qll/etsi014/etsi014-link.ts'
 import { designFreeSpace, designSatellite, type LinkDesignOptions } from './qll/link-designs.ts'
 import { createPostQuantumConnector, createPostQuantumListener } from './qll/post-quantum/post-quantum-link.ts'
+import { createReplayLink } from './qll/replay/replay-link.ts'
 import { createSimulatedLinkConnector, createSimulatedLinkListener } from './qll/simulated-link-tcp.ts'
 import type { ListenAddress } from './util/listen.ts'
 
@@ -43,7 +45,7 @@ export async function openLink(config: SiteConfig, link: LinkConfig, surrounding
   const { telemetry, listening } = surroundings
   const common = { linkId, localSiteId: config.siteId, remoteSiteId: peerSiteId, host, port, telemetry }
   const opened = await openEnd(config, link, common)
-  if (role === 'listen') listening[linkId] = { host, port: opened.port }
+  if (role === 'listen' && link.kind !== 'replay') listening[linkId] = { host, port: opened.port }
   return opened.link
 }
 
@@ -63,6 +65,8 @@ async function openEnd(config: SiteConfig, link: LinkConfig, ends: LinkEnds): Pr
       return await openPostQuantumLink(config, link, ends)
     case 'etsi-014':
       return await openDeviceLink(config, link, ends)
+    case 'replay':
+      return await openReplayLink(link, ends)
     case 'bb84':
       return await openPhotonLink(config, link, { ...ends, ...designFibre(link) })
     case 'free-space':
@@ -76,6 +80,12 @@ async function openRandomLink({ role, rateBps }: SimulatedLinkConfig, ends: Link
   const options = { ...ends, rateBps }
   if (role === 'listen') return await createSimulatedLinkListener(options)
   return { link: createSimulatedLinkConnector(options), port: ends.port }
+}
+
+/** Reads its own copy of what was recorded: it listens nowhere. */
+async function openReplayLink({ directory, rateBps }: ReplayLinkConfig, ends: LinkEnds): Promise<OpenedLink> {
+  const { linkId, localSiteId, remoteSiteId, telemetry, port } = ends
+  return { link: await createReplayLink({ linkId, localSiteId, remoteSiteId, telemetry, directory, rateBps }), port }
 }
 
 async function openPostQuantumLink(

@@ -15,6 +15,7 @@ import { parseDistanceKm } from '../link/units.ts'
 import { describeLink, eventLine, summaryLines } from '../link/words.ts'
 import { print, printJson, printLines, stopSignal } from '../terminal.ts'
 import { photonsCommand } from './link-photons.ts'
+import { replayCommand } from './link-replay.ts'
 
 const presets = Object.keys(DESIGN_PRESETS)
 
@@ -95,7 +96,11 @@ const simulateCommand = defineCommand({
 })
 
 /** `qkd link`: the link layer. */
-export const linkCommands = defineGroup('link', 'Try out QKD links', [simulateCommand, photonsCommand])
+export const linkCommands = defineGroup('link', 'Try out QKD links, and feed recorded ones', [
+  simulateCommand,
+  photonsCommand,
+  replayCommand,
+])
 
 /** Lines that are written one after the other, without holding up who adds them. */
 class Lines {

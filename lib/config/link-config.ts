@@ -105,6 +105,15 @@ export interface DeviceConfig extends KmeAccess {
 /** The same as it stands in a file. */
 export type DeviceConfigFile = Omit<DeviceConfig, 'tls'> & KmeAccessFile
 
+/** One end of a link whose key was recorded, and carried to both sites as files. Nothing travels between the ends. */
+export interface ReplayLinkConfig extends LinkEndConfig {
+  readonly kind: 'replay'
+  /** This end's own copy of the recording, as `qkd link replay` makes it. */
+  readonly directory: string
+  /** Key that is given at most, in bits per second. Default 10,000,000. */
+  readonly rateBps: number
+}
+
 export type LinkConfig =
   | SimulatedLinkConfig
   | Bb84LinkConfig
@@ -112,13 +121,16 @@ export type LinkConfig =
   | SatelliteLinkConfig
   | PostQuantumLinkConfig
   | Etsi014LinkConfig
+  | ReplayLinkConfig
 
 export type LinkConfigKind = LinkConfig['kind']
 
 /** The same as it stands in a file: what has a default may be missing, and which fields go with a kind is not said. */
 export interface LinkConfigFile
-  extends Omit<LinkEndConfig, 'role'>,
+  extends Omit<LinkEndConfig, 'role' | 'host' | 'port'>,
+    Partial<Pick<LinkEndConfig, 'host' | 'port'>>,
     Partial<Pick<SimulatedLinkConfig, 'rateBps'>>,
+    Partial<Pick<ReplayLinkConfig, 'directory'>>,
     Partial<Omit<Bb84LinkConfig, 'kind' | keyof LinkEndConfig>>,
     Partial<Pick<SatelliteLinkConfig, 'passes'>> {
   readonly device?: DeviceConfigFile
@@ -144,6 +156,8 @@ const DEFAULTS = {
   satellite: { preset: 'leo-fast', keyBits: 2 ** 18 },
   'post-quantum': {},
   'etsi-014': {},
+  // Nothing is dialled and nobody listens.
+  replay: { rateBps: 10_000_000, host: '127.0.0.1', port: 0 },
 } as const satisfies Record<LinkConfigKind, object>
 
 const PHOTON_FIELDS = ['preset', 'keyBits', 'psk', 'photons'] as const
@@ -158,12 +172,14 @@ const FIELDS: Readonly<Record<LinkConfigKind, readonly KindField[]>> = {
   satellite: [...PHOTON_FIELDS, 'passes'],
   'post-quantum': ['rateBps', 'psk'],
   'etsi-014': ['device', 'psk'],
+  replay: ['directory', 'rateBps'],
 }
 const REQUIRED: Partial<Record<LinkConfigKind, readonly KindField[]>> = {
   simulated: ['rateBps'],
   satellite: ['passes'],
   'post-quantum': ['rateBps'],
   'etsi-014': ['device'],
+  replay: ['directory'],
 }
 const kinds = Object.keys(FIELDS) as LinkConfigKind[]
 const presets = Object.values(LINK_PRESETS).flat()
@@ -176,13 +192,14 @@ export const linkKindSchemas: Readonly<Record<string, JsonSchema>> = {
   kind: {
     enum: [KIND, ...kinds.filter(kind => kind !== KIND)],
     description:
-      'Kind of link: bb84 (fibre: simulated photons, real post-processing; default), free-space and satellite (the same through air), post-quantum (ML-KEM, no photons), etsi-014 (the KMEs of a vendor, one at each site) or simulated (plain random bytes)',
+      'Kind of link: bb84 (fibre: simulated photons, real post-processing; default), free-space and satellite (the same through air), post-quantum (ML-KEM, no photons), etsi-014 (the KMEs of a vendor, one at each site), replay (recorded key in files) or simulated (plain random bytes)',
   },
   rateBps: {
     type: 'integer',
     minimum: 1,
     maximum: 1_000_000_000,
-    description: 'simulated, post-quantum: key rate in bits per second: an integer from 1 to 1000000000',
+    description:
+      'simulated, post-quantum, replay: key rate in bits per second: an integer from 1 to 1000000000; default with replay 10000000',
   },
   preset: { enum: presets, description: `The devices; ${defaultPresets.join('; ')}` },
   distanceKm: {
@@ -247,6 +264,11 @@ export const linkKindSchemas: Readonly<Record<string, JsonSchema>> = {
     },
     ['keysPerRequest', 'keySizeBits', ...KME_ACCESS_OPTIONAL],
   ),
+  directory: {
+    type: 'string',
+    minLength: 1,
+    description: "replay: directory of this end's own copy of the recording, as qkd link replay makes it",
+  },
   psk: {
     type: 'string',
     minLength: 1,
@@ -293,7 +315,11 @@ export function checkLinkKind(
     }
   }
   if (kind === 'etsi-014' && link.device !== undefined) faults.push(...checkDevice(link.device, `${path}/device`))
-  if (kind !== 'simulated' && link.psk === undefined && !certified) {
+  for (const field of ['host', 'port'] as const) {
+    if (kind === 'replay' || link[field] !== undefined) continue
+    faults.push({ path, message: `field "${field}" is missing; every kind but "replay" needs it` })
+  }
+  if (kind !== 'simulated' && kind !== 'replay' && link.psk === undefined && !certified) {
     const message =
       'nothing proves the first round: give the site an "mlDsa" certificate (development: qkd pki init), or the link a "psk"'
     faults.push({ path, message })
@@ -326,6 +352,7 @@ export function withLinkDefaults(
   },
 ): LinkConfig {
   const psk = link.psk === undefined ? {} : { psk: pathOf(link.psk) }
+  const recording = link.directory === undefined ? {} : { directory: pathOf(link.directory) }
   const read = device === undefined ? {} : { device: { ...device, tls: deviceTls } }
-  return { ...DEFAULTS[kind], ...link, role: role ?? defaultRole, ...psk, ...read, kind } as LinkConfig
+  return { ...DEFAULTS[kind], ...link, role: role ?? defaultRole, ...psk, ...recording, ...read, kind } as LinkConfig
 }

@@ -93,7 +93,7 @@ function checkLinks({ siteId, peers, network, links, mlDsa }: SiteConfigFile): S
       })
     }
     const role = link.role ?? (dials(siteId, link.peerSiteId) ? 'connect' : 'listen')
-    if (role === 'connect' && link.port === 0) {
+    if (link.kind !== 'replay' && role === 'connect' && link.port === 0) {
       faults.push({
         path: `${path}/port`,
         message: 'must be the port of the other end, 1 to 65535, where this end connects',

@@ -274,7 +274,7 @@ export const siteConfigSchema: JsonSchema = {
             host: text('listen: local address; connect: address of the other end'),
             port: integer('TCP port, 0 for a free one where this end listens', 0, 65_535),
           },
-          ['role', ...Object.keys(linkKindSchemas)],
+          ['role', 'host', 'port', ...Object.keys(linkKindSchemas)],
         ),
         256,
       ),

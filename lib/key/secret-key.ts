@@ -33,6 +33,8 @@ export const DOORS = {
   'kdb-record': 'integrations/kerberos/kdb/master-key.ts',
   /** Bytes on the simulated quantum channel between the two ends of a simulated link. */
   'quantum-channel': 'lib/qll/quantum-wire.ts',
+  /** Recorded key of a device, in one end's copy of the recording: files of mode 0600. */
+  'replay-file': 'lib/qll/replay/feed-recording.ts',
   /** The key that wraps the slot file, written once to a file of its own, mode 0600. */
   'key-encryption-key-file': 'lib/kms/store/key-encryption-key.ts',
   /** What a person asked for by `qkd key get`: standard output. */

@@ -90,6 +90,11 @@ export const rooms: readonly Room[] = [
   { room: 'lib/site-border.ts', holds: 'composition root: the border to other domains', sees: ['lib/'] },
   { room: 'lib/site-skip.ts', holds: 'composition root: SKIP for the encryptors of a site', sees: ['lib/'] },
   { room: 'lib/front.ts', holds: "composition root: policy and audit before others' KMEs", sees: ['lib/'] },
+  {
+    room: 'lib/recorded-keys.ts',
+    holds: 'composition root: key that was recorded, in the formats of others',
+    sees: ['lib/'],
+  },
   { room: 'lib/index.ts', holds: 'the public face', sees: ['lib/'] },
   { room: 'integrations/strongswan/', holds: 'IPsec gateways under keys of the KMS', sees: ['lib/index.ts'] },
   { room: 'integrations/tls/', holds: 'TLS sessions under keys of the KMS', sees: ['lib/index.ts'] },
