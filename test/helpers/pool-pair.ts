@@ -2,6 +2,7 @@ import { createMemoryChannelPair } from '../../lib/channel/memory-channel.ts'
 import type { Link, LinkBlock } from '../../lib/interface/link.ts'
 import type { MessageChannel } from '../../lib/interface/message-channel.ts'
 import type { PoolStore, SlotStore } from '../../lib/interface/pool-store.ts'
+import type { Qnl, QnlBlock } from '../../lib/interface/qnl.ts'
 import type { TelemetryEvent } from '../../lib/interface/telemetry.ts'
 import type { SiteIdentity } from '../../lib/key/site-identity.ts'
 import { KeyPool, type PoolLimits } from '../../lib/kms/pool/key-pool.ts'
@@ -18,6 +19,8 @@ import { until } from './until.ts'
 export interface PoolPairOptions {
   readonly limits?: Partial<PoolLimits>
   readonly rateBps?: number
+  /** How each block came, as both networks say it. Default direct. */
+  readonly way?: (number: bigint) => Partial<Pick<QnlBlock, 'trustClass' | 'relays'>>
   /** What each site's policy holds for virtual blocks; of both where there is one. Default none are allowed. */
   readonly virtual?: VirtualTerms | readonly [VirtualTerms, VirtualTerms]
   /** What proves each site to the other. Default TLS alone. */
@@ -69,6 +72,7 @@ export class PoolPair implements AsyncDisposable {
     tamper,
     identities = [undefined, undefined],
     virtual,
+    way = () => ({}),
   }: PoolPairOptions = {}): Promise<PoolPair> {
     const limits = {
       targetBlocks: 8,
@@ -95,7 +99,7 @@ export class PoolPair implements AsyncDisposable {
         localSiteId: siteIds[i],
         remoteSiteId: siteIds[1 - i]!,
         ...stores[i]!,
-        qnl: qnls[i]!,
+        qnl: labelledQnl(qnls[i]!, way),
         limits,
         identity: identities[i],
         ...(virtual !== undefined && { virtual: 'allows' in virtual ? virtual : virtual[i] }),
@@ -145,6 +149,20 @@ export class PoolPair implements AsyncDisposable {
     await Promise.all(this.sites.map(({ pool }) => pool.close()))
     for (const closable of this.#closables) await closable.close()
   }
+}
+
+function labelledQnl(qnl: Qnl, way: NonNullable<PoolPairOptions['way']>): Qnl {
+  const nextBlock: Qnl['nextBlock'] = async (...call) => {
+    const block = await qnl.nextBlock(...call)
+    return { ...block, ...way(block.number) }
+  }
+  return new Proxy(qnl, {
+    get: (target, property) => {
+      if (property === 'nextBlock') return nextBlock
+      const value = Reflect.get(target, property, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
 }
 
 function tamperedLink(link: Link, tamper: (block: LinkBlock) => LinkBlock | undefined): Link {

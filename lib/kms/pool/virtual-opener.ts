@@ -24,6 +24,7 @@ import type { Supply } from './supply.ts'
 const PAUSE_MS = { first: 5000, longest: 600_000 }
 /** How long a seed may be waited for before the next look at who needs it. */
 const SEED_WAIT_MS = 5000
+const BETTER_SEEDS: readonly TrustClass[] = ['direct', 'split']
 const KINDS: readonly VirtualKind[] = ['expanded', 'post-quantum']
 
 /** What the policy of this site holds for virtual blocks with one peer. */
@@ -140,7 +141,13 @@ export class VirtualOpener {
     const { ledger, network, terms } = this.#options
     const cells = terms.cellsPerBlock()
     if (kind === 'expanded') {
-      const place = await network.issuer.takeCell({ waitMs, trustClasses, signal: this.#abort.signal })
+      const signal = this.#abort.signal
+      // The best class that is at hand serves every policy; any does where there is no better one.
+      let place: CellRange | undefined
+      if (trustClasses === undefined)
+        for (const better of BETTER_SEEDS)
+          place ??= await network.issuer.takeCell({ waitMs: 0, trustClasses: [better], signal })
+      place ??= await network.issuer.takeCell({ waitMs, trustClasses, signal })
       if (place !== undefined) await this.#grow(place, cells)
     } else if (trustClasses?.includes('post-quantum') !== false) {
       await this.#announce(kind, [], block => {

@@ -99,6 +99,24 @@ describe('virtual blocks', function () {
     }
   })
 
+  it('carries the class of its seed, and serves those alone who take it', async () => {
+    const ways = [
+      { trustClass: 'direct', relays: [] },
+      { trustClass: 'relayed', relays: ['site-r'] },
+      { trustClass: 'split', relays: ['site-r', 'site-s'] },
+    ] as const
+    const way = (number: bigint) => ways[Number((number >> 1n) % 3n)]!
+    await using sites = await PoolPair.open({ virtual: both, way })
+    sites.connect()
+    const [a, b] = sites.sites
+    for (const { trustClass } of [...ways, ...ways]) {
+      const what = { pair, number: 2, sizeBytes: 32, suite: 5 as const, waitMs: 8000, trustClasses: [trustClass] }
+      const keys = await a.pool.issue(what)
+      expect(keys.map(key => key.trustClass)).to.deep.equal([trustClass, trustClass])
+      await expectSame(keys, b)
+    }
+  })
+
   it('goes through new epochs of the pair secret: keys from before are fetched, those after are other ones', async () => {
     await using sites = await PoolPair.open({ virtual: both })
     sites.connect()
