@@ -79,6 +79,8 @@ export async function createControllerServer(
 /** Whoever plans now, if it is this process. */
 interface Leader {
   controller: NetworkController | undefined
+  /** Aborts when that one plans no more: its nodes look for the next. */
+  signal: AbortSignal
 }
 
 async function openLeader(
@@ -87,13 +89,16 @@ async function openLeader(
   opened: Opened,
 ): Promise<Leader> {
   const { controllerId, sites, periodMs, state } = config
-  const leader: Leader = { controller: undefined }
+  const leader: Leader = { controller: undefined, signal: AbortSignal.abort() }
   const lead = async (memory: ControllerMemory): Promise<Closable> => {
     const controller = await EmbeddedController.open({ controllerId, sites, periodMs, memory, logger })
     if (onEvent !== undefined) controller.onEvent(onEvent)
+    const ending = new AbortController()
     leader.controller = controller
+    leader.signal = ending.signal
     const close = async () => {
       leader.controller = undefined
+      ending.abort()
       await controller.close()
     }
     return { close, [Symbol.asyncDispose]: close }
@@ -118,6 +123,7 @@ function serve(
   }
   const ended = serveController(leader.controller, channel, {
     controllerId,
+    signal: leader.signal,
     siteOf: peerId => sites.find(({ kmeId }) => kmeId === peerId)?.siteId,
     // Who has the controller's own certificate runs it.
     isOperator: peerId => peerId === controllerId || operators.includes(peerId),

@@ -88,9 +88,11 @@ export async function simulateNetwork(
     world.order()
     if (urgent || (step * trace.stepS) % trace.planS < trace.stepS) await world.plan(planner, signal)
     else world.serveBetweenPlans()
+    world.answer()
+    // The answers reach the pools before time goes on.
+    await turn()
     world.end(step)
     onProgress?.((step + 1) / steps)
-    await turn()
   }
   const { user, system } = process.cpuUsage(beganCpu)
   return {
@@ -200,12 +202,17 @@ class World {
     this.#worstGap = Math.max(this.#worstGap, plan.gap)
   }
 
+  /** Each pool hears what it is granted. */
+  answer(): void {
+    const granted = new Map(this.#board.plannedFlows().pairs.map(({ id, rateBps }) => [id, rateBps]))
+    for (const [id, pool] of this.#pools) pool.grant(granted.get(id) ?? 0)
+  }
+
   /** Key flows for one step, over the paths of the plan in force. */
   end(step: number): void {
     const { stepS, tremble } = this.#trace
     const { pairs } = this.#board.plannedFlows()
     const flows = new Map<string, { flow: LinkFlow; path: number }[]>()
-    const granted = new Map(pairs.map(({ id, rateBps }) => [id, rateBps]))
     const paths = pairs.flatMap(({ id, weight, routes, rateBps: grantedBps }) => {
       // A node sends no more than its KMS asks for now, whatever it asked when the plan was made.
       const wanted = Math.min(1, (this.#pools.get(id)?.demand?.rateBps ?? 0) / grantedBps)
@@ -235,10 +242,8 @@ class World {
     for (const { id, bits, passes } of paths) {
       brought.set(id, (brought.get(id) ?? 0) + bits * passes)
     }
-    for (const [id, pool] of this.#pools) {
-      pool.grant(granted.get(id) ?? 0)
-      pool.fill(brought.get(id) ?? 0)
-    }
+    this.#nowS += stepS
+    for (const [id, pool] of this.#pools) pool.fill(brought.get(id) ?? 0)
     this.#sample(step)
   }
 
@@ -324,7 +329,7 @@ class World {
       grantedBps += pool.grantedBps
     }
     this.#samples.push({
-      atS: this.#nowS + stepS,
+      atS: this.#nowS,
       wantedBps: this.#wantedBits / seconds,
       servedBps: this.#servedBits / seconds,
       orderedBps,

@@ -1,4 +1,5 @@
 import { MissingDependencyError, StoreError } from '../../errors.ts'
+import { delay } from '../../util/deadline.ts'
 import type { ControllerMemory } from './controller-memory.ts'
 
 /** Epochs that are set aside with one statement. */
@@ -60,7 +61,7 @@ export async function openPostgresSession({ url, password }: PostgresOptions): P
       last_epoch bigint not null default 0, drained jsonb not null default '[]')`)
     await ask('insert into qkd_controller default values on conflict do nothing')
   } catch (error) {
-    await client.end().catch(() => {})
+    void client.end().catch(() => {})
     if (error instanceof StoreError) throw error
     throw new StoreError(`The controllers' database: ${(error as Error).message}`, { cause: error })
   }
@@ -80,8 +81,9 @@ export async function openPostgresSession({ url, password }: PostgresOptions): P
       setDrained: async linkIds =>
         void (await ask('update qkd_controller set drained = $1', [JSON.stringify(linkIds)])),
     },
+    // A connection that is lost already never ends in good order.
     [Symbol.asyncDispose]: async () => {
-      await client.end().catch(() => {})
+      await Promise.race([client.end().catch(() => {}), lost, delay(STATEMENT_MS)])
     },
   }
 }
