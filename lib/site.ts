@@ -15,6 +15,7 @@ import type { Link, LinkStatus } from './interface/link.ts'
 import type { Logger } from './interface/logger.ts'
 import type { PolicyFile } from './interface/policy.ts'
 import type { PoolStore, SlotStore } from './interface/pool-store.ts'
+import { SiteIdentity } from './key/site-identity.ts'
 import { AuditFile } from './kms/audit/audit-file.ts'
 import type { KeyPoolStatus, PoolLimits } from './kms/pool/key-pool.ts'
 import { type PeerSite, SiteKms } from './kms/site-kms.ts'
@@ -54,6 +55,8 @@ export interface Site extends KmsDirectory, Closable {
   status(): SiteStatus
   /** Decides by another policy from now on, which must have passed its checks. No request is dropped for it. */
   setPolicy(policy: PolicyFile): void
+  /** Refreshes the secrets with all other sites now, or as soon as the keys of the epoch before are over. */
+  refreshSecrets(): void
 }
 
 /** A site that serves other machines. */
@@ -115,6 +118,10 @@ class AssembledSite implements Site {
     this.telemetry.emit({ type: 'policy', outcome: 'in-force', rules: policy.rules.length })
   }
 
+  refreshSecrets(): void {
+    this.#kms.refreshSecrets()
+  }
+
   status(): SiteStatus {
     return {
       siteId: this.siteId,
@@ -169,6 +176,7 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
       pool: poolLimits(config, links),
       keys: config.keys,
       ...(border === undefined ? {} : { neighbours: border.neighbours }),
+      ...(config.mlDsa === undefined ? {} : { identity: new SiteIdentity(config.mlDsa) }),
       ...(config.policy === undefined ? {} : { policy: config.policy }),
       ...(audit === undefined ? {} : { audit }),
       telemetry,

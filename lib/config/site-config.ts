@@ -63,6 +63,12 @@ export interface PoolConfig {
   readonly maxWaitMs: number
   /** When delivered cells are gone from the store at the latest, in milliseconds. Default 60,000. */
   readonly shredMs: number
+  /** When the secret with each other site is refreshed, in milliseconds, ... Default 3,600,000 (an hour). */
+  readonly refreshMs?: number
+  /** ... and after how many keys of this site, whichever is first. Default 268,435,456. */
+  readonly refreshKeys?: number
+  /** The weakest parameter set of ML-KEM that such a refresh may be made with. Default `ML-KEM-768`. */
+  readonly kem?: 'ML-KEM-768' | 'ML-KEM-1024'
 }
 
 /** Size and number of keys, as the ETSI 014 status reports them. */
@@ -103,7 +109,10 @@ export interface SiteConfig {
   /** The site's part in a network with relays. Default: it shares key with its neighbours alone. */
   readonly network?: NetworkConfig
   readonly tls: TlsIdentity
-  /** Certificate of the site with ML-DSA-65, for the first round of its links. Needed where a `bb84` link has no `psk`. */
+  /**
+   * Certificate of the site with ML-DSA-65: proves the first round of its links (needed where a `bb84` link has no `psk`) and each
+   * refresh of the secret with another site, which must then sign too.
+   */
   readonly mlDsa?: MlDsaIdentity
   readonly saes: readonly SaeConfig[]
   readonly peers: readonly PeerConfig[]
@@ -174,8 +183,15 @@ const pool: JsonSchema = {
       targetBlocks: integer('Blocks of 1,000 cells in stock for each pool', 2, 4_096, 8),
       maxWaitMs: integer('How long a request waits for key, ms', 0, 60_000, 2_000),
       shredMs: integer('When delivered cells are gone from the store at the latest, ms', 100, 3_600_000, 60_000),
+      refreshMs: integer('When the secret with each other site is refreshed, ms', 1_000, 604_800_000, 3_600_000),
+      refreshKeys: integer('After how many keys it is refreshed, if that is sooner', 1, 2 ** 28, 2 ** 28),
+      kem: {
+        enum: ['ML-KEM-768', 'ML-KEM-1024'],
+        description: 'The weakest parameter set that a refresh may be made with; the strongest of both sites is used',
+        default: 'ML-KEM-768',
+      },
     },
-    ['lifetimeMs', 'targetBlocks', 'maxWaitMs', 'shredMs'],
+    ['lifetimeMs', 'targetBlocks', 'maxWaitMs', 'shredMs', 'refreshMs', 'refreshKeys', 'kem'],
   ),
   default: {},
 }

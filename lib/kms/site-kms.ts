@@ -10,6 +10,7 @@ import type { PoolStore, SlotStore } from '../interface/pool-store.ts'
 import type { Qnl } from '../interface/qnl.ts'
 import type { Telemetry } from '../interface/telemetry.ts'
 import { PAYLOAD_CELLS } from '../key/cells.ts'
+import type { SiteIdentity } from '../key/site-identity.ts'
 import { debugLogger } from '../util/debug-logger.ts'
 import { PeerDialer } from '../util/peer-dialer.ts'
 import { Border } from './abroad/border.ts'
@@ -51,6 +52,8 @@ export interface SiteKmsOptions {
   readonly neighbours?: readonly NeighbourDomain[]
   /** Where decisions are written before they take effect; stays the caller's. Default nowhere. */
   readonly audit?: AuditLog
+  /** What proves this site to others, and by whose authority they are known. Default TLS alone. */
+  readonly identity?: SiteIdentity | undefined
   readonly telemetry: Telemetry
   readonly logger?: Logger
   readonly now?: () => number
@@ -139,7 +142,8 @@ export class SiteKms implements KmsDirectory, Closable {
     let border: Border | undefined
     const admission = admissionOf(options)
     const clocks = { ...(now === undefined ? {} : { now }), ...(monotonicMs === undefined ? {} : { monotonicMs }) }
-    const common = { localSiteId: local.siteId, store, slots, qnl, limits, telemetry, logger, ...clocks }
+    const { identity } = options
+    const common = { localSiteId: local.siteId, store, slots, qnl, limits, identity, telemetry, logger, ...clocks }
     try {
       await sweepSlots(options)
       border = options.neighbours && (await Border.open(options.neighbours, { store, logger }))
@@ -201,6 +205,11 @@ export class SiteKms implements KmsDirectory, Closable {
   setPolicy(policy: PolicyFile): void {
     this.#admission.setPolicy(policy)
     this.#audit?.policyInForce(policy.rules.length)
+  }
+
+  /** Refreshes the secrets with all other sites as soon as their epochs allow, whatever the schedule says. */
+  refreshSecrets(): void {
+    for (const pool of this.#pools.values()) pool.refreshSecret()
   }
 
   /** The state of every pool. */

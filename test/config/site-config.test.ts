@@ -40,7 +40,15 @@ describe('loadSiteConfig', () => {
       maxKeyPerRequest: 128,
       maxSaeIdCount: 32,
     })
-    expect(config.pool).to.deep.equal({ lifetimeMs: 300_000, targetBlocks: 8, maxWaitMs: 2_000, shredMs: 60_000 })
+    expect(config.pool).to.deep.equal({
+      lifetimeMs: 300_000,
+      targetBlocks: 8,
+      maxWaitMs: 2_000,
+      shredMs: 60_000,
+      refreshMs: 3_600_000,
+      refreshKeys: 268_435_456,
+      kem: 'ML-KEM-768',
+    })
   })
 
   it('lets the site that sorts first connect, and the other listen', async () => {

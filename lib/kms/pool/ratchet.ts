@@ -18,7 +18,7 @@ const EXCHANGE_MS = 20_000
 /** After a refusal or a failure, in milliseconds. */
 const PAUSE_MS = 10_000
 /** How long a due refresh waits for a moment without unverified blocks, which would be lost, in milliseconds. */
-const QUIET_MS = 10_000
+const QUIET_MS = 2000
 
 /** When and how the pair secret is refreshed. */
 export interface RefreshSchedule {

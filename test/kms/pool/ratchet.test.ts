@@ -285,17 +285,19 @@ describe('the pair secret', function () {
         const { faults } = mesh.sites[site]
         let died = 0
         for (let step = 0; step < 7; step++) {
+          let isArmed = false
           await mesh.disconnect()
           // The disk ends so many steps after the first word of the refresh.
           mesh.connect(channel =>
             altered(channel, message => {
-              if (message.name === 'ratchetOffer') faults.failAt(step, { after })
+              if (message.name === 'ratchetOffer' && isArmed) faults.failAt(step, { after })
               return [message]
             }),
           )
           await expectWorking(mesh)
           const kept = [await issue(mesh.sites[0], 2), await issue(mesh.sites[1], 2)] as const
           const epoch = epochsOf(mesh)[0]!
+          isArmed = true
           mesh.sites[0].pool.refreshSecret()
           const isThrough = () => epochsOf(mesh).every(at => at === epoch + 1)
           await until(() => {
