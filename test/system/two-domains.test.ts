@@ -80,6 +80,16 @@ describe('two domains of two sites each', function () {
         }
       })
 
+      it('gives one key to several hosts of the other domain', async () => {
+        await using alice = domains.kms('alice')
+        const [key] = await draw(alice, 'carol', { additionalSlaveSaeIds: ['carl', 'anna'] })
+        for (const saeId of ['carol', 'carl', 'anna']) {
+          await using slave = domains.kms(saeId)
+          const [same] = await slave.getKeyWithIds('alice', [key!.keyId])
+          expect(same!.secret.equals(key!.secret), saeId).to.equal(true)
+        }
+      })
+
       it('keeps a key from everybody whom it was not drawn for', async () => {
         await using alice = domains.kms('alice')
         await using carol = domains.kms('carol')
