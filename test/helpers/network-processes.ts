@@ -3,9 +3,12 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { dialTlsChannel } from '../../lib/channel/tls-dial.ts'
 import { createRemoteKms } from '../../lib/client/remote-kms.ts'
 import type { Kms } from '../../lib/interface/kms.ts'
 import type { NetworkController } from '../../lib/interface/network-controller.ts'
+import type { Qnl } from '../../lib/interface/qnl.ts'
+import { createRemoteQnl } from '../../lib/qnl/remote-qnl.ts'
 import { dialController } from '../../lib/site-network.ts'
 import { qkdCommandLine } from '../bin/run-qkd.ts'
 import { Fibre } from './fibre.ts'
@@ -33,6 +36,8 @@ export interface NetworkProcessesOptions {
   readonly database?: string
   /** Default 250: tests run on machines that stand still for longer than a network would. */
   readonly heartbeatMs?: number
+  /** Starts the nodes alone: whoever calls is the KMS of every site. Default false. */
+  readonly nodesOnly?: boolean
   readonly pool?: object
   readonly keys?: object
 }
@@ -47,6 +52,8 @@ export interface NetworkProcesses extends AsyncDisposable {
   /** The fibre of a link, by `<a>-<b>`: cut it and mend it. */
   readonly fibres: ReadonlyMap<string, Fibre>
   kms(saeId: string): Kms
+  /** The node of a site that runs apart, as its KMS reaches it. */
+  qnl(siteId: string): Qnl
   /** Path of a host's profile, for the command line. */
   profile(saeId: string): Promise<string>
   /** What each process wrote to standard error last. */
@@ -152,7 +159,7 @@ export async function startNetwork(options: NetworkProcessesOptions): Promise<Ne
       linkPorts.set(linkId, listening)
       fibres.set(linkId, await Fibre.open({ to: listening }))
     }
-    for (const [at, { siteId, saes = [], apart = false }] of sites.entries()) {
+    for (const [at, { siteId, saes = [], apart = options.nodesOnly ?? false }] of sites.entries()) {
       const partners = new Set([
         ...links.flatMap(({ a, b }) => (a === siteId ? [b] : b === siteId ? [a] : [])),
         ...pairs.flatMap(([a, b]) => (a === siteId ? [b] : b === siteId ? [a] : [])),
@@ -193,7 +200,7 @@ export async function startNetwork(options: NetworkProcessesOptions): Promise<Ne
       }
       await writeFile(path, JSON.stringify(file, null, 2))
       if (apart) add(`${siteId} node`, ['network', 'node', '--config', path])
-      add(siteId, ['site', 'serve', '--config', path])
+      if (options.nodesOnly !== true) add(siteId, ['site', 'serve', '--config', path])
     }
     const names = [...processes.keys()]
     const inOrder = [names.filter(name => name.startsWith('controller-')), names.filter(name => name.endsWith(' node'))]
@@ -204,7 +211,7 @@ export async function startNetwork(options: NetworkProcessesOptions): Promise<Ne
       }
     }
     const operator = dialController({ tls: (await tls('operator')).pems, network: { controllers: addresses } })
-    const opened: Kms[] = []
+    const opened: (Kms | Qnl)[] = []
     const siteOf = (saeId: string) => sites.findIndex(({ saes = [] }) => saes.includes(saeId))
     const url = (saeId: string) => `https://127.0.0.1:${port(0, siteOf(saeId))}`
     return {
@@ -217,6 +224,18 @@ export async function startNetwork(options: NetworkProcessesOptions): Promise<Ne
         opened.push(kms)
         return kms
       },
+      qnl: siteId => {
+        const expectedPeerId = `kme-${siteId}`
+        const address = { host: '127.0.0.1', port: port(3, indexOf(siteId)) }
+        const identify = () => expectedPeerId
+        const credentials = authority.issue(expectedPeerId)
+        const qnl = createRemoteQnl({
+          siteId,
+          dial: ({ signal }) => dialTlsChannel({ ...credentials, ...address, expectedPeerId, identify, signal }),
+        })
+        opened.push(qnl)
+        return qnl
+      },
       profile: async saeId => {
         const path = join(dir.path, `${saeId}.profile.json`)
         await writeFile(path, JSON.stringify({ saeId, kme: url(saeId), tls: (await tls(saeId)).files }))
@@ -224,7 +243,7 @@ export async function startNetwork(options: NetworkProcessesOptions): Promise<Ne
       },
       errors: () => [...processes.values()].map(({ name, stderr }) => `--- ${name}\n${stderr.slice(-3000)}`).join('\n'),
       [Symbol.asyncDispose]: async () => {
-        await Promise.all([...opened.map(kms => kms.close()), operator.close()])
+        await Promise.all([...opened.map(each => each.close()), operator.close()])
         await dispose()
       },
     }
