@@ -173,7 +173,7 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
       qnl,
       store,
       slots,
-      pool: poolLimits(config, links),
+      pool: poolLimits(config),
       keys: config.keys,
       ...(border === undefined ? {} : { neighbours: border.neighbours }),
       ...(config.mlDsa === undefined ? {} : { identity: new SiteIdentity(config.mlDsa) }),
@@ -258,10 +258,10 @@ function kmeIdOf(peers: readonly PeerConfig[], identity: CertificateIdentity): s
   return peers.find(({ kmeId }) => isKmeCertificate(identity, kmeId))?.kmeId
 }
 
-/** In a network the planner shares out what there is; between neighbours the pools ask for all that the best link yields. */
-function poolLimits({ pool, network }: SiteConfig, links: readonly Link[]): PoolLimits {
-  if (network !== undefined) return { ...pool, demandBps: MOST_DEMAND_BPS }
-  return { ...pool, demandBps: Math.max(1, ...links.map(link => link.status().rateBps)) }
+/** The network shares out what there is. What comes from a satellite must last until its next pass: those pools are kept full. */
+function poolLimits({ pool, links }: SiteConfig): PoolLimits {
+  const isDarkAtTimes = links.some(({ kind }) => kind === 'satellite')
+  return { ...(isDarkAtTimes && { minBlocks: pool.targetBlocks }), ...pool, demandBps: MOST_DEMAND_BPS }
 }
 
 /** More than a pool is ever asked for, in bits per second. */

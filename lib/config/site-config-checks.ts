@@ -24,6 +24,7 @@ export function checkSiteConfig(config: SiteConfigFile): SchemaFault[] {
     ...checkNetwork(config.siteId, config.network),
     ...checkStore(config),
     ...checkKeys(config),
+    ...checkPool(config),
   ]
 }
 
@@ -114,6 +115,12 @@ function checkStore({ store }: SiteConfigFile): SchemaFault[] {
         ? `field "${field}" is missing; kind "lmdb" needs it`
         : `field "${field}" goes with kind "lmdb"; remove it or change the kind`,
     }))
+}
+
+function checkPool({ pool }: SiteConfigFile): SchemaFault[] {
+  const { minBlocks, targetBlocks = 8 } = pool ?? {}
+  if (minBlocks === undefined || minBlocks <= targetBlocks) return []
+  return [{ path: '/pool/minBlocks', message: `minBlocks (${minBlocks}) <= targetBlocks (${targetBlocks}) must hold` }]
 }
 
 function checkKeys({ keys }: SiteConfigFile): SchemaFault[] {

@@ -57,8 +57,10 @@ export type StoreConfig =
 export interface PoolConfig {
   /** How long an issued key may wait to be fetched, in milliseconds. Default 300,000 (5 minutes). */
   readonly lifetimeMs: number
-  /** How many blocks of 1,000 cells each pool keeps in stock, at least one for each direction. Default 8. */
+  /** How many blocks of 1,000 cells each pool keeps in stock at the most, at least one for each direction. Default 8. */
   readonly targetBlocks: number
+  /** How many it keeps however little is asked. Default 4 or `targetBlocks`, the lower; with satellites `targetBlocks`. */
+  readonly minBlocks?: number
   /** How long a request waits for key before it is refused, in milliseconds. Default 2,000. */
   readonly maxWaitMs: number
   /** When delivered cells are gone from the store at the latest, in milliseconds. Default 60,000. */
@@ -180,7 +182,12 @@ const pool: JsonSchema = {
     'How the pools are run',
     {
       lifetimeMs: integer('How long an issued key may wait to be fetched, ms', 1_000, 86_400_000, 300_000),
-      targetBlocks: integer('Blocks of 1,000 cells in stock for each pool', 2, 4_096, 8),
+      targetBlocks: integer('Blocks of 1,000 cells in stock for each pool at the most', 2, 4_096, 8),
+      minBlocks: integer(
+        'Blocks kept however little is asked; left out 4 or targetBlocks, the lower, and with satellites targetBlocks',
+        2,
+        4_096,
+      ),
       maxWaitMs: integer('How long a request waits for key, ms', 0, 60_000, 2_000),
       shredMs: integer('When delivered cells are gone from the store at the latest, ms', 100, 3_600_000, 60_000),
       refreshMs: integer('When the secret with each other site is refreshed, ms', 1_000, 604_800_000, 3_600_000),
@@ -191,7 +198,7 @@ const pool: JsonSchema = {
         default: 'ML-KEM-768',
       },
     },
-    ['lifetimeMs', 'targetBlocks', 'maxWaitMs', 'shredMs', 'refreshMs', 'refreshKeys', 'kem'],
+    ['lifetimeMs', 'targetBlocks', 'minBlocks', 'maxWaitMs', 'shredMs', 'refreshMs', 'refreshKeys', 'kem'],
   ),
   default: {},
 }

@@ -167,6 +167,7 @@ describe('loadSiteConfig', () => {
     ['an unknown kind of store', { '/store': { kind: 'sqlite' } }, '/store/kind', /memory/],
     ['a key size of no whole byte', { '/keys': { keySizeBits: 100 } }, '/keys/keySizeBits', /multiple of 8/],
     ['a default size above the largest', { '/keys': { keySizeBits: 8_192 } }, '/keys', /must hold/],
+    ['a least stock above the most', { '/pool': { minBlocks: 9 } }, '/pool/minBlocks', /must hold/],
     ['an SAE listed twice', { '/saes/1': { saeId: 'alice' } }, '/saes/1/saeId', /stands at \/saes\/0\/saeId/],
     ['an SAE at two sites', { '/peers/0/saes/1': 'alice' }, '/peers/0/saes/1', /stands at \/saes\/0\/saeId/],
     ['the own site as a peer', { '/peers/0/siteId': 'site-a', '/links': [] }, '/peers/0/siteId', /this site itself/],

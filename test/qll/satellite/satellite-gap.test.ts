@@ -45,7 +45,7 @@ describe('satellite link', function () {
       keyBits,
       bufferBlocks: 256,
     })
-    const [a, b] = await createLocalPair({ links, pool: { targetBlocks: 64, maxWaitMs: 2000 } })
+    const [a, b] = await createLocalPair({ links, pool: { targetBlocks: 64, minBlocks: 64, maxWaitMs: 2000 } })
     await using _a = a
     await using _b = b
     const [alice, bob] = [a.kmsFor('alice'), b.kmsFor('bob')]
