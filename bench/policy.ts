@@ -1,7 +1,11 @@
-/** The policy engine: what a decision costs with many hosts and rules, and how long a new policy takes to be in force. */
+/**
+ * The policy engine: what a decision costs with many hosts and rules, and how long a new policy takes to be in force; and the
+ * demand monitor: how much a pool holds, and how many requests come late.
+ */
 import type { PolicyFile, PolicyRule } from '../lib/interface/policy.ts'
 import { Admission } from '../lib/kms/policy/admission.ts'
 import { findUnreachableRules } from '../lib/kms/policy/unreachable-rules.ts'
+import { runDemandCurve } from './policy/demand-curve.ts'
 import { type BenchOptions, median, p95, type Report } from './report.ts'
 
 const SAES = 1_000
@@ -27,6 +31,7 @@ export async function run(report: Report, { quick }: BenchOptions): Promise<void
   const warm = Array.from({ length: samples }, (_, sample) => perRequestUs(admission, sample))
   report({ metric: 'admit: a request, CPU, median', value: median(warm), unit: 'us', samples })
   report({ metric: 'admit: a request, CPU, p95 of batches', value: p95(warm), unit: 'us', samples })
+  await runDemandCurve(report, { quick })
 }
 
 /** CPU time of one request of a batch over all hosts, in microseconds. */
