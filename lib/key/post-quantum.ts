@@ -30,6 +30,8 @@ export interface Kem {
   readonly publicKeyBytes: number
   readonly ciphertextBytes: number
   generateKeyPair(): KemKeyPair
+  /** The key pair of the 64-byte seed (d and z of FIPS 203), which stays the caller's. */
+  keyPairOf(seed: SecretKey): KemKeyPair
   /** @throws {InvalidArgumentError} no public key of this parameter set */
   encapsulate(publicKey: Uint8Array): { ciphertext: Uint8Array; secret: SecretKey }
 }
@@ -52,6 +54,7 @@ interface NewCrypto {
 }
 
 const { encapsulate, decapsulate } = nodeCrypto as NewCrypto
+const KEM_SEED_BYTES = 64
 const PUBLIC_KEY_BYTES = { 'ML-KEM-768': 1184, 'ML-KEM-1024': 1568 } as const
 const CIPHERTEXT_BYTES = { 'ML-KEM-768': 1088, 'ML-KEM-1024': 1568 } as const
 /** What stands before the key itself in its SubjectPublicKeyInfo (RFC 9935, RFC 9881). */
@@ -60,6 +63,11 @@ const SPKI_PREFIX = {
   'ML-KEM-1024': '30820632300b06096086480165030404030382062100',
   'ML-DSA-65': '308207b2300b0609608648016503040312038207a100',
 } as const
+/** The same before the 64-byte seed of an ML-KEM key in PKCS #8 (RFC 9935). */
+const KEM_SEED_PREFIX = {
+  'ML-KEM-768': '3054020100300b060960864801650304040204428040',
+  'ML-KEM-1024': '3054020100300b060960864801650304040304428040',
+} as const
 /** The same before the 32-byte seed of an ML-DSA-65 key in PKCS #8 (RFC 9881, section 6). */
 const DSA_SEED_PREFIX = '3034020100300b060960864801650304031204228020'
 
@@ -67,22 +75,35 @@ const DSA_SEED_PREFIX = '3034020100300b060960864801650304031204228020'
 export function nativeKem(name: KemName): Kem | undefined {
   if (encapsulate === undefined || decapsulate === undefined) return undefined
   const prefix = Buffer.from(SPKI_PREFIX[name], 'hex')
+  const holding = (privateKey: nodeCrypto.KeyObject, publicKey: nodeCrypto.KeyObject): KemKeyPair => {
+    let held: nodeCrypto.KeyObject | undefined = privateKey
+    return {
+      publicKey: publicKey.export({ type: 'spki', format: 'der' }).subarray(prefix.length),
+      decapsulate(ciphertext) {
+        requireLength('ciphertext', ciphertext, CIPHERTEXT_BYTES[name])
+        if (held === undefined) throw new InvalidArgumentError('This key pair was wiped')
+        return SecretKey.adopt(decapsulate(held, ciphertext))
+      },
+      wipe: () => {
+        held = undefined
+      },
+    }
+  }
   return {
     ...sizesOf(name),
     generateKeyPair() {
       // The types for Node 20 don't know this kind of key.
       const { publicKey, privateKey } = nodeCrypto.generateKeyPairSync(name.toLowerCase() as 'ed25519')
-      let held: nodeCrypto.KeyObject | undefined = privateKey
-      return {
-        publicKey: publicKey.export({ type: 'spki', format: 'der' }).subarray(prefix.length),
-        decapsulate(ciphertext) {
-          requireLength('ciphertext', ciphertext, CIPHERTEXT_BYTES[name])
-          if (held === undefined) throw new InvalidArgumentError('This key pair was wiped')
-          return SecretKey.adopt(decapsulate(held, ciphertext))
-        },
-        wipe: () => {
-          held = undefined
-        },
+      return holding(privateKey, publicKey)
+    },
+    keyPairOf(seed) {
+      requireLength('seed', bytesOf(seed), KEM_SEED_BYTES)
+      const der = Buffer.concat([Buffer.from(KEM_SEED_PREFIX[name], 'hex'), bytesOf(seed)])
+      try {
+        const key = nodeCrypto.createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
+        return holding(key, nodeCrypto.createPublicKey(key))
+      } finally {
+        der.fill(0)
       }
     },
     encapsulate(publicKey) {
@@ -99,20 +120,22 @@ export function nativeKem(name: KemName): Kem | undefined {
 /** ML-KEM in JavaScript. */
 export function portableKem(name: KemName): Kem {
   const scheme = name === 'ML-KEM-768' ? ml_kem768 : ml_kem1024
+  const holding = ({ publicKey, secretKey }: { publicKey: Uint8Array; secretKey: Uint8Array }): KemKeyPair => ({
+    publicKey,
+    decapsulate(ciphertext) {
+      requireLength('ciphertext', ciphertext, CIPHERTEXT_BYTES[name])
+      return SecretKey.adopt(scheme.decapsulate(ciphertext, secretKey))
+    },
+    wipe: () => {
+      secretKey.fill(0)
+    },
+  })
   return {
     ...sizesOf(name),
-    generateKeyPair() {
-      const { publicKey, secretKey } = scheme.keygen()
-      return {
-        publicKey,
-        decapsulate(ciphertext) {
-          requireLength('ciphertext', ciphertext, CIPHERTEXT_BYTES[name])
-          return SecretKey.adopt(scheme.decapsulate(ciphertext, secretKey))
-        },
-        wipe: () => {
-          secretKey.fill(0)
-        },
-      }
+    generateKeyPair: () => holding(scheme.keygen()),
+    keyPairOf(seed) {
+      requireLength('seed', bytesOf(seed), KEM_SEED_BYTES)
+      return holding(scheme.keygen(bytesOf(seed)))
     },
     encapsulate(publicKey) {
       requireLength('public key', publicKey, PUBLIC_KEY_BYTES[name])
