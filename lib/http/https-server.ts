@@ -88,11 +88,13 @@ class NodeHttpsServer implements HttpsServer {
     this.#drainTimeoutMs = atLeastOne('drainTimeoutMs', options.drainTimeoutMs ?? 5_000)
     this.#logger = options.logger ?? debugLogger('http')
     this.#psk = options.psk && new PskIdentities(options.psk)
+    const required = (options.clientCertificate ?? 'required') === 'required'
     this.#server = createServer({
       ...mutualTlsOptions(options, { minVersion: options.minVersion ?? 'TLSv1.2', server: true }),
       ...this.#psk?.tlsOptions,
       requestCert: true,
-      rejectUnauthorized: (options.clientCertificate ?? 'required') === 'required',
+      // Node 24 takes a session under a pre-shared key for one that lacks a certificate, so with such keys we look ourselves.
+      rejectUnauthorized: required && this.#psk === undefined,
       handshakeTimeout: atLeastOne('handshakeTimeoutMs', options.handshakeTimeoutMs ?? 5_000),
       keepAliveTimeout: atLeastOne('keepAliveTimeoutMs', keepAliveTimeoutMs),
       requestTimeout: atLeastOne('requestTimeoutMs', requestTimeoutMs),
@@ -103,6 +105,8 @@ class NodeHttpsServer implements HttpsServer {
       noDelay: true,
     })
     this.#server.maxConnections = atLeastOne('maxConnections', options.maxConnections ?? 1_024)
+    // Ahead of the listener that reads requests.
+    if (required) this.#server.prependListener('secureConnection', socket => this.#requireKnown(socket))
     this.#sockets = new TlsSockets(this.#server)
     this.#server.on('request', (request, response) => void this.#serve(request, response))
     this.#server.on('tlsClientError', error => this.#logger.info({ reason: error.message }, 'handshake failed'))
@@ -195,6 +199,13 @@ class NodeHttpsServer implements HttpsServer {
       this.#logger.error({ reason: String(error) }, 'request failed')
       return problem(503, 'The server could not answer')
     }
+  }
+
+  /** Ends a connection that neither a certificate nor a pre-shared key has proven. */
+  #requireKnown(socket: TLSSocket): void {
+    if (socket.authorized || this.#psk?.identityOf(socket) !== undefined) return
+    this.#logger.info({ reason: String(socket.authorizationError) }, 'connection without a certificate refused')
+    socket.destroy()
   }
 
   #connectionOf(socket: TLSSocket): Connection {
