@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { WaitingLine } from '../../../lib/kms/pool/waiting-line.ts'
+import { VirtualTimers } from '../../helpers/virtual-timers.ts'
 
 interface Ask {
   readonly name: string
@@ -12,12 +13,15 @@ interface Ask {
 
 /** A line in front of a stock that a test fills, and the order in which it was served. */
 class Counter {
-  readonly line = new WaitingLine()
+  readonly timers = new VirtualTimers()
+  readonly line = new WaitingLine({ timers: this.timers })
   readonly served: string[] = []
   stock = 0
+  attempts = 0
 
   ask({ name, cells = 1, priority = 0, saeId = name, waitMs = 10_000, signal }: Ask): Promise<string | undefined> {
     const attempt = () => {
+      this.attempts += 1
       if (this.stock < cells) return undefined
       this.stock -= cells
       this.served.push(name)
@@ -95,6 +99,7 @@ describe('WaitingLine', () => {
     const over = counter.ask({ name: 'over', waitMs: 5 })
     const held = counter.ask({ name: 'held' })
     abort.abort(new Error('gone'))
+    counter.timers.moveTo(5)
     expect(await given.catch((error: Error) => error.message)).to.equal('gone')
     expect(await over).to.equal(undefined)
     counter.bring(5)
@@ -117,5 +122,67 @@ describe('WaitingLine', () => {
     expect(refusal).to.equal('ERR_QKD_POOL_EXHAUSTED')
     counter.line.fail(new Error('closed'))
     expect(counter.line.length).to.equal(0)
+  })
+
+  it('serves those first who are not late yet, and the late ones from what is left, oldest first', () => {
+    const counter = new Counter()
+    counter.queue({ name: 'late 1' })
+    counter.queue({ name: 'late 2' })
+    counter.timers.moveTo(150)
+    counter.queue({ name: 'prompt 1' })
+    counter.queue({ name: 'prompt 2' })
+    counter.bring(3)
+    expect(counter.served).to.deep.equal(['prompt 1', 'prompt 2', 'late 1'])
+    counter.queue({ name: 'lower', priority: 0 })
+    counter.bring(2)
+    expect(counter.served.slice(3)).to.deep.equal(['lower', 'late 2'])
+  })
+
+  it('lets no prompt request of a lower priority pass a late one of a higher', () => {
+    const counter = new Counter()
+    counter.queue({ name: 'late, high', priority: 5 })
+    counter.timers.moveTo(150)
+    counter.queue({ name: 'prompt, low' })
+    counter.bring(1)
+    expect(counter.served).to.deep.equal(['late, high'])
+  })
+
+  it('starves no late request: after 512 prompt ones it goes first', () => {
+    const counter = new Counter()
+    counter.queue({ name: 'late', waitMs: 60_000 })
+    counter.timers.moveTo(150)
+    for (let n = 0; n < 600; n += 1) {
+      counter.queue({ name: `prompt ${n}` })
+      counter.bring(1)
+    }
+    expect(counter.served.indexOf('late')).to.equal(512)
+  })
+
+  it('starts no stampede when key comes back: those who cannot be served are not tried', () => {
+    const counter = new Counter()
+    for (let n = 0; n < 1_000; n += 1) counter.queue({ name: `${n}` })
+    counter.bring(3)
+    expect(counter.served).to.have.length(3)
+    expect(counter.attempts).to.equal(4)
+    counter.bring(0)
+    expect(counter.attempts).to.equal(5)
+    counter.line.fail(new Error('closed'))
+  })
+
+  it('lets no cancelled or expired wait take anything, also where it ends as key comes', async () => {
+    const counter = new Counter()
+    const aborts = Array.from({ length: 100 }, () => new AbortController())
+    const waits = aborts.map(({ signal }, n) =>
+      counter.ask({ name: `${n}`, signal, waitMs: n % 2 === 0 ? 50 : 10_000 }),
+    )
+    for (const [n, abort] of aborts.entries()) if (n % 4 === 1) abort.abort(new Error('gone'))
+    counter.timers.moveTo(50)
+    counter.bring(100)
+    const results = await Promise.allSettled(waits)
+    expect(counter.served).to.deep.equal(Array.from({ length: 25 }, (_, n) => `${4 * n + 3}`))
+    expect(counter.stock).to.equal(75)
+    expect(counter.line.length).to.equal(0)
+    expect(results.filter(({ status }) => status === 'rejected')).to.have.length(25)
+    expect(results.filter(result => result.status === 'fulfilled' && result.value === undefined)).to.have.length(50)
   })
 })
