@@ -9,6 +9,7 @@ import { endOf, levelOf, type Selection } from '../../key/selection.ts'
 import { blockKind, kindForSuite } from '../../key/virtual-block.ts'
 import { countSet, isClear } from '../store/bitmap.ts'
 import type { BlockLedger } from './block-ledger.ts'
+import { CommitGroup } from './commit-group.ts'
 import type { KeyLabel } from './issuer.ts'
 import { LEASE_LIFE_MS } from './lessee.ts'
 import { OpenBlocks } from './open-blocks.ts'
@@ -61,10 +62,12 @@ interface FoundKey {
 export class Retriever {
   readonly #options: RetrieverOptions
   readonly #open: OpenBlocks
+  readonly #commits: CommitGroup
 
   constructor(options: RetrieverOptions) {
     this.#options = options
     this.#open = new OpenBlocks(options.ledger)
+    this.#commits = new CommitGroup(changes => options.ledger.commit(changes))
   }
 
   readonly handlers: MessageHandlers = {
@@ -220,7 +223,7 @@ export class Retriever {
     let isDone = false
     try {
       for (const { read } of found) secrets.push(await read())
-      const result = await ledger.commit(found.flatMap(({ changes }) => changes))
+      const result = await this.#commits.commit(found.flatMap(({ changes }) => changes))
       if (!result.ok && result.refusal === 'note-changed') return undefined
       if (!result.ok) throw new KeyNotFoundError()
       isDone = true
