@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { InvalidArgumentError } from './errors.ts'
-import { type CertificatePair, forge } from './pki.ts'
+import { forge } from './forge.ts'
+import type { CertificatePair } from './pki.ts'
 
 /** Options of `createPkcs12`. */
 export interface CreatePkcs12Options {

@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { InvalidArgumentError } from './errors.ts'
-import { forge } from './pki.ts'
+import { forge } from './forge.ts'
 
 /** What a PKCS #12 file holds, as PEM text. */
 export interface Pkcs12Contents {

@@ -8,8 +8,8 @@ import {
   sign,
   X509Certificate,
 } from 'node:crypto'
-import forge from 'node-forge'
 import { InvalidArgumentError } from './errors.ts'
+import { forge } from './forge.ts'
 import { requireInteger } from './util/deadline.ts'
 import { ipAddressBytes } from './util/ip-address.ts'
 
@@ -42,9 +42,6 @@ export interface IssueOptions {
   /** How long it is valid, in days from now; 1 to 36,500. */
   readonly days: number
 }
-
-/** node-forge comes in here; `pkcs12.ts` has it from here too. */
-export { forge }
 
 const { asn1 } = forge
 const { Class, Type } = asn1

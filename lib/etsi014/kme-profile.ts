@@ -121,13 +121,13 @@ export const kmeProfiles = {
     deviations: ['target_KME_ID is the number 0; it is read as text.', REPLAYS],
     anySpelling: true,
   },
-  'easy-kme': {
+  guardian: {
     ...ETSI,
-    title: 'easy-kme and guardian (FastAPI)',
+    title: 'guardian and its like (FastAPI)',
     deviations: [
       'Refuses by {"detail": …} and 422; both are typed errors.',
       'Names null for optional members and has members of its own; both are passed over.',
-      'The default size of guardian is 32 bits: name the size you need.',
+      'The default size is 32 bits: name the size you need.',
     ],
   },
   dske: {

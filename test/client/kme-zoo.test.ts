@@ -80,7 +80,7 @@ describe('RemoteKms in the zoo of KMEs', () => {
       const [master, slave] = hostsOf(name)
       const [alice, bob] = [zoo.host(master), zoo.host(slave)]
       const status = await alice.getStatus(slave)
-      expect(status.keySizeBits).to.equal(name === 'easy-kme' ? 32 : 256)
+      expect(status.keySizeBits).to.equal(name === 'guardian' ? 32 : 256)
       expect(status.targetKmeId).to.be.a('string')
       const { maxPerRequest = 2 } = kmeProfiles[name] as { maxPerRequest?: number }
       for (const options of [{}, { sizeBits: 256 }, { number: maxPerRequest, sizeBits: 256 }] as GetKeyOptions[]) {
@@ -185,7 +185,7 @@ describe('RemoteKms in the zoo of KMEs', () => {
       (_, bob) => bob.getKeyWithIds('alice', [UNKNOWN_ID]),
       'ERR_QKD_KEY_NOT_FOUND',
     ],
-    ['easy-kme', 'an SAE that does not validate', 1, alice => alice.getKey('x'), 'ERR_QKD_INVALID_ARGUMENT'],
+    ['guardian', 'an SAE that does not validate', 1, alice => alice.getKey('x'), 'ERR_QKD_INVALID_ARGUMENT'],
     ['dske', 'two keys at once', 0, alice => alice.getKey('bob', { number: 2 }), 'ERR_QKD_INVALID_ARGUMENT'],
     ['dske', 'two IDs at once', 0, (_, bob) => bob.getKeyWithIds('alice', ['a', 'b']), 'ERR_QKD_INVALID_ARGUMENT'],
     ['qkdnetsim', 'a level', 0, alice => alice.getKey('bob', { level: 'quantum' }), 'ERR_QKD_INVALID_ARGUMENT'],

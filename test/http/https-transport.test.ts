@@ -10,6 +10,7 @@ import { createHttpsTransport, type HttpsTransportOptions } from '../../lib/http
 import type { HttpHandler } from '../../lib/interface/http.ts'
 import { tlsGroups } from '../../lib/util/tls-groups.ts'
 import { httpTransportCompliance } from '../compliance/http-transport.ts'
+import { createZooKme } from '../helpers/kme-zoo/zoo-kme.ts'
 import { peerProgram } from '../helpers/peer-program.ts'
 import { rejectsWith } from '../helpers/rejects-with.ts'
 import { createTempDir } from '../helpers/temp-dir.ts'
@@ -156,47 +157,12 @@ describe('HttpsTransport', () => {
   })
 
   it('keeps its connections, and opens no more than it may', async () => {
-    const seen = new Set<unknown>()
-    const counting = createHttpsServer({
-      ...kme,
-      handler: async request => {
-        seen.add(request.identity)
-        return ok(request)
-      },
-    })
-    await counting.listen()
-    await using transport = open({ baseUrl: counting.url, maxConnections: 2 })
-    await Promise.all(Array.from({ length: 20 }, () => get(transport)))
-    await get(transport)
-    // The server reads a certificate once for each connection.
-    expect(seen.size).to.be.within(1, 2)
-    await transport.close()
-    await counting.close()
-  })
-
-  it('refuses more requests than may wait', async () => {
-    await using transport = open({ maxConnections: 1, maxWaiting: 2 })
-    const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => get(transport)))
-    expect(outcomes.filter(outcome => outcome.status === 'fulfilled')).to.have.length(3)
-  })
-
-  it('lets go of a connection that is idle for longer than it may', async () => {
-    const seen = new Set<unknown>()
-    const counting = createHttpsServer({
-      ...kme,
-      handler: async request => {
-        seen.add(request.identity)
-        return ok(request)
-      },
-    })
-    await counting.listen()
+    await using counting = await createZooKme(() => ({}), { credentials: kme })
     await using transport = open({ baseUrl: counting.url, idleTimeoutMs: 1 })
-    while (seen.size < 2) {
+    while (counting.connections < 2) {
       expect((await get(transport)).status).to.equal(200)
       await new Promise(resolve => setTimeout(resolve, 5))
     }
-    await transport.close()
-    await counting.close()
   })
 
   it('waits for an answer for longer than a connection may be idle, also on one that was used before', async () => {

@@ -44,9 +44,14 @@ export const rooms: readonly Room[] = [
     holds: 'their schemas and what belongs together in them',
     sees: [...ground, 'lib/etsi014/kme-profile.ts', 'lib/pkcs12.ts'],
   },
-  { room: 'lib/pki.ts', holds: 'development certificates', sees: ground },
-  { room: 'lib/create-pkcs12.ts', holds: 'certificate and key into one file', sees: [...ground, 'lib/pki.ts'] },
-  { room: 'lib/pkcs12.ts', holds: 'certificate and key out of one file', sees: [...ground, 'lib/pki.ts'] },
+  { room: 'lib/forge.ts', holds: 'the door to node-forge', sees: [] },
+  { room: 'lib/pki.ts', holds: 'development certificates', sees: [...ground, 'lib/forge.ts'] },
+  {
+    room: 'lib/create-pkcs12.ts',
+    holds: 'certificate and key into one file',
+    sees: [...ground, 'lib/forge.ts', 'lib/pki.ts'],
+  },
+  { room: 'lib/pkcs12.ts', holds: 'certificate and key out of one file', sees: [...ground, 'lib/forge.ts'] },
   { room: 'lib/http/', holds: 'handlers bound to node:https, and in process', sees: ground },
   { room: 'lib/channel/', holds: 'message channels: in memory, over mutual TLS', sees: ground },
   { room: 'lib/metrics/', holds: 'what a site says of itself: health, readiness, metrics', sees: ground },
@@ -121,7 +126,7 @@ export const rooms: readonly Room[] = [
 /** Outside packages and the one place that may import each: a file, or a folder in which one file does. */
 export const packageDoors: Readonly<Record<string, string>> = {
   ajv: 'lib/util/json-schema.ts',
-  'node-forge': 'lib/pki.ts',
+  'node-forge': 'lib/forge.ts',
   lmdb: 'lib/kms/',
   highs: 'lib/qnl/',
   pg: 'lib/qnl/control/postgres-memory.ts',

@@ -8,7 +8,7 @@ const MAKES: readonly { readonly profile: KmeProfileName; readonly traits: reado
   { profile: 'qkd-net', traits: ['site-names'] },
   { profile: 'etsi-qkd-rest', traits: ['numeric-id'] },
   { profile: 'transeuroogs', traits: ['key-not-found-503'] },
-  { profile: 'easy-kme', traits: ['fastapi-errors'] },
+  { profile: 'guardian', traits: ['fastapi-errors'] },
   { profile: 'next-door', traits: ['html-errors'] },
   { profile: 'merqury', traits: ['key-message-not-found', 'zero-counters'] },
   { profile: 'qukaydee', traits: ['key-not-found-404'] },

@@ -1,6 +1,7 @@
 import type { StreamChannel } from '../../channel/stream-channel.ts'
 import { ClosedError, ProtocolError } from '../../errors.ts'
 import type { AbortOptions } from '../../interface/lifecycle.ts'
+import { eitherSignal } from '../../util/deadline.ts'
 import { closeAtOnce } from '../bb84/link/door.ts'
 import { type DeviceMessage, decodeMessage, encodeMessage } from './device-message.ts'
 
@@ -14,7 +15,7 @@ export class DeviceSession {
   /** @param signal aborts when the link is closed */
   constructor(channel: StreamChannel, signal: AbortSignal) {
     this.#channel = channel
-    this.signal = AbortSignal.any([signal, this.#end.signal])
+    this.signal = eitherSignal(signal, this.#end.signal)
     void channel.lost.then(reason => this.#end.abort(reason))
   }
 

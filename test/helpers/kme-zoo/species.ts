@@ -2,8 +2,8 @@ import type { KmeProfileName } from '../../../lib/etsi014/kme-profile.ts'
 import { arnikaMock } from './species/arnika-mock.ts'
 import { dkms } from './species/dkms.ts'
 import { dske } from './species/dske.ts'
-import { easyKme } from './species/easy-kme.ts'
 import { etsiQkdRest } from './species/etsi-qkd-rest.ts'
+import { guardian } from './species/guardian.ts'
 import { lowerCase } from './species/lower-case.ts'
 import { merqury } from './species/merqury.ts'
 import { nextDoor } from './species/next-door.ts'
@@ -34,7 +34,7 @@ export const species: Readonly<Record<KmeProfileName, Species>> = {
   'qkd-kme-server': { behaviour: qkdKmeServer },
   merqury: { behaviour: merqury },
   'etsi-qkd-rest': { behaviour: etsiQkdRest },
-  'easy-kme': { behaviour: easyKme },
+  guardian: { behaviour: guardian },
   dske: { behaviour: dske, prefix: '/client/curtis/etsi' },
   'qkd-net': { behaviour: qkdNet },
   qkdnetsim: { behaviour: qkdnetsim, plain: true },
