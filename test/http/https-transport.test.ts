@@ -158,6 +158,20 @@ describe('HttpsTransport', () => {
 
   it('keeps its connections, and opens no more than it may', async () => {
     await using counting = await createZooKme(() => ({}), { credentials: kme })
+    await using transport = open({ baseUrl: counting.url, maxConnections: 2 })
+    await Promise.all(Array.from({ length: 20 }, () => get(transport)))
+    await get(transport)
+    expect(counting.connections).to.be.within(1, 2)
+  })
+
+  it('refuses more requests than may wait', async () => {
+    await using transport = open({ maxConnections: 1, maxWaiting: 2 })
+    const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => get(transport)))
+    expect(outcomes.filter(outcome => outcome.status === 'fulfilled')).to.have.length(3)
+  })
+
+  it('lets go of a connection that is idle for longer than it may', async () => {
+    await using counting = await createZooKme(() => ({}), { credentials: kme })
     await using transport = open({ baseUrl: counting.url, idleTimeoutMs: 1 })
     while (counting.connections < 2) {
       expect((await get(transport)).status).to.equal(200)
