@@ -45,6 +45,14 @@ export const DOORS = {
 
 export type Door = keyof typeof DOORS
 
+/** Typed arrays up to this size may lie on the engine's heap, where the garbage collector moves them and leaves copies behind. */
+const ON_HEAP_BYTES = 64
+
+/** Bytes that stay where they are, so that wiping them wipes the only copy. */
+function bytesOffHeap(sizeBytes: number): Uint8Array {
+  return new Uint8Array(new ArrayBuffer(sizeBytes))
+}
+
 /** The bytes themselves, for the pure functions of `lib/key` alone (a test holds that). Never stored, never returned. */
 export let bytesOf: (secret: SecretKey) => Uint8Array
 
@@ -61,20 +69,23 @@ export class SecretKey {
 
   /** A key with a copy of `bytes`; the caller still owns and wipes what it passed. */
   static copyOf(bytes: Uint8Array): SecretKey {
-    const own = Buffer.allocUnsafeSlow(bytes.byteLength)
+    if (bytes.byteLength === 0) throw new InvalidArgumentError('A secret key has at least one byte')
+    const own = bytesOffHeap(bytes.byteLength)
     own.set(bytes)
-    return SecretKey.adopt(own)
+    return new SecretKey(own)
   }
 
   /** A key that takes `bytes` over: the caller must not touch them again. */
   static adopt(bytes: Uint8Array): SecretKey {
-    if (bytes.byteLength === 0) throw new InvalidArgumentError('A secret key has at least one byte')
-    return new SecretKey(bytes)
+    if (bytes.byteLength > ON_HEAP_BYTES) return new SecretKey(bytes)
+    const own = SecretKey.copyOf(bytes)
+    bytes.fill(0)
+    return own
   }
 
   /** `sizeBytes` fresh bytes from the system's generator. */
   static random(sizeBytes: number): SecretKey {
-    return SecretKey.adopt(randomFillSync(Buffer.allocUnsafeSlow(sizeBytes)))
+    return new SecretKey(randomFillSync(bytesOffHeap(sizeBytes)))
   }
 
   /** Length in bytes; stays readable after `wipe()` only as 0. */

@@ -35,6 +35,8 @@ export interface SiteProcessesOptions {
   readonly link?: LinkFields | ((siteId: 'site-a' | 'site-b') => LinkFields)
   /** Runs what `npm run build` made, for runs that start many processes. Default false. */
   readonly built?: boolean
+  /** Runs the source of another copy of the project, by its root. Default: this one. */
+  readonly root?: string
 }
 
 type LinkFields = Readonly<Record<string, unknown>>
@@ -47,10 +49,10 @@ export class SiteProcess {
   #child: ChildProcess | undefined
   #stderr = ''
 
-  constructor(siteId: string, configPath: string, { built }: { built: boolean }) {
+  constructor(siteId: string, configPath: string, { built, root }: { built: boolean; root: string | undefined }) {
     this.siteId = siteId
     this.#configPath = configPath
-    this.#program = built ? BUILT : SOURCE
+    this.#program = built ? BUILT : root === undefined ? SOURCE : ['--import', 'tsx', join(root, 'bin/qkd.ts')]
   }
 
   get pid(): number | undefined {
@@ -104,7 +106,7 @@ const SAES = { 'site-a': ['alice', 'amy'], 'site-b': ['bob', 'ben'] } as const
 
 /** Writes configurations and certificates for two sites and starts both. */
 export async function startSiteProcesses(options: SiteProcessesOptions = {}): Promise<SiteProcesses> {
-  const { store = 'lmdb', rateBps = 200_000_000, targetBlocks = 16, built = false } = options
+  const { store = 'lmdb', rateBps = 200_000_000, targetBlocks = 16, built = false, root } = options
   const { link = { kind: 'simulated', rateBps } } = options
   const dir = await createTempDir('qkdkit-sites-')
   const authority = createTestAuthority()
@@ -143,8 +145,8 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
   }
   await writeFile(join(dir.path, 'link.psk'), randomBytes(32), { mode: 0o600 })
   const processes = [
-    new SiteProcess('site-a', await write('site-a', etsiA!, peerA!), { built }),
-    new SiteProcess('site-b', await write('site-b', etsiB!, peerB!), { built }),
+    new SiteProcess('site-a', await write('site-a', etsiA!, peerA!), { built, root }),
+    new SiteProcess('site-b', await write('site-b', etsiB!, peerB!), { built, root }),
   ] as const
   try {
     await Promise.all(processes.map(site => site.start()))

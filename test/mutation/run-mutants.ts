@@ -60,7 +60,8 @@ export async function runMutants(mutants: readonly Mutant[], options: MutantOpti
   return outcomes
 }
 
-async function copySource(to: string): Promise<void> {
+/** Copies what runs and its tests into an empty directory, so that it can be changed there. */
+export async function copySource(to: string): Promise<void> {
   for (const name of COPIED) await cp(join(ROOT, name), join(to, name), { recursive: true })
   await symlink(join(ROOT, 'node_modules'), join(to, 'node_modules'))
 }
