@@ -25,7 +25,13 @@ export interface Etsi014HandlerOptions extends Etsi014Compatibility {
   readonly logger?: Logger
 }
 
-const ALLOWED: Record<EtsiMethod, string> = { status: 'GET', enc_keys: 'GET, POST', dec_keys: 'GET, POST' }
+const ALLOWED: Record<EtsiMethod, readonly string[]> = {
+  status: ['GET'],
+  enc_keys: ['GET', 'POST'],
+  dec_keys: ['GET', 'POST'],
+}
+
+const OK_HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-store' }
 
 /** A KME's server side (ETSI GS QKD 014 V1.1.1) as a function from request to response. */
 export function createEtsi014Handler(options: Etsi014HandlerOptions): HttpHandler {
@@ -36,8 +42,8 @@ export function createEtsi014Handler(options: Etsi014HandlerOptions): HttpHandle
   return async request => {
     const target = parseTarget(request.target)
     if (target === undefined) return errorBody(404, { message: 'No such path' })
-    const allow = ALLOWED[target.method]
-    if (!allow.split(', ').includes(request.method)) {
+    if (!ALLOWED[target.method].includes(request.method)) {
+      const allow = ALLOWED[target.method].join(', ')
       return errorBody(405, { message: `${target.method} takes ${allow}` }, { allow })
     }
     try {
@@ -91,12 +97,12 @@ async function serve({ kms, target, request, ignoreSize, keyExtensions }: Call):
 /** The keys as a response; the KMS gave them to us, so their own copies are wiped here. */
 function handOver(keys: readonly Key[], { keyExtensions }: { keyExtensions: boolean }): HttpResponse {
   try {
-    return { ...ok(encodeKeyContainer(keys, { keyExtensions })), secret: true }
+    return { status: 200, headers: OK_HEADERS, body: encodeKeyContainer(keys, { keyExtensions }), secret: true }
   } finally {
     for (const { secret } of keys) secret.wipe()
   }
 }
 
 function ok(body: Uint8Array): HttpResponse {
-  return { status: 200, headers: { 'content-type': 'application/json', 'cache-control': 'no-store' }, body }
+  return { status: 200, headers: OK_HEADERS, body }
 }

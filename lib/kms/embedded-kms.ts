@@ -186,7 +186,11 @@ export class EmbeddedKms implements Kms {
     pool: KeyPool,
     pair: SaePair,
     admitted: Admitted,
-    call: {
+    {
+      waitMs,
+      signal,
+      auditFor,
+    }: {
       waitMs: number
       signal: AbortSignal | undefined
       auditFor: (loweredFrom: SecurityLevel | undefined) => Auditor | undefined
@@ -196,9 +200,11 @@ export class EmbeddedKms implements Kms {
     try {
       if (isOfNetwork) requireCapacity(this.#options.capacityCells, admitted)
       const keys = await issueOrLower(pool, {
-        ...call,
         pair,
         admitted,
+        waitMs,
+        signal,
+        auditFor,
         // Each side issues from its own half of the pool. Nothing is held back of what the sites make themselves.
         reservedCells: isOfNetwork ? Math.floor((admitted.reservedShare * this.#options.capacityCells) / 2) : 0,
         onServed: (from, to) => this.#tellServed(pair, pool.remoteSiteId, { from, to, keys: admitted.number }),
@@ -265,10 +271,12 @@ export class EmbeddedKms implements Kms {
     peerSiteId: string,
     keys: readonly Key[],
   ): void {
+    const { masterSaeId, slaveSaeId } = pair
     for (const { keyId, sizeBits, level, trustClass } of keys) {
       const event = {
         type,
-        ...pair,
+        masterSaeId,
+        slaveSaeId,
         peerSiteId,
         keyId,
         sizeBits,
@@ -286,7 +294,8 @@ export class EmbeddedKms implements Kms {
     said: { rule: string; integration?: string; loweredFrom?: SecurityLevel },
   ): Auditor | undefined {
     const { audit } = this.#options
-    return audit && (keys => audit.allowed({ event, ...pair, peerSiteId, ...said }, keys))
+    const { masterSaeId, slaveSaeId } = pair
+    return audit && (keys => audit.allowed({ event, masterSaeId, slaveSaeId, peerSiteId, ...said }, keys))
   }
 
   /** The lowest level that will do is what the host is registered with, where the request names none. */
