@@ -43,7 +43,8 @@ function ready({ siteId, address }: ServedSite, kmeId: string) {
   return { ready: true, siteId, kmeId, address, pid: process.pid }
 }
 
-function readyLine({ siteId, address: { etsi014, skip, peer } }: ServedSite, kmeId: string): string {
+function readyLine({ siteId, address: { etsi014, skip, border, peer } }: ServedSite, kmeId: string): string {
   const encryptors = skip === undefined ? '' : `, SKIP at ${skip.url}`
-  return `${siteId} serves: ETSI 014 as ${kmeId} at ${etsi014.url}${encryptors}, other sites at ${peer.host}:${peer.port}`
+  const domains = border === undefined ? '' : `, ETSI 020 at ${border.url}`
+  return `${siteId} serves: ETSI 014 as ${kmeId} at ${etsi014.url}${encryptors}${domains}, other sites at ${peer.host}:${peer.port}`
 }
