@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { Etsi014Config } from '../../lib/config/etsi014-config.ts'
 import type { SiteConfig, StoreConfig } from '../../lib/config/site-config.ts'
 import type { SkipConfig } from '../../lib/config/skip-config.ts'
 import type { Kms } from '../../lib/interface/kms.ts'
@@ -72,7 +73,7 @@ export interface ServedTestSites extends AsyncDisposable {
   readonly sites: readonly [ServedSite, ServedSite]
   readonly configs: readonly [SiteConfig, SiteConfig]
   /** Credentials of a registered SAE, or of one that any name is given for. */
-  credentials(saeId: string): TestCredentials
+  credentials(saeId: string, options?: { uriSans?: string[] }): TestCredentials
 }
 
 export interface ServedTestSitesOptions extends TestSitesOptions {
@@ -82,13 +83,16 @@ export interface ServedTestSitesOptions extends TestSitesOptions {
   readonly ops?: boolean
   /** Servers for encryptors at the first and the second site, besides where they listen. Default none. */
   readonly skip?: readonly [Omit<SkipConfig, 'listen'>, Omit<SkipConfig, 'listen'>]
+  /** How both ETSI 014 servers treat their callers, given the way to certificates. Default as shipped. */
+  readonly etsi014?: (credentials: ServedTestSites['credentials']) => Etsi014Config
 }
 
 export async function createServedTestSites(options: ServedTestSitesOptions = {}): Promise<ServedTestSites> {
   const { rateBps = 100_000_000, pool, keys, policy, store = 'memory', ops, skip } = options
   const dir = await createTempDir()
   const authority = createTestAuthority()
-  const credentials = (commonName: string) => authority.issue(commonName)
+  const credentials: ServedTestSites['credentials'] = (name, more) => authority.issue(name, more)
+  const etsi014 = options.etsi014 === undefined ? {} : { etsi014: options.etsi014(credentials) }
   const common = { pool: { ...DEFAULT_POOL, ...pool }, keys: { ...DEFAULT_KEYS, ...keys }, ...(policy && { policy }) }
   const saes = (siteId: keyof typeof SAES) => SAES[siteId].map(saeId => ({ saeId }))
   const listen = { host: '127.0.0.1', port: 0 }
@@ -103,6 +107,7 @@ export async function createServedTestSites(options: ServedTestSitesOptions = {}
   const configB: SiteConfig = {
     ...common,
     ...watched,
+    ...etsi014,
     ...skipOf(1),
     siteId: 'site-b',
     kmeId: 'kme-b',
@@ -118,6 +123,7 @@ export async function createServedTestSites(options: ServedTestSitesOptions = {}
   const configA: SiteConfig = {
     ...common,
     ...watched,
+    ...etsi014,
     ...skipOf(0),
     siteId: 'site-a',
     kmeId: 'kme-a',
