@@ -210,7 +210,7 @@ export class PeerSession {
     }
   }
 
-  /** Both prove that they hold the root; of one that was made just now, also that it was the other site which made it. */
+  /** Both prove that they hold the root; of one that was made in this session, also that it was the other site which made it. */
   async #confirm(
     secret: PairSecret | undefined,
     nonces: [Uint8Array, Uint8Array],

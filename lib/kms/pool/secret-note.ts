@@ -38,6 +38,7 @@ export const FIRST_TERMS: RefreshTerms = {
   transcript: new Uint8Array(TRANSCRIPT_BYTES),
 }
 
+/** The note as it is stored. */
 export function encodeSecretNote(note: SecretNote): Buffer {
   const { previous, pending } = note
   const writer = new ByteWriter().u8(FORMAT).u64(BigInt(Math.round(note.sinceMs)))

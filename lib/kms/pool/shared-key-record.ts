@@ -62,6 +62,7 @@ export function withTaken(record: SharedKeyRecord, saeId: string): SharedKeyReco
 
 const NOTHING = new Uint8Array(0)
 
+/** The record as it is stored. */
 export function encodeSharedKey(record: SharedKeyRecord): Buffer {
   const { held, recipients } = record
   const writer = new ByteWriter()

@@ -1,4 +1,5 @@
 import type { BlockState, PoolStore, SlotStore } from '../../interface/pool-store.ts'
+import { notedSecrets } from '../pool/note-slots.ts'
 import { countSet } from './bitmap.ts'
 import { BlockVault } from './block-vault.ts'
 
@@ -54,7 +55,7 @@ export async function inspectStore(store: PoolStore): Promise<PoolReport[]> {
 export async function verifyStore({ store, slots }: { store: PoolStore; slots: SlotStore }): Promise<StoreVerdict[]> {
   const verdicts: StoreVerdict[] = []
   for (const poolId of await store.poolIds()) {
-    const { pool, blocks } = await store.snapshot(poolId)
+    const { pool, blocks, notes } = await store.snapshot(poolId)
     const vault = new BlockVault({ store, slots, poolId })
     const faults: { what: string; reason: string }[] = []
     let opened = 0
@@ -67,6 +68,8 @@ export async function verifyStore({ store, slots }: { store: PoolStore; slots: S
       }
     }
     if (pool.rootSlot >= 0) await check('pair secret', () => vault.readRoot(pool.rootSlot))
+    for (const [name, { value }] of notes)
+      for (const { what, open } of notedSecrets(name, value)) await check(what, () => open(vault))
     for (const block of blocks) if (block.slot >= 0) await check(`block ${block.number}`, () => vault.open(block))
     verdicts.push({ poolId, opened, faults })
   }
