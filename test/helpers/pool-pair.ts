@@ -2,7 +2,7 @@ import { createMemoryChannelPair } from '../../lib/channel/memory-channel.ts'
 import type { Link, LinkBlock } from '../../lib/interface/link.ts'
 import type { MessageChannel } from '../../lib/interface/message-channel.ts'
 import type { PoolStore, SlotStore } from '../../lib/interface/pool-store.ts'
-import type { Qnl, QnlBlock } from '../../lib/interface/qnl.ts'
+import type { Demand, Qnl, QnlBlock } from '../../lib/interface/qnl.ts'
 import type { TelemetryEvent } from '../../lib/interface/telemetry.ts'
 import type { SiteIdentity } from '../../lib/key/site-identity.ts'
 import { KeyPool, type PoolLimits } from '../../lib/kms/pool/key-pool.ts'
@@ -19,6 +19,8 @@ import { until } from './until.ts'
 export interface PoolPairOptions {
   readonly limits?: Partial<PoolLimits>
   readonly rateBps?: number
+  /** Told of each demand that a site's pool sets at its QNL. */
+  readonly onDemand?: (site: 0 | 1, demand: Demand) => void
   /** How each block came, as both networks say it. Default direct. */
   readonly way?: (number: bigint) => Partial<Pick<QnlBlock, 'trustClass' | 'relays'>>
   /** What each site's policy holds for virtual blocks; of both where there is one. Default none are allowed. */
@@ -73,6 +75,7 @@ export class PoolPair implements AsyncDisposable {
     identities = [undefined, undefined],
     virtual,
     way = () => ({}),
+    onDemand,
   }: PoolPairOptions = {}): Promise<PoolPair> {
     const limits = {
       targetBlocks: 8,
@@ -99,7 +102,7 @@ export class PoolPair implements AsyncDisposable {
         localSiteId: siteIds[i],
         remoteSiteId: siteIds[1 - i]!,
         ...stores[i]!,
-        qnl: labelledQnl(qnls[i]!, way),
+        qnl: watchedQnl(labelledQnl(qnls[i]!, way), demand => onDemand?.(i, demand)),
         limits,
         identity: identities[i],
         ...(virtual !== undefined && { virtual: 'allows' in virtual ? virtual : virtual[i] }),
@@ -161,6 +164,19 @@ function labelledQnl(qnl: Qnl, way: NonNullable<PoolPairOptions['way']>): Qnl {
       if (property === 'nextBlock') return nextBlock
       const value = Reflect.get(target, property, target)
       return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
+function watchedQnl(qnl: Qnl, onDemand: (demand: Demand) => void): Qnl {
+  return new Proxy(qnl, {
+    get: (target, property) => {
+      const value = Reflect.get(target, property, target)
+      if (typeof value !== 'function') return value
+      return (...args: unknown[]) => {
+        if (property === 'setDemand') onDemand(args[1] as Demand)
+        return value.apply(target, args)
+      }
     },
   })
 }

@@ -181,7 +181,10 @@ export class StockOrders {
   #count(lane: Lane, cells: number, request: { priority?: number; reservedCells?: number } = {}): void {
     const { telemetry, ledger, nowMs } = this.#options
     const surge = this.#monitor.asked({ cells, lane, nowMs: nowMs(), ...request })
-    if (surge === undefined) return
+    if (surge === undefined) {
+      this.tick()
+      return
+    }
     telemetry.emit({
       type: 'demand-surge',
       peerSiteId: ledger.remoteSiteId,
