@@ -10,7 +10,7 @@ import type { Telemetry } from '../../interface/telemetry.ts'
 import type { SaePair } from '../../key/key-id.ts'
 import type { KemName } from '../../key/post-quantum.ts'
 import type { SiteIdentity } from '../../key/site-identity.ts'
-import { type BlockKind, blockKind, kindForSuite, type VirtualKind } from '../../key/virtual-block.ts'
+import { blockKind, type VirtualKind } from '../../key/virtual-block.ts'
 import { abortable, withDeadline } from '../../util/deadline.ts'
 import { deferred } from '../../util/deferred.ts'
 import { BlockLedger } from './block-ledger.ts'
@@ -22,7 +22,7 @@ import { LaneBalance } from './lane-balance.ts'
 import { LEASE_LIFE_MS } from './lessee.ts'
 import { pairIdentity } from './pair-secret.ts'
 import { PairSecrets } from './pair-secrets.ts'
-import { type MessageHandlers, PeerSession } from './peer-session.ts'
+import { PeerSession } from './peer-session.ts'
 import { type MessageFields, NONCE_BYTES, type PeerMessage } from './peer-wire.ts'
 import { offered, Ratchet, type RefreshSchedule } from './ratchet.ts'
 import { type RetrievalTerms, Retriever } from './retriever.ts'
@@ -30,7 +30,7 @@ import { SharedKeyAcceptor, type ShareQuestion, type ShareRelay } from './shared
 import { SharedKeys } from './shared-keys.ts'
 import { Shredder } from './shredder.ts'
 import { type PoolDemand, StockOrders } from './stock-orders.ts'
-import { Supply } from './supply.ts'
+import { Supplies } from './supplies.ts'
 import { VirtualAcceptor } from './virtual-acceptor.ts'
 import { NO_VIRTUAL_BLOCKS, VirtualOpener, type VirtualTerms } from './virtual-opener.ts'
 
@@ -133,7 +133,7 @@ export class KeyPool implements Closable {
   readonly #now: () => number
   #kemsOfPeer = 0
   readonly #verifier: BlockVerifier
-  readonly #supplies: Readonly<Record<BlockKind, Supply>>
+  readonly #supplies: Supplies
   readonly #retriever: Retriever
   readonly #balance: LaneBalance
   readonly #shredder: Shredder
@@ -189,7 +189,7 @@ export class KeyPool implements Closable {
       monotonicMs,
       onActive: block => {
         this.#opener.proven(block)
-        this.#supplyFor(block).issuer.leaseAhead()
+        this.#supplies.forBlock(block).issuer.leaseAhead()
       },
     })
     const common = { ledger, send, isConnected, monotonicMs, logger }
@@ -202,22 +202,18 @@ export class KeyPool implements Closable {
       endSession: () => void this.#session?.close().catch(() => {}),
       now,
     })
-    const virtualSupply = (kind: VirtualKind) =>
-      new Supply({ ...common, kind, findMore: classes => this.#opener.findMore(kind, classes) })
-    const findMore = () => {
-      if (this.#network.lessee.unleasedCells() === 0) this.#balance.ask()
-    }
-    this.#supplies = {
-      network: new Supply({
-        ...common,
-        kind: 'network',
-        findMore,
+    this.#supplies = new Supplies({
+      ...common,
+      network: {
+        findMore: () => {
+          if (network.lessee.unleasedCells() === 0) this.#balance.ask()
+        },
         onAsked: request => this.#orders.asked(request),
         onWaited: waitMs => this.#orders.waited(waitMs),
-      }),
-      expanded: virtualSupply('expanded'),
-      'post-quantum': virtualSupply('post-quantum'),
-    }
+      },
+      findMoreVirtual: (kind, classes) => this.#opener.findMore(kind, classes),
+    })
+    const { network } = this.#supplies
     const keyLifeMs = () => LEASE_LIFE_MS + this.#lifetimeMs
     this.shared = new SharedKeys({ ledger, now, keyLifeMs })
     this.handovers = new Handovers({ ledger, send, isConnected })
@@ -232,15 +228,11 @@ export class KeyPool implements Closable {
     this.#balance = new LaneBalance({
       ledger,
       send,
-      onChange: () => this.#network.issuer.serve(),
+      onChange: () => network.issuer.serve(),
       ownShare: () => this.#orders.ownShare(),
     })
-    const { verifier, retriever, network } = {
-      verifier: this.#verifier,
-      retriever: this.#retriever,
-      network: this.#network,
-    }
-    this.#opener = new VirtualOpener({ ...common, verifier, network, supplyOf: kind => this.#supplies[kind], terms })
+    const [verifier, retriever] = [this.#verifier, this.#retriever]
+    this.#opener = new VirtualOpener({ ...common, verifier, network, supplyOf: kind => this.#supplies.of(kind), terms })
     this.#acceptor = new VirtualAcceptor({ ledger, send, verifier, retriever, terms })
     const admit = options.admitShare ?? refuseShares
     this.#sharedAcceptor = new SharedKeyAcceptor({
@@ -251,7 +243,7 @@ export class KeyPool implements Closable {
       admit,
       abroad: options.abroad,
     })
-    const lesseeOf = (block: BlockRecord) => this.#supplyFor(block).lessee
+    const lesseeOf = (block: BlockRecord) => this.#supplies.forBlock(block).lessee
     this.#shredder = new Shredder({ ledger, lesseeOf, shredMs: limits.shredMs, monotonicMs, logger })
     this.#filler = new Filler({
       qnl: options.qnl,
@@ -266,8 +258,8 @@ export class KeyPool implements Closable {
       qnl: options.qnl,
       ledger,
       limits,
-      leasedCells: () => this.#network.book.cells,
-      waitingCells: () => this.#network.issuer.waitingCells,
+      leasedCells: () => network.book.cells,
+      waitingCells: () => network.issuer.waitingCells,
       telemetry,
       logger,
       nowMs: monotonicMs,
@@ -326,7 +318,7 @@ export class KeyPool implements Closable {
       lifetimeMs: this.#limits.lifetimeMs,
       handlers: {
         ...this.#verifier.handlers,
-        ...this.#leaseHandlers(),
+        ...this.#supplies.handlers,
         ...this.#acceptor.handlers,
         ...this.#sharedAcceptor.handlers,
         ...this.handovers.handlers,
@@ -350,7 +342,7 @@ export class KeyPool implements Closable {
   /** Fresh keys, all or none: see `Issuer.issue`. */
   async issue(request: IssueRequest): Promise<Key[]> {
     this.#requireOpen()
-    return this.#supplies[kindForSuite(request.suite)].issuer.issue(request)
+    return this.#supplies.forSuite(request.suite).issuer.issue(request)
   }
 
   /** The keys of these IDs that the peer issued to `pair`: see `Retriever.retrieve`. */
@@ -369,18 +361,13 @@ export class KeyPool implements Closable {
   status(): KeyPoolStatus {
     const blocks = { received: 0, ready: 0, active: 0, drained: 0, dropped: 0 }
     for (const block of this.#ledger.blocks()) if (blockKind(block.number) === 'network') blocks[block.state]++
-    const { network, ...virtual } = this.#supplies
-    let waitingRequests = 0
-    for (const { issuer } of this.#eachSupply()) waitingRequests += issuer.waitingRequests
+    const { network, virtualCells, waitingRequests } = this.#supplies
     return {
       remoteSiteId: this.remoteSiteId,
       connected: this.connected,
       issuableCells: network.issuer.issuableCells,
       leasedCells: network.book.cells,
-      virtualCells: {
-        expanded: virtual.expanded.issuer.issuableCells,
-        'post-quantum': virtual['post-quantum'].issuer.issuableCells,
-      },
+      virtualCells,
       blocks,
       waitingRequests,
       mismatches: this.#verifier.mismatches,
@@ -401,7 +388,7 @@ export class KeyPool implements Closable {
 
   async #close(): Promise<void> {
     clearInterval(this.#timer)
-    for (const { issuer } of this.#eachSupply()) issuer.fail(new ClosedError('The pool is closed'))
+    this.#supplies.fail(new ClosedError('The pool is closed'))
     await this.#opener.close()
     await this.#filler.close()
     await this.#orders.close()
@@ -411,7 +398,7 @@ export class KeyPool implements Closable {
     await this.#ledger
       .rememberHeard()
       .catch(error => this.#logger.error({ err: String(error) }, 'The last mark is lost'))
-    for (const { book } of this.#eachSupply()) book.wipe()
+    this.#supplies.wipe()
     this.#retriever.wipe()
     this.#verifier.wipe()
     this.#secrets.wipe()
@@ -434,7 +421,7 @@ export class KeyPool implements Closable {
       reason = (error as Error).message
       this.#logger.warn({ peerSiteId, reason }, 'The session with the peer failed')
     }
-    for (const { lessee } of this.#eachSupply()) lessee.abandon()
+    this.#supplies.abandon()
     this.handovers.abandon()
     this.#ratchet.abandon()
     this.#telemetry.emit({
@@ -447,12 +434,12 @@ export class KeyPool implements Closable {
 
   async #resume(): Promise<void> {
     await this.#ledger.buryDead()
-    for (const { lessee } of this.#eachSupply()) await lessee.finishLeased()
+    await this.#supplies.finishLeased()
     await this.#verifier.resume()
     this.#balance.resume()
     this.#orders.tick()
     this.#opener.resume()
-    for (const { issuer } of this.#eachSupply()) issuer.leaseAhead()
+    this.#supplies.leaseAhead()
   }
 
   /** The owner's word that it will never issue from a block again, or never had it. */
@@ -466,31 +453,6 @@ export class KeyPool implements Closable {
   async #onLease(message: MessageFields<'lease'>): Promise<void> {
     if (blockKind(message.block) === 'network') this.#orders.leased(message.cells)
     await this.#retriever.handlers.lease?.(message)
-  }
-
-  get #network(): Supply {
-    return this.#supplies.network
-  }
-
-  #eachSupply(): Supply[] {
-    return Object.values(this.#supplies)
-  }
-
-  #supplyFor({ number }: Pick<BlockRecord, 'number'>): Supply {
-    return this.#supplies[blockKind(number)]
-  }
-
-  /** An answer goes to whoever asked: each lessee passes over nonces that are not its own. */
-  #leaseHandlers(): MessageHandlers {
-    const lessees = this.#eachSupply().map(({ lessee }) => lessee.handlers)
-    return {
-      leaseOk: async message => {
-        for (const { leaseOk } of lessees) await leaseOk?.(message)
-      },
-      leaseNo: async message => {
-        for (const { leaseNo } of lessees) await leaseNo?.(message)
-      },
-    }
   }
 
   #wantsBlocks(): boolean {
@@ -548,9 +510,8 @@ export class KeyPool implements Closable {
 
   /** Each part for itself: a block that one stumbles over must not keep the others from their work. */
   async #sweepParts(): Promise<void> {
-    const lessees = this.#eachSupply().map(({ lessee }) => lessee)
     const parts = [
-      ...lessees,
+      ...this.#supplies.lessees,
       this.#retriever,
       this.shared,
       this.#secrets,
@@ -567,7 +528,7 @@ export class KeyPool implements Closable {
     }
     await this.#ledger.rememberHeard()
     if (this.connected) this.#balance.ask()
-    for (const { issuer } of this.#eachSupply()) issuer.leaseAhead()
+    this.#supplies.leaseAhead()
     this.#opener.sweep()
     this.#ratchet.sweep()
   }
