@@ -81,8 +81,8 @@ export const accessRows: Rows<Checklist> = {
     for (const path of METHODS) expect(refusal(await as('sae-9')(path), 401).json.message).to.include('sae-9')
   },
 
-  '48 keys are not to be stored, and never in a log': async checklist => {
-    const { A, B, log } = checklist
+  '48 keys are not to be stored, and never in log or trace': async checklist => {
+    const { A, B, log, trace } = checklist
     const given = await A('bob/enc_keys?number=2')
     const ids = keysOf(given).map(({ key_ID }) => key_ID)
     const fetched = await B(`alice/dec_keys?key_ID=${ids[0]}`)
@@ -91,10 +91,12 @@ export const accessRows: Rows<Checklist> = {
       expect(headers).to.include({ 'content-type': 'application/json', 'cache-control': 'no-store' })
     }
     expect(log).to.have.length.above(0)
+    // The IDs stand in the trace, so it is of these very keys.
+    for (const id of ids) expect(trace.join('\n')).to.include(id)
     for (const { key } of keysOf(given)) {
       const bytes = Buffer.from(key, 'base64')
       for (const shape of [key, bytes.toString('hex'), bytes.toString('base64url'), JSON.stringify([...bytes])]) {
-        expect(log.join('\n')).not.to.include(shape)
+        expect([...log, ...trace].join('\n')).not.to.include(shape)
       }
     }
   },

@@ -28,6 +28,8 @@ export interface Checklist extends AsyncDisposable {
   readonly sites: TestSites
   /** What both servers have logged so far. */
   readonly log: readonly string[]
+  /** What both sites have told of themselves so far. */
+  readonly trace: readonly string[]
   /** Sets the wall clock of both sites forward. */
   advance(ms: number): void
   /** Two other sites behind the same transport. */
@@ -50,6 +52,12 @@ export async function openChecklist(
     ...options,
   })
   const log: string[] = []
+  const trace: string[] = []
+  for (const site of sites.sites) {
+    site.telemetry.subscribe(event => {
+      trace.push(JSON.stringify(event, (_, value) => (typeof value === 'bigint' ? `${value}` : value)))
+    })
+  }
   const saeIdentity = saeIdentifier(REGISTERED)
   const serve = (kms: 0 | 1) =>
     way.serve(
@@ -69,6 +77,7 @@ export async function openChecklist(
     kmes,
     sites,
     log,
+    trace,
     advance: ms => {
       aheadMs += ms
     },
