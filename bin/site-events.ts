@@ -6,6 +6,8 @@ export function describeEvent(event: TelemetryEvent): string | undefined {
   switch (event.type) {
     case 'peer':
       return `peer ${event.peerSiteId} ${event.state}${because}`
+    case 'pair-secret':
+      return `secret with ${event.peerSiteId} ${event.outcome === 'refreshed' ? 'refreshed' : `not refreshed (${event.outcome})`}, epoch ${event.epoch}${because}`
     case 'link':
       return `link ${event.linkId} ${event.state}${because}`
     case 'policy':

@@ -45,6 +45,17 @@ describe('multicast', function () {
     }
   })
 
+  it('gives keys of levels that need no cell of the network for each, and says so at every end', async () => {
+    const levels = ['quantum', 'hybrid', 'one-time-pad', 'expanded', 'post-quantum'] as const
+    const policy: PolicyFile = { rules: [], defaults: { levels }, otherwise: 'allow' }
+    await using mesh = await ThreeSites.open({ policies: { 'site-a': policy, 'site-b': policy, 'site-c': policy } })
+    for (const level of levels) {
+      const given = await share(mesh, { level, number: 2 })
+      expect(given[0]!.level).to.equal(level)
+      for (const saeId of ['bob', ...EVERYWHERE]) await expectHas(mesh, saeId, given)
+    }
+  })
+
   it('gives 128 keys at once, in any order, and as large as keys come', async () => {
     await using mesh = await ThreeSites.open({ keys: { maxKeySizeBits: 255_488 } })
     const many = await share(mesh, { number: 128, additionalSlaveSaeIds: ['carl', 'bea'] })
