@@ -12,6 +12,10 @@ const outputs: Readonly<Record<string, readonly RegExp[]>> = {
   'generate-network.ts': [/^ {2}"nodes": \[$/m, /^ {2}"links": \[$/m, /^ {2}"demands": \[$/m],
   'https.ts': [/^Hello, alice$/m],
   'mqtt-tunnel.ts': [/^opened at noon$/m, /^2 connections, \d+ bytes in and \d+ out, each under a key of its own$/m],
+  'network-relay.ts': [
+    /^Alice and Bob have the same key: true, trust class relayed$/m,
+    /^The controller sees 3 sites and a-relay up, b-relay up$/m,
+  ],
   'same-key.ts': [
     /^Alice has \[SecretKey 256 bits\] and tells Bob [0-9a-f-]{36}$/m,
     /^Bob has the same: true$/m,

@@ -1,6 +1,8 @@
 import { kerberosConfigSchema } from '../../integrations/kerberos/config/kerberos-config.ts'
 import { ipsecAgentConfigSchema } from '../../integrations/strongswan/agent-config-schema.ts'
+import { controllerConfigSchema } from '../../lib/config/controller-config.ts'
 import { frontConfigSchema } from '../../lib/config/front-config.ts'
+import { operatorConfigSchema } from '../../lib/config/operator-config.ts'
 import { saeProfileSchema } from '../../lib/config/sae-profile.ts'
 import { siteConfigSchema } from '../../lib/config/site-config.ts'
 import { type KmeProfile, kmeProfiles } from '../../lib/etsi014/kme-profile.ts'
@@ -18,7 +20,9 @@ import { readSource } from './tree.ts'
 export const generatedDocs: Readonly<Record<string, (page: string) => string | Promise<string>>> = {
   'docs/configuration.md': page => {
     const withSite = replaceBlock(page, 'site configuration', configurationTable(siteConfigSchema))
-    const withHost = replaceBlock(withSite, 'SAE profile', configurationTable(saeProfileSchema))
+    const withController = replaceBlock(withSite, 'controller', configurationTable(controllerConfigSchema))
+    const withOperator = replaceBlock(withController, 'operator', configurationTable(operatorConfigSchema))
+    const withHost = replaceBlock(withOperator, 'SAE profile', configurationTable(saeProfileSchema))
     const withFront = replaceBlock(withHost, 'front', configurationTable(frontConfigSchema))
     const withGateway = replaceBlock(withFront, 'IPsec agent', configurationTable(ipsecAgentConfigSchema))
     return replaceBlock(withGateway, 'Kerberos agent', configurationTable(kerberosConfigSchema))
