@@ -1,5 +1,5 @@
 import type { BlockRecord, Change, ExpirySpan, PoolNote, PoolRecord, Refusal } from '../../interface/pool-store.ts'
-import { isClear, withSet } from './bitmap.ts'
+import { isClear, setIn, withSet } from './bitmap.ts'
 import { isSpent, raisedPast } from './number-floor.ts'
 
 /** The rows that a batch starts from. */
@@ -38,6 +38,8 @@ class Draft {
   readonly #blocks = new Map<bigint, BlockRecord | undefined>()
   readonly #sealed = new Map<bigint, Uint8Array | undefined>()
   readonly #notes = new Map<string, PoolNote | undefined>()
+  /** Records that this batch made to consume cells of: nobody else has them yet, so the next cells are set in place. */
+  readonly #consuming = new WeakSet<BlockRecord>()
   #pool: PoolRecord
   #counts = false
 
@@ -66,6 +68,7 @@ class Draft {
     if (change.kind === 'insert') return this.#insert(change)
     const block = this.#block(change.number)
     if (block === undefined) return 'no-such-block'
+    if (change.kind === 'consume') return this.#consume(block, change)
     const next = change.kind === 'remove' ? undefined : transform(block, change)
     if (typeof next === 'string') return next
     this.#blocks.set(change.number, next === undefined ? undefined : { ...next, version: block.version + 1 })
@@ -73,6 +76,24 @@ class Draft {
     // A dead block's material goes with its state: what remains on free pages is sealed under a key that is destroyed.
     if (next === undefined || next.state === 'drained' || next.state === 'dropped')
       this.#sealed.set(change.number, undefined)
+    return undefined
+  }
+
+  /** The keys of a request, and of requests that go together, mostly lie in one block. */
+  #consume(block: BlockRecord, change: Extract<Change, { kind: 'consume' }>): Refusal | undefined {
+    const { number, ownerSiteId, offset, cells } = change
+    if (block.state !== 'ready') return 'wrong-state'
+    if (block.ownerSiteId !== ownerSiteId) return 'wrong-owner'
+    if (offset + cells > block.horizon) return 'beyond-horizon'
+    if (!isClear(block.consumed, offset, offset + cells)) return 'already-consumed'
+    if (this.#consuming.has(block)) {
+      setIn(block.consumed, offset, offset + cells)
+      ;(block as { version: number }).version += 1
+      return undefined
+    }
+    const next = { ...block, consumed: withSet(block.consumed, offset, offset + cells), version: block.version + 1 }
+    this.#consuming.add(next)
+    this.#blocks.set(number, next)
     return undefined
   }
 
@@ -98,7 +119,7 @@ class Draft {
   }
 }
 
-type BlockChange = Exclude<Change, { kind: 'insert' | 'pool' | 'hear' | 'remove' | 'note' }>
+type BlockChange = Exclude<Change, { kind: 'insert' | 'pool' | 'hear' | 'remove' | 'note' | 'consume' }>
 
 function transform(block: BlockRecord, change: BlockChange): BlockRecord | Refusal {
   switch (change.kind) {
@@ -113,12 +134,6 @@ function transform(block: BlockRecord, change: BlockChange): BlockRecord | Refus
       return { ...block, lease: change.from + change.cells }
     case 'acknowledge':
       return acknowledge(block, change)
-    case 'consume':
-      if (block.state !== 'ready') return 'wrong-state'
-      if (block.ownerSiteId !== change.ownerSiteId) return 'wrong-owner'
-      if (change.offset + change.cells > block.horizon) return 'beyond-horizon'
-      if (!isClear(block.consumed, change.offset, change.offset + change.cells)) return 'already-consumed'
-      return { ...block, consumed: withSet(block.consumed, change.offset, change.offset + change.cells) }
     case 'burn':
       return {
         ...block,

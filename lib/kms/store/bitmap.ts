@@ -8,8 +8,13 @@ export function isClear(bits: Uint8Array, from: number, to: number): boolean {
 /** A copy of `bits` with the range set. */
 export function withSet(bits: Uint8Array, from: number, to: number): Uint8Array {
   const copy = bits.slice()
-  for (let cell = from; cell < to; cell++) copy[cell >> 3]! |= 1 << (cell & 7)
+  setIn(copy, from, to)
   return copy
+}
+
+/** Sets the range in `bits` itself. */
+export function setIn(bits: Uint8Array, from: number, to: number): void {
+  for (let cell = from; cell < to; cell++) bits[cell >> 3]! |= 1 << (cell & 7)
 }
 
 /** How many bits of the range are set. */
