@@ -15,7 +15,7 @@ describe('qkd policy', function () {
   it('finds nothing wrong with the example', async () => {
     const { exitCode, stdout, stderr } = await runQkd(['policy', 'check', example, '--strict'])
     expect({ exitCode, stderr }).to.deep.equal({ exitCode: 0, stderr: '' })
-    expect(stdout).to.equal(`${example}: 5 rules, otherwise deny; no faults\n`)
+    expect(stdout).to.equal(`${example}: 6 rules, otherwise deny; no faults\n`)
   })
 
   it('says which rule decides, where it stands, and which conditions kept others from it', async () => {
