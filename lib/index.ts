@@ -87,6 +87,7 @@ export type {
   KmsCallOptions,
   KmsDirectory,
   KmsStatus,
+  PoolOutlook,
   SecurityLevel,
   TrustClass,
 } from './interface/kms.ts'

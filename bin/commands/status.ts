@@ -1,4 +1,4 @@
-import type { KmsStatus } from '../../lib/index.ts'
+import type { KmsStatus, PoolOutlook } from '../../lib/index.ts'
 import { defineCommand } from '../command.ts'
 import { withKmeOptions, withKms } from '../kme-connection.ts'
 import { printJson, printLines } from '../terminal.ts'
@@ -27,5 +27,11 @@ function describe(status: KmsStatus): string[] {
     ['sizes', `${status.minKeySizeBits} to ${status.maxKeySizeBits} bits`],
     ['in one request', `up to ${status.maxKeyPerRequest} keys, for up to ${status.maxSaeIdCount} further hosts`],
   ]
+  if (status.outlook !== undefined) rows.push(['demand', describeOutlook(status.outlook)])
   return rows.map(([name, value]) => `${name.padEnd(16)}${value}`)
+}
+
+function describeOutlook({ trend, degraded, exhaustionMs }: PoolOutlook): string {
+  const lasts = exhaustionMs === undefined ? 'nobody asks' : `the stock lasts ${(exhaustionMs / 1000).toFixed(1)} s`
+  return `${trend}; ${lasts}${degraded ? '; the network grants less than hosts ask for' : ''}`
 }

@@ -14,7 +14,7 @@ import {
   MIN_LEVEL_EXTENSION,
 } from './models.ts'
 import { responseError } from './response-error.ts'
-import { decodeStatus } from './status.ts'
+import { decodeStatus, EXTENDED_STATUS } from './status.ts'
 import { type EtsiMethod, formatPathTarget, formatTarget } from './target.ts'
 
 /** What is peculiar to a KME. */
@@ -46,7 +46,8 @@ export class Etsi014Client {
 
   /** Get status (clause 5.3). */
   async getStatus(slaveSaeId: string, { signal }: AbortOptions): Promise<KmsStatus> {
-    const request = { method: 'GET', target: formatTarget('status', slaveSaeId), signal }
+    const headers = { prefer: EXTENDED_STATUS }
+    const request = { method: 'GET', target: formatTarget('status', slaveSaeId), headers, signal }
     const { body } = await this.#call('status', request)
     return decodeStatus(parseJson(body), this.#profile)
   }

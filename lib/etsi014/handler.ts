@@ -11,7 +11,7 @@ import { readKeyIds, readKeyRequest } from './key-request.ts'
 import { MESSAGES } from './models.ts'
 import { acceptsAsJson } from './request-body.ts'
 import type { SaeIdentifier } from './sae-identity.ts'
-import { encodeStatus } from './status.ts'
+import { EXTENDED_STATUS, encodeStatus } from './status.ts'
 import { decodeSaeSegment, type EtsiMethod, type EtsiTarget, parseTarget } from './target.ts'
 
 /** Options of `createEtsi014Handler`. */
@@ -75,7 +75,8 @@ async function serve({ kms, target, request, ignoreSize, keyExtensions }: Call):
   const { signal } = request
   if (target.method === 'status') {
     requireOtherSae('slave_SAE_ID', kms.saeId, otherSaeId)
-    return ok(encodeStatus(await kms.getStatus(otherSaeId, { signal })))
+    const isExtended = (request.headers['prefer'] ?? '').includes(EXTENDED_STATUS)
+    return ok(encodeStatus(await kms.getStatus(otherSaeId, { signal }), { isExtended }))
   }
   if (target.method === 'dec_keys') {
     const { keyIds, ...floor } = readKeyIds(request, target.query)

@@ -1,14 +1,20 @@
 import { KmeResponseError } from '../errors.ts'
-import type { KmsStatus } from '../interface/kms.ts'
-import { describeFaults } from '../util/json-schema.ts'
+import type { KmsStatus, PoolOutlook } from '../interface/kms.ts'
+import { compileSchema, describeFaults } from '../util/json-schema.ts'
 import type { KmeProfile } from './kme-profile.ts'
 import { checkStatus, type EtsiStatus, STATUS_MEMBERS } from './models.ts'
 
 /** Counters are 32-bit in strict clients. */
 const MAX_COUNT = 2 ** 31 - 1
 
-/** The body of a Status (ETSI GS QKD 014 V1.1.1, clause 6.1). */
-export function encodeStatus(status: KmsStatus): Uint8Array {
+/**
+ * With this preference (RFC 7240) a client asks for what a status may say beyond the standard. Strict clients want its eleven
+ * members and no more, and servers pass over preferences that they don't know.
+ */
+export const EXTENDED_STATUS = 'qkd-status-extension'
+
+/** The body of a Status (ETSI GS QKD 014 V1.1.1, clause 6.1); the outlook of the pool in its extension where that is asked. */
+export function encodeStatus(status: KmsStatus, { isExtended = false } = {}): Uint8Array {
   const maxKeyCount = Math.min(status.maxKeyCount, MAX_COUNT)
   const model: EtsiStatus = {
     source_KME_ID: status.sourceKmeId,
@@ -23,6 +29,7 @@ export function encodeStatus(status: KmsStatus): Uint8Array {
     max_key_size: status.maxKeySizeBits,
     min_key_size: status.minKeySizeBits,
     max_SAE_ID_count: status.maxSaeIdCount,
+    ...(isExtended && status.outlook && { status_extension: { qkd_pool: status.outlook } }),
   }
   return Buffer.from(JSON.stringify(model))
 }
@@ -51,7 +58,33 @@ export function decodeStatus(
     maxKeySizeBits: model.max_key_size * unitBits,
     minKeySizeBits: model.min_key_size * unitBits,
     maxSaeIdCount: model.max_SAE_ID_count,
+    ...outlookOf(model.status_extension),
   }
+}
+
+/** What this toolkit's own KMEs add to a status. */
+const checkExtension = compileSchema<{ qkd_pool: PoolOutlook }>({
+  type: 'object',
+  required: ['qkd_pool'],
+  properties: {
+    qkd_pool: {
+      type: 'object',
+      required: ['trend', 'degraded'],
+      properties: {
+        trend: { enum: ['steady', 'changing'] },
+        degraded: { type: 'boolean' },
+        exhaustionMs: { type: 'number', minimum: 0 },
+      },
+    },
+  },
+})
+
+/** The outlook of an extension, or nothing: an extension of another make is none of ours to judge. */
+function outlookOf(extension: unknown): { outlook?: PoolOutlook } {
+  const checked = checkExtension(extension)
+  if (!checked.ok) return {}
+  const { trend, degraded, exhaustionMs } = checked.value.qkd_pool
+  return { outlook: { trend, degraded, ...(exhaustionMs !== undefined && { exhaustionMs }) } }
 }
 
 /** What some KMEs say for the SAEs of a status, in lower case. */

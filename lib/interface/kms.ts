@@ -22,6 +22,16 @@ export interface Key {
   readonly trustClass: TrustClass | undefined
 }
 
+/** How the pool fares, as every host may know it: what others take stands with the site's own metrics alone. */
+export interface PoolOutlook {
+  /** `changing` for some seconds after demand has leapt or dropped. */
+  readonly trend: 'steady' | 'changing'
+  /** The network grants less key than hosts ask for, for several seconds now. */
+  readonly degraded: boolean
+  /** How long the stock lasts at the present rate, in milliseconds; undefined where nobody asks for key. */
+  readonly exhaustionMs?: number
+}
+
 /** State of the pool between two SAEs' sites (ETSI GS QKD 014 V1.1.1, clause 6.1). Sizes in bits. */
 export interface KmsStatus {
   readonly sourceKmeId: string
@@ -37,6 +47,8 @@ export interface KmsStatus {
   readonly minKeySizeBits: number
   /** How many further slaves one request may name; 0 means no multicast. */
   readonly maxSaeIdCount: number
+  /** Only of KMEs of this kind. */
+  readonly outlook?: PoolOutlook
 }
 
 /** Options of `getKey`. */

@@ -6,6 +6,7 @@ import type {
   Kms,
   KmsCallOptions,
   KmsStatus,
+  PoolOutlook,
   SecurityLevel,
 } from '../interface/kms.ts'
 import type { Telemetry, TelemetryEvent } from '../interface/telemetry.ts'
@@ -23,6 +24,7 @@ import type { Multicast } from './multicast.ts'
 import type { Admission, Admitted } from './policy/admission.ts'
 import type { KeyLabel } from './pool/issuer.ts'
 import type { KeyPool } from './pool/key-pool.ts'
+import type { PoolDemand } from './pool/stock-orders.ts'
 import { requireCapacity } from './require-capacity.ts'
 import type { RegisteredSite, SaeRegistry } from './sae-registry.ts'
 import type { StandingAlarms } from './standing-alarms.ts'
@@ -73,7 +75,8 @@ export class EmbeddedKms implements Kms {
     const limits = admission.limitsFor({ masterSaeId: this.saeId, slaveSaeId }, remote.siteId)
     const cellsPerKey = cellsFor(limits.keySizeBits / 8)
     const maxKeyCount = Math.floor(capacityCells / cellsPerKey)
-    const stock = this.#options.poolFor(remote.siteId)?.status().issuableCells ?? 0
+    const pool = this.#options.poolFor(remote.siteId)?.status()
+    const stock = pool?.issuableCells ?? 0
     // Keys from the border's own site are made when they are asked for.
     const isAbroad = this.#options.border?.neighbours.of(slaveSaeId) !== undefined
     const stored = isAbroad ? maxKeyCount : Math.floor(stock / cellsPerKey)
@@ -87,6 +90,7 @@ export class EmbeddedKms implements Kms {
       storedKeyCount: Math.min(stored, maxKeyCount),
       maxKeyCount,
       maxSaeIdCount: this.#options.maxSaeIdCount,
+      ...(pool !== undefined && { outlook: outlookOf(pool.demand) }),
     }
   }
 
@@ -334,4 +338,12 @@ function refuseUnserved(options: GetKeyOptions, maxSaeIdCount: number): void {
   throw new InvalidArgumentError('not all extension_mandatory parameters are supported', {
     details: unknown.map(name => ({ extension_mandatory_unsupported: `${name} is not supported` })),
   })
+}
+
+/** Longer than anybody plans for, and as large a number as clients take. */
+const MAX_MS = 2 ** 31 - 1
+
+/** What of a pool's demand its hosts may know. */
+function outlookOf({ trend, degraded, exhaustionMs }: PoolDemand): PoolOutlook {
+  return { trend, degraded, ...(exhaustionMs !== undefined && { exhaustionMs: Math.min(exhaustionMs, MAX_MS) }) }
 }

@@ -156,7 +156,10 @@ describe('qkd key and qkd status', function () {
       /^hosts +alice -> bob\nKMEs +kme-a -> kme-b\nkeys at hand +\d+ of at most \d+, 256 bits each\n/,
     )
     const json = await as('bob', 'status', 'alice', '--json')
-    expect(JSON.parse(json.stdout)).to.include({ masterSaeId: 'bob', slaveSaeId: 'alice', keySizeBits: 256 })
+    const status = JSON.parse(json.stdout)
+    expect(status).to.include({ masterSaeId: 'bob', slaveSaeId: 'alice', keySizeBits: 256 })
+    expect(status.outlook).to.include({ degraded: false })
+    expect(text.stdout).to.match(/^demand +(steady|changing); (nobody asks|the stock lasts)/m)
   })
 
   it('takes each part of the connection by an option of its own', async () => {

@@ -35,19 +35,37 @@ const nullable = (schema: JsonSchema): JsonSchema => ({ ...schema, type: [schema
 const extensions = (description: string, properties: Record<string, JsonSchema>): JsonSchema =>
   nullable({ type: 'array', description, items: openObject('One or more extensions by name', properties) })
 
-const Status = closed('State of the pool between the two SAEs (table 9). Sizes in bits', {
-  source_KME_ID: { type: 'string', description: 'This KME' },
-  target_KME_ID: { type: 'string', description: 'The KME of the slave' },
-  master_SAE_ID: saeId('The caller'),
-  slave_SAE_ID: saeId('The SAE of the path'),
-  key_size: count('Size of a key where a request names none', 8),
-  stored_key_count: count('Keys of that size that can be had now', 0),
-  max_key_count: count('Most keys of that size that the pool holds', 0),
-  max_key_per_request: count('Largest number', 1),
-  max_key_size: count('Largest size', 8),
-  min_key_size: count('Smallest size', 8),
-  max_SAE_ID_count: count('Most additional_slave_SAE_IDs; 0 for no multicast', 0),
-})
+const Status = closed(
+  'State of the pool between the two SAEs (table 9). Sizes in bits',
+  {
+    source_KME_ID: { type: 'string', description: 'This KME' },
+    target_KME_ID: { type: 'string', description: 'The KME of the slave' },
+    master_SAE_ID: saeId('The caller'),
+    slave_SAE_ID: saeId('The SAE of the path'),
+    key_size: count('Size of a key where a request names none', 8),
+    stored_key_count: count('Keys of that size that can be had now', 0),
+    max_key_count: count('Most keys of that size that the pool holds', 0),
+    max_key_per_request: count('Largest number', 1),
+    max_key_size: count('Largest size', 8),
+    min_key_size: count('Smallest size', 8),
+    max_SAE_ID_count: count('Most additional_slave_SAE_IDs; 0 for no multicast', 0),
+    status_extension: openObject(
+      'What this KME says beyond the standard, where the header Prefer: qkd-status-extension asks for it',
+      {
+        qkd_pool: openObject('How the pool fares', {
+          trend: {
+            type: 'string',
+            enum: ['steady', 'changing'],
+            description: 'Whether demand has leapt or dropped of late',
+          },
+          degraded: { type: 'boolean', description: 'The network grants less key than hosts ask for' },
+          exhaustionMs: count('How long the stock lasts at the present rate, ms; left out where nobody asks', 0),
+        }),
+      },
+    ),
+  },
+  ['status_extension'],
+)
 
 const KeyRequest = openObject('What keys are asked for (table 10); {} asks for one of the default size', {
   number: nullable(count('How many keys; 1 where it is left out', 1)),
