@@ -22,7 +22,7 @@ export interface NetworkSample {
   readonly linksDown: number
 }
 
-/** How one demand, or the pool of a pair, or a link came through. */
+/** How one demand came through. */
 export interface SimulatedDemand {
   readonly id: string
   readonly a: string
@@ -30,6 +30,8 @@ export interface SimulatedDemand {
   readonly wantedBits: number
   readonly servedBits: number
 }
+
+/** What a link was used for. */
 export interface SimulatedLinkUse {
   readonly id: string
   readonly a: string

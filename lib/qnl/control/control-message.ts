@@ -118,6 +118,7 @@ export function isNodePlan(value: unknown): value is NodePlan {
   return checkPlan(value).ok
 }
 
+/** The message as JSON in UTF-8. */
 export function encodeControl(message: ToController | FromController): Uint8Array {
   return Buffer.from(JSON.stringify(message), 'utf8')
 }
