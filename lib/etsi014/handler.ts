@@ -75,7 +75,7 @@ async function serve({ kms, target, request, ignoreSize, keyExtensions }: Call):
   const { signal } = request
   if (target.method === 'status') {
     requireOtherSae('slave_SAE_ID', kms.saeId, otherSaeId)
-    const isExtended = (request.headers['prefer'] ?? '').includes(EXTENDED_STATUS)
+    const isExtended = (request.headers.prefer ?? '').includes(EXTENDED_STATUS)
     return ok(encodeStatus(await kms.getStatus(otherSaeId, { signal }), { isExtended }))
   }
   if (target.method === 'dec_keys') {

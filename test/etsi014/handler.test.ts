@@ -48,9 +48,9 @@ describe('Etsi014Handler', () => {
 
     it('adds how the pool fares for those who ask for it, and for nobody else', async () => {
       const { json } = await A('bob/status', { headers: { prefer: 'qkd-status-extension' } })
-      const { qkd_pool: pool } = json['status_extension'] as { qkd_pool: Record<string, unknown> }
-      expect(pool['trend']).to.be.oneOf(['steady', 'changing'])
-      expect(pool['degraded']).to.equal(false)
+      const { qkd_pool: pool } = json.status_extension as { qkd_pool: Record<string, unknown> }
+      expect(pool.trend).to.be.oneOf(['steady', 'changing'])
+      expect(pool.degraded).to.equal(false)
       expect((await A('bob/status', { headers: { prefer: 'wait=10' } })).json).to.not.have.property('status_extension')
     })
 

@@ -8,7 +8,7 @@ export interface Surge {
   readonly perSecond: number
 }
 
-/** What is asked of one lane of a pool: its rate, how sure that is, and whether it has just leapt up. */
+/** What is asked of one lane of a pool: its rate, how sure that is, and whether it has leapt up. */
 export class LaneDemand {
   readonly #estimate = new RateEstimate()
   readonly #detector: SurgeDetector
