@@ -88,7 +88,12 @@ export class FreshKey {
     this.#heard = marks.heardCommits
     this.#taken = marks.floor
     for (const number of numbers.slice(-maxBlocks)) {
-      const secret = await stock.read(link.linkId, number)
+      const secret = await stock.read(link.linkId, number).catch(() => undefined)
+      // Written in part when the process ended: it was never used, and is not now.
+      if (secret === undefined) {
+        await this.#commit([{ kind: 'remove', number }])
+        continue
+      }
       this.#blocks.set(number, { secret, sinceMs: performance.now(), stored: Promise.resolve() })
       if (number > this.#taken) this.#taken = number
     }
@@ -144,6 +149,7 @@ export class FreshKey {
   async close(): Promise<void> {
     clearInterval(this.#timer)
     this.#closing.abort()
+    this.#room?.()
     await this.#running
     this.#settle(0)
     await Promise.allSettled([...this.#blocks.values()].map(({ stored }) => stored))
@@ -156,7 +162,7 @@ export class FreshKey {
     const { signal } = this.#closing
     try {
       while (!signal.aborted) {
-        if (this.#blocks.size >= maxBlocks) await this.#roomFor(signal)
+        if (this.#blocks.size >= maxBlocks) await this.#roomFor()
         const { number, secret } = await link.nextBlock({ signal, after: this.#taken })
         this.#taken = number
         this.#blocks.set(number, { secret, sinceMs: performance.now(), stored: undefined })
@@ -168,10 +174,10 @@ export class FreshKey {
     }
   }
 
-  async #roomFor(signal: AbortSignal): Promise<void> {
+  /** Resolves when a block has gone, or this is closed. */
+  async #roomFor(): Promise<void> {
     await new Promise<void>(resolve => {
       this.#room = resolve
-      signal.addEventListener('abort', () => resolve(), { once: true })
     })
     this.#room = undefined
   }
