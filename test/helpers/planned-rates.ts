@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { NetworkStatus } from '../../lib/interface/network-controller.ts'
 import type { Qnl } from '../../lib/interface/qnl.ts'
@@ -47,6 +48,7 @@ export class PairTakers implements AsyncDisposable {
 
   constructor(network: NetworkProcesses) {
     this.#network = network
+    setMaxListeners(0, this.#abort.signal)
     for (const siteId of tenSites) this.#qnls.set(siteId, network.qnl(siteId))
     for (const [a, b] of tenPairs)
       for (const [near, far] of [[a, b] as const, [b, a] as const]) this.#taking.push(this.#take(near, far))
@@ -67,6 +69,7 @@ export class PairTakers implements AsyncDisposable {
     let relayed = 0
     const beganMs = performance.now()
     let lastMs = beganMs
+    let working = Promise.resolve()
     const passed = () => (performance.now() - beganMs) / 1000
     while (passed() < seconds) {
       const status = await this.#status()
@@ -79,9 +82,12 @@ export class PairTakers implements AsyncDisposable {
         }
       }
       lastMs = nowMs
-      await work(passed())
+      // It goes on beside: a look at the plan stands for the time since the last one.
+      working = working.then(() => work(passed()))
+      working.catch(() => {})
       await sleep(200)
     }
+    await working
     const pairs = new Map(
       [...planned].map(([id, plannedBits]) => {
         const [a, b] = id.split(' ')

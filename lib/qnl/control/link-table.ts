@@ -5,6 +5,8 @@ import { FlapDamper } from './flap-damper.ts'
 
 /** Links that one site may report. */
 export const MAX_LINKS_OF_SITE = 256
+/** Part of each link that is not planned: tags of its frames, and what is sent again, take key as well. */
+const HEADROOM = 0.02
 /** A change of rate below this share is no news: rates of real links tremble. */
 const NEWS_SHARE = 0.02
 
@@ -122,7 +124,7 @@ export class LinkTable {
     return [...this.#entries]
       .map(([id, entry]) => {
         const usable = entry.up && !entry.damped && entry.drain?.state !== 'drained'
-        return { id, a: entry.a, b: entry.b, rateBps: usable ? steadyRate(rateOf(entry)) : 0 }
+        return { id, a: entry.a, b: entry.b, rateBps: usable ? steadyRate(rateOf(entry)) * (1 - HEADROOM) : 0 }
       })
       .sort((p, q) => (p.id < q.id ? -1 : 1))
   }
