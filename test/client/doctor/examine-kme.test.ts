@@ -4,6 +4,7 @@ import { createForeignKmePair, type ForeignKmePair } from '../../helpers/foreign
 import { rejectsWith } from '../../helpers/rejects-with.ts'
 import { createTestAuthority } from '../../helpers/test-certificates.ts'
 import { createServedTestSites, type ServedTestSites } from '../../helpers/test-sites.ts'
+import { until } from '../../helpers/until.ts'
 
 const statesOf = ({ findings }: KmeExamination, check: string) =>
   findings.filter(finding => finding.check === check).map(({ state }) => state)
@@ -14,23 +15,31 @@ describe('examineKme', () => {
     const ask = (saeId: string, options: Partial<ExamineKmeOptions> = {}) =>
       examineKme({ baseUrl: sites.sites[0].address.etsi014.url, ...sites.credentials(saeId), ...options })
 
+    /** The key_IDs that are issued from now on. */
+    const watchIssued = () => {
+      const issued: string[] = []
+      sites.sites[0].telemetry.subscribe(event => event.type === 'key-issued' && issued.push(event.keyId))
+      return issued
+    }
+
     before(async () => {
       sites = await createServedTestSites()
+      await until(() => sites.sites[0].status().pools[0]!.issuableCells > 0, 'key in the pool')
     })
     after(() => sites[Symbol.asyncDispose]())
 
     it('finds nothing that deviates, and consumes nothing', async () => {
+      const issued = watchIssued()
       const examination = await ask('alice', { peerSaeId: 'bob' })
       const odd = examination.findings.filter(({ state }) => state === 'deviation' || state === 'fault')
       expect(odd).to.deep.equal([])
       expect(examination.profile).to.equal('etsi')
-      expect(sites.sites[0].status().pools[0]!.issuableCells).to.be.above(0)
+      expect(issued).to.deep.equal([])
       expect(statesOf(examination, 'key')).to.deep.equal([])
     })
 
     it('draws exactly one key where it may, and shows none of it', async () => {
-      const issued: string[] = []
-      sites.sites[0].telemetry.subscribe(event => event.type === 'key-issued' && issued.push(event.keyId))
+      const issued = watchIssued()
       const examination = await ask('alice', { peerSaeId: 'bob', takeKey: true })
       expect(statesOf(examination, 'key')).to.deep.equal(['ok'])
       expect(issued).to.have.length(1)
