@@ -6,6 +6,7 @@ import { createSkipHandler } from '../../lib/skip/handler.ts'
 import { keyIdFromHex, keyIdToHex } from '../../lib/skip/key-id.ts'
 import { type SkipSystem, SkipSystems } from '../../lib/skip/systems.ts'
 import { createTestSites, type TestSites, type TestSitesOptions } from '../helpers/test-sites.ts'
+import { until } from '../helpers/until.ts'
 
 const SYSTEMS: readonly SkipSystem[] = [
   { systemId: 'KP_A', saeId: 'alice' },
@@ -48,6 +49,7 @@ describe('createSkipHandler', () => {
 
   before(async () => {
     ;({ sites, atA, atB } = await start())
+    await until(async () => (await sites.alice.getStatus('bob')).storedKeyCount > 0, 'key in the pool')
   })
   after(() => sites[Symbol.asyncDispose]())
 

@@ -11,6 +11,7 @@ import { peerProgram } from '../helpers/peer-program.ts'
 import { createTempDir } from '../helpers/temp-dir.ts'
 import type { TestCredentials } from '../helpers/test-certificates.ts'
 import { createServedTestSites, type ServedTestSites } from '../helpers/test-sites.ts'
+import { until } from '../helpers/until.ts'
 
 const run = promisify(execFile)
 const PSK_SUITES = ['DHE-PSK-AES256-GCM-SHA384', 'DHE-PSK-AES256-CBC-SHA384', 'DHE-PSK-AES256-CBC-SHA']
@@ -35,6 +36,7 @@ describe("SKIP with other people's clients", function () {
         { systems, psks },
       ],
     })
+    await until(() => sites.sites[0].status().pools[0]!.issuableCells > 0, 'key in the pool')
     for (const saeId of ['alice', 'bob', 'carol', 'mallory'])
       await writeCredentials(dir.path, saeId, sites.credentials(saeId))
   })
