@@ -57,9 +57,10 @@ export class PairTakers implements AsyncDisposable {
   /** Both ends of a pair ask for a rate. */
   async ask([a, b]: readonly [string, string], rateBps: number, weight = 1): Promise<void> {
     const demand = { rateBps, weight, kind: 'continuous', mode: 'multipath' } as const
-    for (const [near, far] of [[a, b] as const, [b, a] as const]) {
-      await this.#qnls.get(near)!.setDemand(far, demand, { signal: AbortSignal.timeout(20_000) })
-    }
+    const ends = [[a, b] as const, [b, a] as const]
+    await Promise.all(
+      ends.map(([near, far]) => this.#qnls.get(near)!.setDemand(far, demand, { signal: AbortSignal.timeout(20_000) })),
+    )
   }
 
   /** Looks at plans and blocks for so long; `work` goes on meanwhile. */
