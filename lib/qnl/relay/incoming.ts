@@ -65,7 +65,8 @@ export class Incoming {
       content.wipe()
       return reason
     }
-    if (chunks === undefined || this.#material !== undefined) return refuse('repeated')
+    if (chunks === undefined) return refuse('unannounced')
+    if (this.#material !== undefined) return refuse('repeated')
     if (!this.#paths[share]!.has(path.join('\n')) || index >= chunkCount(this.#options.chunkBytes))
       return refuse('unannounced')
     if (known !== undefined) return refuse(known.equals(content) ? 'repeated' : 'altered')
