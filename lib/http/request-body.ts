@@ -24,7 +24,15 @@ export function readBody(incoming: IncomingMessage, limitBytes: number): Promise
       if (sizeBytes <= limitBytes) chunks.push(chunk)
       else resolve('too-large')
     })
-    incoming.once('end', () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)))
+    incoming.once('end', () => resolve(joinAndWipe(chunks)))
     incoming.once('close', () => resolve('cut-off'))
   })
+}
+
+/** The body in one buffer; what it was put together from may hold keys of another domain. */
+function joinAndWipe(chunks: readonly Buffer[]): Uint8Array {
+  if (chunks.length === 1 && chunks[0]) return chunks[0]
+  const body = Buffer.concat(chunks)
+  for (const chunk of chunks) chunk.fill(0)
+  return body
 }
