@@ -1,11 +1,10 @@
 import { PoolExhaustedError } from '../../errors.ts'
 import type { AbortOptions } from '../../interface/lifecycle.ts'
 import { systemTimers, type Timers } from '../../util/timers.ts'
+import { PROMPT_MS } from '../demand/demand-monitor.ts'
 
 /** How often a request may be served after one that came later before it goes first of all. */
 const MAX_PASSED = 16
-/** A wait of up to this long is as good as none, in milliseconds; who has waited longer is late already. */
-const PROMPT_MS = 100
 /** What it counts for a late request to be passed by one that is not, in the same priority: only so many are passed for it. */
 const PASSED_BY_PROMPT = 1 / 32
 /** Requests that may wait at a time; the next one is refused. */
