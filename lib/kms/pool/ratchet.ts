@@ -1,18 +1,17 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 import { ProtocolError, QkdError, UnauthorizedError } from '../../errors.ts'
 import type { Logger } from '../../interface/logger.ts'
-import { lp, u64 } from '../../key/lp.ts'
-import { createKem, type KemKeyPair, type KemName } from '../../key/post-quantum.ts'
-import { nextRoot, ratchetProof } from '../../key/ratchet.ts'
+import { createKem, type KemName } from '../../key/post-quantum.ts'
+import { ratchetProof } from '../../key/ratchet.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
 import type { SiteIdentity } from '../../key/site-identity.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import type { PairSecrets } from './pair-secrets.ts'
 import type { MessageHandlers } from './peer-session.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
-import { KEMS, type RefreshTerms } from './secret-note.ts'
+import { offered, RefreshExchange, type RefreshOffer, requireStrength, strongest } from './refresh-exchange.ts'
+import { KEMS } from './secret-note.ts'
 
-const CONTEXT = 'qkdkit/1 site-kem'
 /** How long one refresh may take, in milliseconds; a session that left it open is ended, and the next one settles it. */
 const EXCHANGE_MS = 20_000
 /** After a refusal or a failure, in milliseconds. */
@@ -48,23 +47,6 @@ export interface RatchetOptions {
   readonly logger: Logger
 }
 
-/** What both sides have said so far. */
-interface Exchange {
-  readonly epoch: number
-  readonly kem: KemName
-  readonly sinceMs: number
-  readonly encapsulationKey: Uint8Array
-  /** Parameter sets of the site that asked, and of the one that answered. */
-  readonly offered: [number, number]
-  /** Their certificates, in the same order. */
-  readonly certificates: [Uint8Array, Uint8Array]
-  pair?: KemKeyPair
-  shared?: SecretKey
-  transcript?: Buffer
-  /** At the side that asked: the next root is stored here. */
-  isProposed?: boolean
-}
-
 /**
  * Refreshes the secret of two sites (epochs): an ephemeral ML-KEM key of the site that sorts first, a ciphertext of the other, both
  * signed over everything that was said, and a MAC of each under the new root. The one that asked stores the new root before it
@@ -77,10 +59,11 @@ interface Exchange {
  */
 export class Ratchet {
   readonly #options: RatchetOptions
-  #exchange: Exchange | undefined
+  #exchange: RefreshExchange | undefined
   #pausedUntilMs = Number.NEGATIVE_INFINITY
   #dueSinceMs: number | undefined
-  #isWanted = false
+  /** The epoch that somebody wants to be over. */
+  #unwantedEpoch: number | undefined
   #refused = 0
 
   constructor(options: RatchetOptions) {
@@ -103,14 +86,14 @@ export class Ratchet {
 
   /** A refresh is due whatever the schedule says. */
   request(): void {
-    this.#isWanted = true
+    this.#unwantedEpoch = this.#options.ledger.pool.sealEpoch
   }
 
   /** Begins a refresh when it is due, and ends one that hangs. */
   sweep(): void {
     const { isConnected, monotonicMs, endSession } = this.#options
     const nowMs = monotonicMs()
-    if (this.#exchange !== undefined && nowMs - this.#exchange.sinceMs > EXCHANGE_MS) {
+    if (this.#exchange !== undefined && nowMs - this.#exchange.offer.sinceMs > EXCHANGE_MS) {
       const { isProposed } = this.#exchange
       this.#fail('it did not end in time')
       // Whether the peer has stored what is pending here is told by its next hello.
@@ -120,7 +103,7 @@ export class Ratchet {
     if (!isConnected() || this.#exchange !== undefined || nowMs < this.#pausedUntilMs || !this.#isDue()) return
     if (this.#isFirst) this.#offer()
     else {
-      this.#isWanted = false
+      this.#unwantedEpoch = undefined
       this.#pausedUntilMs = nowMs + PAUSE_MS
       this.#options.send({ name: 'ratchetAsk' })
     }
@@ -142,7 +125,8 @@ export class Ratchet {
     const { secret } = ledger
     if (secret === undefined || !secrets.isSettled) return false
     const isTime = now() - secrets.note.sinceMs >= schedule.refreshMs
-    if (!this.#isWanted && !isTime && secret.seal.sealed < schedule.refreshKeys) {
+    const isWanted = this.#unwantedEpoch === ledger.pool.sealEpoch
+    if (!isWanted && !isTime && secret.seal.sealed < schedule.refreshKeys) {
       this.#dueSinceMs = undefined
       return false
     }
@@ -168,15 +152,14 @@ export class Ratchet {
     const epoch = ledger.pool.sealEpoch + 1
     const pair = createKem(kem).generateKeyPair()
     const certificate = identity?.certificate ?? NOTHING
-    this.#exchange = {
+    this.#begin({
       epoch,
       kem,
       sinceMs: monotonicMs(),
       encapsulationKey: pair.publicKey,
       offered: [own, 0],
       certificates: [certificate, NOTHING],
-      pair,
-    }
+    }).pair = pair
     const { transcript: before } = secrets.note
     const key = pair.publicKey
     send({ name: 'ratchetOffer', epoch, offered: own, kem: KEMS.indexOf(kem), key, certificate, before })
@@ -197,74 +180,73 @@ export class Ratchet {
       return
     }
     const own = offered(schedule.kem)
-    this.#requireStrength(message.offered, kem)
+    requireStrength(kem, { common: own & message.offered, last: secrets.note.kem })
     if (identity !== undefined && certificate.byteLength === 0)
       throw new UnauthorizedError(`${ledger.remoteSiteId} did not sign: its configuration has no mlDsa`)
-    this.#clear()
     const { ciphertext, secret: shared } = encapsulate(kem, key)
-    const exchange: Exchange = {
+    const ownCertificate = identity?.certificate ?? NOTHING
+    const exchange = this.#begin({
       epoch,
       kem,
       sinceMs: monotonicMs(),
       encapsulationKey: key,
       offered: [message.offered, own],
-      certificates: [certificate, identity?.certificate ?? NOTHING],
-      shared,
-    }
-    this.#exchange = exchange
-    const transcript = this.#transcribe(exchange, ciphertext)
-    const signature = this.#sign(transcript, 'second')
-    const [, ownCertificate] = exchange.certificates
+      certificates: [certificate, ownCertificate],
+    })
+    exchange.shared = shared
+    exchange.conclude(ciphertext)
+    const signature = exchange.sign('second')
     send({ name: 'ratchetAnswer', epoch, offered: own, ciphertext, certificate: ownCertificate, signature })
   }
 
   async #onAnswer({ epoch, ...answer }: MessageFields<'ratchetAnswer'>): Promise<void> {
-    const { secrets, send, ledger } = this.#options
-    const exchange = this.#expect(epoch, 'pair')
-    if (exchange.isProposed) throw new ProtocolError('The peer answered twice')
-    exchange.offered[1] = answer.offered
-    exchange.certificates[1] = answer.certificate
-    this.#requireStrength(answer.offered, exchange.kem)
-    const transcript = this.#transcribe(exchange, answer.ciphertext)
-    this.#verify(transcript, 'second', { certificate: answer.certificate, signature: answer.signature })
-    exchange.shared = exchange.pair!.decapsulate(answer.ciphertext)
+    const { secrets, send, ledger, schedule } = this.#options
+    const exchange = this.#expect(epoch)
+    const { pair, offer } = exchange
+    if (pair === undefined || exchange.isProposed) throw new ProtocolError('The peer answered what was not asked')
+    offer.offered[1] = answer.offered
+    offer.certificates[1] = answer.certificate
+    requireStrength(offer.kem, { common: offered(schedule.kem) & answer.offered, last: secrets.note.kem })
+    exchange.conclude(answer.ciphertext)
+    exchange.verify('second', answer.signature)
+    exchange.shared = pair.decapsulate(answer.ciphertext)
     exchange.isProposed = true
-    const root = this.#nextRoot(exchange)
-    // Before the peer can store it, it is here.
-    const mac = ratchetProof(root, ledger.localSiteId, transcript)
-    await secrets.propose(root, this.#termsOf(exchange))
-    send({ name: 'ratchetProof', epoch, signature: this.#sign(transcript, 'first'), mac })
+    const root = exchange.nextRoot()
+    const mac = ratchetProof(root, ledger.localSiteId, exchange.transcript)
+    // It is stored here before the peer can store it.
+    await secrets.propose(root, exchange.terms)
+    send({ name: 'ratchetProof', epoch, signature: exchange.sign('first'), mac })
   }
 
   async #onProof({ epoch, signature, mac }: MessageFields<'ratchetProof'>): Promise<void> {
     const { secrets, send, ledger } = this.#options
-    const exchange = this.#expect(epoch, 'shared')
-    const transcript = exchange.transcript!
+    const exchange = this.#expect(epoch)
     if (this.#isFirst) throw new ProtocolError('This proof is not one that the peer may give')
-    this.#verify(transcript, 'first', { certificate: exchange.certificates[0], signature })
-    const root = this.#nextRoot(exchange)
-    if (!timingSafeEqual(mac, ratchetProof(root, ledger.remoteSiteId, transcript))) {
-      root.wipe()
-      throw new UnauthorizedError('The peer did not come to the same secret')
-    }
-    const own = ratchetProof(root, ledger.localSiteId, transcript)
-    const dropped = await secrets.advance(root, this.#termsOf(exchange))
+    exchange.verify('first', signature)
+    const root = this.#provenRoot(exchange, mac)
+    const own = ratchetProof(root, ledger.localSiteId, exchange.transcript)
+    const dropped = await secrets.advance(root, exchange.terms)
     send({ name: 'ratchetDone', epoch, mac: own })
     this.#succeed(exchange, dropped)
   }
 
   async #onDone({ epoch, mac }: MessageFields<'ratchetDone'>): Promise<void> {
-    const { secrets, ledger } = this.#options
-    const exchange = this.#expect(epoch, 'isProposed')
-    const root = this.#nextRoot(exchange)
-    const isSame = timingSafeEqual(mac, ratchetProof(root, ledger.remoteSiteId, exchange.transcript!))
+    const exchange = this.#expect(epoch)
+    if (!exchange.isProposed) throw new ProtocolError('The peer confirmed what was not proven to it')
+    this.#provenRoot(exchange, mac).wipe()
+    this.#succeed(exchange, await this.#options.secrets.promote())
+  }
+
+  /** The next root, if the peer has come to the same one; the caller owns it. */
+  #provenRoot(exchange: RefreshExchange, mac: Uint8Array): SecretKey {
+    const root = exchange.nextRoot()
+    if (timingSafeEqual(mac, ratchetProof(root, this.#options.ledger.remoteSiteId, exchange.transcript))) return root
     root.wipe()
-    if (!isSame) throw new UnauthorizedError('The peer did not come to the same secret')
-    this.#succeed(exchange, await secrets.promote())
+    throw new UnauthorizedError('The peer did not come to the same secret')
   }
 
   #onNo({ epoch, reason }: MessageFields<'ratchetNo'>): void {
-    if (this.#exchange?.epoch === epoch && !this.#exchange.isProposed) this.#fail(`the peer refused: ${reason}`)
+    if (this.#exchange?.offer.epoch === epoch && !this.#exchange.isProposed) this.#fail(`the peer refused: ${reason}`)
   }
 
   /** What the peer may not do is refused and counted; a store that fails is no fault of the peer's. */
@@ -282,66 +264,25 @@ export class Ratchet {
     }
   }
 
-  /** No weaker than the strongest set that both have, and than the last refresh. */
-  #requireStrength(offeredByPeer: number, chosen: KemName): void {
-    const { schedule, secrets } = this.#options
-    const best = strongest(offered(schedule.kem) & offeredByPeer)
-    if (best !== chosen) throw new ProtocolError(`${chosen} is not the strongest parameter set that both sites have`)
-    if (KEMS.indexOf(chosen) < KEMS.indexOf(secrets.note.kem))
-      throw new ProtocolError(`${chosen} is weaker than what the last refresh was made with`)
+  #begin(offer: RefreshOffer): RefreshExchange {
+    const { ledger, secrets, identity } = this.#options
+    this.#clear()
+    this.#exchange = new RefreshExchange(offer, { ledger, last: secrets.note, identity })
+    return this.#exchange
   }
 
-  #transcribe(exchange: Exchange, ciphertext: Uint8Array): Buffer {
-    const { ledger, secrets } = this.#options
-    const { epoch, kem, encapsulationKey, certificates } = exchange
-    const [first, second] = ledger.pair.siteIds
-    const sets = exchange.offered.map(set => Buffer.of(set))
-    const sites = lp(first, certificates[0], sets[0]!, second, certificates[1], sets[1]!)
-    const said = lp(kem, encapsulationKey, ciphertext, secrets.note.transcript)
-    exchange.transcript = createHash('sha256')
-      .update(lp(CONTEXT, ledger.poolId, u64(epoch), sites, said))
-      .digest()
-    return exchange.transcript
+  #expect(epoch: number): RefreshExchange {
+    if (this.#exchange?.offer.epoch === epoch) return this.#exchange
+    throw new ProtocolError('The peer speaks of a refresh that is not under way')
   }
 
-  #sign(transcript: Uint8Array, role: 'first' | 'second'): Uint8Array {
-    return this.#options.identity?.sign(lp(role, transcript), CONTEXT) ?? NOTHING
-  }
-
-  #verify(
-    transcript: Uint8Array,
-    role: 'first' | 'second',
-    proof: { certificate: Uint8Array; signature: Uint8Array },
-  ): void {
-    const { identity, ledger, secrets } = this.#options
-    if (identity !== undefined) identity.verify(ledger.remoteSiteId, proof, lp(role, transcript), CONTEXT)
-    else if (secrets.note.isSigned)
-      throw new UnauthorizedError('The last refresh was signed; this one is not: the configuration has lost its mlDsa')
-  }
-
-  #nextRoot({ epoch, shared, transcript }: Exchange): SecretKey {
-    return nextRoot(this.#options.ledger.secret!.root, { epoch, shared: shared!, transcript: transcript! })
-  }
-
-  #termsOf({ kem, transcript }: Exchange): RefreshTerms {
-    return { kem, isSigned: this.#options.identity !== undefined, transcript: transcript! }
-  }
-
-  #expect(epoch: number, part: 'pair' | 'shared' | 'isProposed'): Exchange {
-    const exchange = this.#exchange
-    if (exchange === undefined || exchange.epoch !== epoch || exchange[part] === undefined)
-      throw new ProtocolError('The peer speaks of a refresh that is not under way')
-    return exchange
-  }
-
-  #succeed({ epoch, kem }: Exchange, dropped: readonly bigint[]): void {
+  #succeed({ offer: { epoch, kem } }: RefreshExchange, dropped: readonly bigint[]): void {
     const { ledger, send } = this.#options
     for (const block of dropped) {
       const grant = ledger.block(block)?.grant ?? 0
       send({ name: 'drop', block, grant, reason: 'the pair secret was refreshed' })
     }
     this.#clear()
-    this.#isWanted = false
     this.#dueSinceMs = undefined
     const peerSiteId = ledger.remoteSiteId
     ledger.telemetry.emit({ type: 'pair-secret', peerSiteId, outcome: 'refreshed', epoch, kem })
@@ -367,22 +308,12 @@ export class Ratchet {
   }
 
   #clear(): void {
-    this.#exchange?.pair?.wipe()
-    this.#exchange?.shared?.wipe()
+    this.#exchange?.wipe()
     this.#exchange = undefined
   }
 }
 
 const NOTHING = new Uint8Array(0)
-
-/** The parameter sets from `weakest` on, as bits. */
-export function offered(weakest: KemName): number {
-  return KEMS.reduce((bits, _, at) => (at >= KEMS.indexOf(weakest) ? bits | (1 << at) : bits), 0)
-}
-
-function strongest(bits: number): KemName | undefined {
-  return KEMS.findLast((_, at) => (bits & (1 << at)) !== 0)
-}
 
 function encapsulate(kem: KemName, key: Uint8Array) {
   try {
