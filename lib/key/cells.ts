@@ -37,6 +37,16 @@ export function copyCells(source: SecretKey, target: SecretKey, from: number, to
   bytesOf(target).set(bytesOf(source).subarray(from * CELL_BYTES, to * CELL_BYTES), from * CELL_BYTES)
 }
 
+/** Overwrites every payload cell but those of the ranges, `to` exclusive; what lies behind the payload stays. */
+export function keepCells(block: SecretKey, ranges: readonly { readonly from: number; readonly to: number }[]): void {
+  let at = 0
+  for (const { from, to } of [...ranges].sort((a, b) => a.from - b.from)) {
+    if (from > at) wipeCells(block, at, from - at)
+    at = Math.max(at, to)
+  }
+  if (at < PAYLOAD_CELLS) wipeCells(block, at, PAYLOAD_CELLS - at)
+}
+
 /** Overwrites cells with zeros, so that a delivered key is gone from every copy of the block that we hold. */
 export function wipeCells(block: SecretKey, offset: number, cells: number): void {
   bytesOf(block).fill(0, offset * CELL_BYTES, (offset + cells) * CELL_BYTES)

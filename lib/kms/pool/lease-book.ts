@@ -1,4 +1,4 @@
-import { copyCells, wipeCells } from '../../key/cells.ts'
+import { copyCells, keepCells, wipeCells } from '../../key/cells.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
 
 /** A place in the pool: what a selection names, before the size. */
@@ -61,6 +61,13 @@ export class LeaseBook {
   add(block: bigint, from: number, to: number, deadlineMs: number, material: SecretKey): void {
     const open = this.#blocks.get(block)
     this.#cells += to - from
+    // In the store delivered cells stay until they are shredded; here they would come back to life.
+    const taken = [...(open?.taken ?? [])].map(({ offset, cells }) => ({ from: offset, to: offset + cells }))
+    keepCells(material, [
+      ...(open?.ranges ?? []).map(range => ({ from: range.next, to: range.to })),
+      ...taken,
+      { from, to },
+    ])
     if (open === undefined) {
       this.#blocks.set(block, { material, ranges: [{ next: from, to, deadlineMs }], taken: new Set() })
       return
