@@ -25,16 +25,18 @@ export interface Verdict {
 export interface VerifyOptions {
   /** A fault is expected after few states, so that compiling well takes longer than it saves. Default false. */
   readonly brief?: boolean
+  /** Path of the model. Default that of the pool. */
+  readonly model?: string
 }
 
 /**
  * Lets Spin write a verifier of the model, compiles it and visits every state, or those up to the first fault.
  * @throws {Error} a program failed, or the search was not a whole one
  */
-export async function verify(defines: Defines, { brief = false }: VerifyOptions = {}): Promise<Verdict> {
+export async function verify(defines: Defines, { brief = false, model = MODEL }: VerifyOptions = {}): Promise<Verdict> {
   await using folder = await createTempDir('qkdkit-model-')
   const symbols = Object.entries(defines).map(([name, value]) => (value === true ? `-D${name}` : `-D${name}=${value}`))
-  await run('spin', ['-DCOVERAGE', ...symbols, '-a', MODEL], folder.path)
+  await run('spin', ['-DCOVERAGE', ...symbols, '-a', model], folder.path)
   // All variables are shared, so partial-order reduction has nothing to gain here; -w: the verifier's C is not ours.
   const options = ['-DSAFETY', '-DNOREDUCE', `-DMEMLIM=${MAX_MEGABYTES}`]
   await run('gcc', [brief ? '-O0' : '-O1', '-w', ...options, '-o', 'pan', 'pan.c'], folder.path)
