@@ -12,7 +12,7 @@ const SMALL_PER_LARGE = 100
  */
 export async function run({ count = 10_000, log }: SoakOptions): Promise<void> {
   const many = count >= 100_000
-  const common = { killEveryMs: many ? 15_000 : 4000, minKills: many ? 20 : 3, log }
+  const common = { killEveryMs: many ? 10_000 : 4000, minKills: many ? 20 : 3, log }
   const small = await runRelayTrace({ ...common, blocks: Math.ceil(count / CHUNKS_PER_BLOCK), chunkBytes: 1024 })
   log(`1 KiB chunks: ${JSON.stringify(small)}`)
   const large = await runRelayTrace({ ...common, blocks: Math.ceil(count / SMALL_PER_LARGE), chunkBytes: 32_768 })

@@ -17,6 +17,7 @@ export interface LooseBlock {
   readonly secret: SecretKey
 }
 
+/** Where the blocks come from, and where they wait. */
 export interface FreshKeyOptions {
   readonly link: Link
   readonly stock: LinkStock
@@ -99,6 +100,12 @@ export class FreshKey {
     }
     this.#timer = setInterval(() => this.#settle(), settleMs).unref()
     this.#running = this.#intake()
+  }
+
+  /** Those that have been here for so long. */
+  olderThan(ageMs: number): bigint[] {
+    const nowMs = performance.now()
+    return [...this.#blocks].filter(([, { sinceMs }]) => nowMs - sinceMs > ageMs).map(([number]) => number)
   }
 
   hear(commits: number): void {

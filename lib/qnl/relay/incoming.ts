@@ -7,6 +7,7 @@ import type { RefusedBecause } from './link-traffic.ts'
 import { RelaySets, type SiteDomains } from './relay-sets.ts'
 import { blockIn, chunkCount, joinChunks, type TransferContext, transferTag, trustClassOf } from './transfer-key.ts'
 
+/** A block as its source has announced it. */
 export interface IncomingOptions {
   readonly source: string
   readonly dest: string

@@ -12,6 +12,10 @@ import type { RelayCounters } from './relay-counters.ts'
 import type { RelayLimits, RelayNodeOptions } from './relay-options.ts'
 import type { LinkHello, RelayMessage } from './relay-wire.ts'
 
+/** How often the ends of a link compare their stocks, in milliseconds. */
+const COMPARE_MS = 2000
+
+/** The links of a site, and whom they tell. */
 export interface LinkPlaneOptions extends Pick<RelayNodeOptions, 'siteId' | 'links' | 'stock'> {
   readonly limits: RelayLimits
   readonly logger: Logger
@@ -28,6 +32,7 @@ export class LinkPlane {
   readonly #options: LinkPlaneOptions
   readonly #byNeighbour = new Map<string, LinkTraffic>()
   readonly #ownStock: MemoryLinkStock | undefined
+  #comparedMs = 0
 
   /** @throws {InvalidArgumentError} a link of another site, a second one to a site, or blocks of another size */
   constructor(options: LinkPlaneOptions) {
@@ -60,9 +65,7 @@ export class LinkPlane {
     const hello = hellos.find(({ linkId }) => linkId === traffic?.pool.linkId)
     if (traffic === undefined || hello === undefined) return
     traffic.begin()
-    traffic.pool.meet(hello).catch(error => {
-      this.#options.logger.warn({ linkId: hello.linkId, error: String(error) }, 'The stock of a link cannot be used')
-    })
+    traffic.pool.meet(hello).catch(error => this.#complain(hello.linkId, error))
   }
 
   /** It is lost. */
@@ -74,16 +77,23 @@ export class LinkPlane {
 
   /** A neighbour's message about the key of the common link; false for another message. */
   message(siteId: string, message: RelayMessage): boolean {
-    if (message.type !== 'lease' && message.type !== 'leased') return false
+    if (message.type !== 'lease' && message.type !== 'leased' && message.type !== 'stock') return false
     const pool = this.to(siteId)?.pool
-    if (pool === undefined || pool.linkId !== message.linkId) return true
+    const linkId = message.type === 'stock' ? message.link.linkId : message.linkId
+    if (pool === undefined || pool.linkId !== linkId) return true
     if (message.type === 'leased') pool.leased(message)
-    else void pool.lease(message)
+    else if (message.type === 'lease') void pool.lease(message)
+    else pool.compare(message.link).catch(error => this.#complain(linkId, error))
     return true
   }
 
-  /** Throws away what has waited for too long. */
+  /** Throws away what has waited for too long, and lets the ends of each link compare what they have. */
   sweep(): void {
+    const nowMs = performance.now()
+    if (nowMs - this.#comparedMs > COMPARE_MS) {
+      this.#comparedMs = nowMs
+      for (const { pool } of this.#byNeighbour.values()) pool.sweep()
+    }
     const oldestMs = performance.now() - this.#options.limits.blockLifeMs
     for (const traffic of this.#byNeighbour.values()) {
       const old = traffic.discard(chunk => chunk.sinceMs < oldestMs)
@@ -102,6 +112,10 @@ export class LinkPlane {
   async close(): Promise<void> {
     for (const { pool } of this.#byNeighbour.values()) await pool.close()
     await this.#ownStock?.close()
+  }
+
+  #complain(linkId: string, error: unknown): void {
+    this.#options.logger.warn({ linkId, error: String(error) }, 'The stock of a link cannot be used')
   }
 
   #add(link: Link): void {

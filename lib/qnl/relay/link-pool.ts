@@ -11,12 +11,15 @@ import { SendLane } from './send-lane.ts'
 /** Blocks that one reservation asks for at most, and reservations of the other end that may wait for their blocks. */
 const MAX_LEASE_BLOCKS = 32
 const MAX_PARKED = 256
+/** A block that the other end does not have by then will not come to it: its buffer died with its process, say. */
+const DEAD_MS = 5000
 /** What is kept reserved ahead of need: the price of a crash or a lost connection. */
 const AHEAD_BYTES = 2 * BLOCK_BYTES
 
 type Lease = Extract<RelayMessage, { type: 'lease' }>
 type Leased = Extract<RelayMessage, { type: 'leased' }>
 
+/** The link whose key it is, and the way to its other end. */
 export interface LinkPoolOptions {
   readonly link: Link
   readonly stock: LinkStock
@@ -49,7 +52,9 @@ export class LinkPool {
   readonly #fresh: FreshKey
   readonly #parity: bigint
   /** Reservations without an answer. */
-  readonly #asked = new Map<string, Map<bigint, LooseBlock>>()
+  readonly #asked = new Map<string, { readonly blocks: Map<bigint, LooseBlock>; readonly sinceMs: number }>()
+  /** Blocks that are being given up to ask for them. */
+  #leaving: readonly bigint[] = []
   /** Blocks that the other end asked for before they came to this one. */
   readonly #parked = new Map<bigint, Lease>()
   #session = 0
@@ -88,7 +93,9 @@ export class LinkPool {
   /** What this end says of the link when it meets the other. */
   hello(): LinkHello {
     const { commits, heard, taken } = this.#fresh
-    return { linkId: this.linkId, commits, heardCommits: heard, taken, numbers: this.#fresh.numbers() }
+    const asked = [...this.#asked.values()].flatMap(({ blocks }) => [...blocks.keys()])
+    const numbers = [...this.#fresh.numbers(), ...asked, ...this.#leaving]
+    return { linkId: this.linkId, commits, heardCommits: heard, taken, numbers }
   }
 
   /**
@@ -102,7 +109,7 @@ export class LinkPool {
     const dead = this.#fresh.numbers().filter(number => lost || (number <= theirs.taken && !has.has(number)))
     const burned = await this.#fresh.discard(dead)
     if (lost) await this.#fresh.advance(theirs.heardCommits)
-    this.#burned(burned, lost ? 'put back' : 'not at the other end')
+    this.#burned(BLOCK_BYTES * burned, lost ? 'put back' : 'not at the other end')
     this.#fresh.hear(theirs.commits)
     if (session !== this.#session) return
     this.#up = true
@@ -110,12 +117,36 @@ export class LinkPool {
     this.#options.onKey()
   }
 
+  /**
+   * What the other end has by now: key that it lacks and will not get is destroyed, so that the stock of neither end fills
+   * up with what is of no use to both.
+   */
+  async compare({ taken, numbers }: LinkHello): Promise<void> {
+    const has = new Set(numbers)
+    const old = new Set(this.#fresh.olderThan(DEAD_MS))
+    const dead = this.#fresh.numbers().filter(number => !has.has(number) && (number <= taken || old.has(number)))
+    this.#burned(BLOCK_BYTES * (await this.#fresh.discard(dead)), 'not at the other end')
+  }
+
+  /** Tells the other end what is here, and gives up what it does not answer for. To be called every now and then. */
+  sweep(): void {
+    if (!this.#up) return
+    const nowMs = performance.now()
+    for (const [key, { blocks, sinceMs }] of this.#asked) {
+      if (nowMs - sinceMs < DEAD_MS) continue
+      this.#asked.delete(key)
+      for (const { secret } of blocks.values()) this.#burned(wiped(secret), 'no answer')
+    }
+    this.#options.send({ type: 'stock', link: this.hello() })
+    this.#replenish()
+  }
+
   /** The connection is lost: nobody knows which of the lanes' bytes the other end saw, so none is used any more. */
   part(): void {
     this.#session += 1
     this.#up = false
     let burned = this.sendLane.wipe()
-    for (const blocks of this.#asked.values()) for (const { secret } of blocks.values()) burned += wiped(secret)
+    for (const { blocks } of this.#asked.values()) for (const { secret } of blocks.values()) burned += wiped(secret)
     this.#asked.clear()
     this.#parked.clear()
     this.receiveLane.wipe()
@@ -148,7 +179,7 @@ export class LinkPool {
   leased({ nonce, commits, granted, refused }: Leased): void {
     this.#fresh.hear(commits)
     const key = nonceKey(nonce)
-    const blocks = this.#asked.get(key)
+    const blocks = this.#asked.get(key)?.blocks
     // An answer to nobody: of an earlier connection, or made up.
     if (blocks === undefined) return
     for (const number of granted) {
@@ -173,10 +204,15 @@ export class LinkPool {
 
   #arrived(number: bigint): void {
     const waiting = this.#parked.get(number)
-    if (waiting !== undefined) {
-      this.#parked.delete(number)
-      void this.#give(waiting, [number], { yielded: [], refused: [] })
-    } else this.#replenish()
+    this.#parked.delete(number)
+    // Blocks come in ascending order: what is below this one and is not here never comes.
+    for (const [missed, lease] of this.#parked) {
+      if (missed > number) continue
+      this.#parked.delete(missed)
+      void this.#give(lease, [], { yielded: [], refused: [missed] })
+    }
+    if (waiting === undefined) this.#replenish()
+    else void this.#give(waiting, [number], { yielded: [], refused: [] })
   }
 
   async #give(
@@ -211,7 +247,7 @@ export class LinkPool {
   /** A block that this end has asked for and not heard of, and that is the other end's by its parity. */
   #takeBack(number: bigint): LooseBlock | undefined {
     if ((number & 1n) === this.#parity) return undefined
-    for (const blocks of this.#asked.values()) {
+    for (const { blocks } of this.#asked.values()) {
       const block = blocks.get(number)
       if (block !== undefined && blocks.delete(number)) return block
     }
@@ -221,7 +257,7 @@ export class LinkPool {
   #replenish(): void {
     if (!this.#up || this.#leasing) return
     let underWay = 0
-    for (const blocks of this.#asked.values()) underWay += blocks.size
+    for (const { blocks } of this.#asked.values()) underWay += blocks.size
     const shortBytes = AHEAD_BYTES + this.#wantedBytes - this.sendLane.sizeBytes - underWay * BLOCK_BYTES
     const short = Math.min(MAX_LEASE_BLOCKS, Math.ceil(shortBytes / BLOCK_BYTES))
     if (short <= 0) return
@@ -248,16 +284,22 @@ export class LinkPool {
 
   async #ask(numbers: readonly bigint[]): Promise<void> {
     const session = this.#session
+    this.#leaving = numbers
     const blocks = await this.#fresh.release(numbers).catch(error => {
       this.#options.logger.warn({ linkId: this.linkId, error: String(error) }, 'Link key could not be reserved')
       return []
     })
     if (session !== this.#session || blocks.length === 0) {
+      this.#leaving = []
       for (const { secret } of blocks) this.#burned(wiped(secret), 'connection lost')
       return
     }
     const nonce = randomBytes(NONCE_BYTES)
-    this.#asked.set(nonceKey(nonce), new Map(blocks.map(block => [block.number, block])))
+    this.#asked.set(nonceKey(nonce), {
+      blocks: new Map(blocks.map(block => [block.number, block])),
+      sinceMs: performance.now(),
+    })
+    this.#leaving = []
     const { linkId } = this
     const asked = blocks.map(({ number }) => number)
     this.#options.send({ type: 'lease', linkId, nonce, commits: this.#fresh.commits, numbers: asked })

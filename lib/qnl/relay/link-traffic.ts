@@ -23,6 +23,7 @@ export type RefusedBecause =
   | 'no room'
   | 'too old'
 
+/** The key to send with, and whom to tell of what comes. */
 export interface LinkTrafficOptions {
   readonly pool: LinkPool
   /** Sends a frame to the other end; resolves when there is room for the next. */

@@ -15,6 +15,7 @@ import {
   trustClassOf,
 } from './transfer-key.ts'
 
+/** Whom a block is for, and which way it goes. */
 export interface OutgoingOptions {
   readonly source: string
   readonly dest: string

@@ -1,4 +1,4 @@
-import { ClosedError } from '../../errors.ts'
+import type { ClosedError } from '../../errors.ts'
 import type { NextBlockOptions, QnlBlock } from '../../interface/qnl.ts'
 import { BLOCK_BYTES } from '../../key/cells.ts'
 import { BlockNumbers } from '../../util/block-numbers.ts'
@@ -20,6 +20,7 @@ const MAX_INCOMING = 256
 
 type Of<N extends RelayMessage['type']> = Extract<RelayMessage, { type: N }>
 
+/** The two ends of a pair, and what both agree on. */
 export interface PairOptions {
   readonly localSiteId: string
   readonly remoteSiteId: string
@@ -486,9 +487,4 @@ export class Pair {
     }
     outgoing.wipe()
   }
-}
-
-/** The error of who waits for a block of a node that is closed. */
-export function pairClosed(siteId: string): ClosedError {
-  return new ClosedError(`The QNL of site "${siteId}" is closed`)
 }

@@ -16,6 +16,7 @@ const MAX_MALFORMED = 64
 
 type Hello = Extract<RelayMessage, { type: 'hello' }>
 
+/** Whom to talk to, and whom to tell. */
 export interface PartnerLineOptions {
   readonly partner: RelayPartner
   readonly logger: Logger

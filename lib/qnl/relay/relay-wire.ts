@@ -39,6 +39,7 @@ const fixed = (sizeBytes: number): FieldKind<Uint8Array> => ({
   write: (w, v) => w.raw(v),
   read: r => Uint8Array.from(r.raw(sizeBytes)),
 })
+/** A site or link ID. */
 export const name: FieldKind<string> = {
   write: (w, v) => w.field(v),
   read: r => {
@@ -49,6 +50,7 @@ export const name: FieldKind<string> = {
     return field.toString('utf8')
   },
 }
+/** A list of at most so many, behind its length. */
 export function list<T>(item: FieldKind<T>, max: number): FieldKind<readonly T[]> {
   return {
     write: (w, values) => {
@@ -92,6 +94,7 @@ const linkHello: FieldKind<LinkHello> = {
 const blocks = list(u64, MAX_BLOCKS)
 const nonce = fixed(NONCE_BYTES)
 const tag = fixed(16)
+/** Sites in order. */
 export const path = list(name, MAX_PATH_SITES)
 
 /** Every message by its name: its number on the wire, and its fields in order. */
@@ -101,6 +104,8 @@ const MESSAGES = {
   lease: { id: 2, fields: { linkId: name, nonce, commits: count, numbers: blocks } },
   /** Given up, durably: the asker may use them. Those refused are lost to it. */
   leased: { id: 3, fields: { linkId: name, nonce, commits: count, granted: blocks, refused: blocks } },
+  /** What the sender has of the link now, as in its hello. */
+  stock: { id: 15, fields: { link: linkHello } },
   /** A key is on its way: one path for each share. `block` is set where a block of the common link is the key itself. */
   offer: {
     id: 5,
@@ -135,6 +140,7 @@ export const FRAME_ID = 4
 
 const byId = new Map(Object.entries(MESSAGES).map(([type, { id }]) => [id as number, type as RelayMessageName]))
 
+/** The message as it goes on the wire. */
 export function encodeRelayMessage(message: RelayMessage): Buffer {
   const { id, fields } = MESSAGES[message.type]
   const writer = new ByteWriter().u8(id)

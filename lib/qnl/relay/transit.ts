@@ -4,6 +4,7 @@ import type { LinkTraffic, RefusedBecause } from './link-traffic.ts'
 /** Chunks that are remembered, so that a repeated one goes no further. */
 const MAX_SEEN = 65_536
 
+/** Where chunks go on to, and how many may wait. */
 export interface TransitOptions {
   /** The link to that neighbour. */
   readonly linkTo: (siteId: string) => LinkTraffic | undefined
