@@ -40,22 +40,21 @@ export class Etsi020Client implements AbroadKme {
 
   async handOver(handover: AbroadHandover, { signal }: Required<AbortOptions>): Promise<void> {
     const ackUrl = this.#options.ackUrl()
-    const keyIds = handover.keys.map(({ keyId }) => keyId)
+    const { keys, ...saes } = handover
     const body = encodeExtKeys(handover, { ackUrl })
     try {
-      await this.#send('relay', { target: PATHS.keys, body, keyIds, signal })
+      const about = { ...saes, keyIds: keys.map(({ keyId }) => keyId) }
+      await this.#send('relay', { target: PATHS.keys, body, about, signal })
     } finally {
       body.fill(0)
     }
   }
 
-  async withdraw(
-    { initiatorSaeId, targetSaeIds, keyIds }: AbroadKeyIds,
-    { signal }: Required<AbortOptions>,
-  ): Promise<void> {
+  async withdraw(about: AbroadKeyIds, { signal }: Required<AbortOptions>): Promise<void> {
+    const { initiatorSaeId, targetSaeIds, keyIds } = about
     const pair = { initiator_sae_id: initiatorSaeId, target_sae_ids: targetSaeIds }
     const request = { key_ids: keyIds, ...pair, ack_callback_url: this.#options.ackUrl() }
-    await this.#send('void', { target: PATHS.void, body: Buffer.from(JSON.stringify(request)), keyIds, signal })
+    await this.#send('void', { target: PATHS.void, body: Buffer.from(JSON.stringify(request)), about, signal })
   }
 
   /** Takes acknowledgements that the KME sent to our callback. */
@@ -73,17 +72,12 @@ export class Etsi020Client implements AbroadKme {
 
   async #send(
     kind: AckKind,
-    {
-      target,
-      body,
-      keyIds,
-      signal,
-    }: { target: string; body: Uint8Array; keyIds: readonly string[]; signal: AbortSignal },
+    { target, body, about, signal }: { target: string; body: Uint8Array; about: AbroadKeyIds; signal: AbortSignal },
   ): Promise<void> {
     signal.throwIfAborted()
     const left = new AbortController()
     // Expected before the request leaves: the acknowledgement may overtake the answer.
-    const acknowledged = this.#acks.expect(kind, keyIds, eitherSignal(signal, left.signal))
+    const acknowledged = this.#acks.expect(kind, about, eitherSignal(signal, left.signal))
     acknowledged.catch(() => {})
     try {
       const request = { method: 'POST', target, headers: JSON_HEADERS, body, signal }

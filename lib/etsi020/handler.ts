@@ -1,3 +1,4 @@
+import { createHmac, randomBytes } from 'node:crypto'
 import { InvalidArgumentError, PoolExhaustedError } from '../errors.ts'
 import type { AbroadReceiver } from '../interface/abroad.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '../interface/http.ts'
@@ -49,6 +50,8 @@ class Etsi020Server {
   readonly #timeoutMs: number
   readonly #logger: Logger
   readonly #recent = new RecentKeys()
+  /** Handovers are remembered by a digest that tells nobody anything of the keys in them. */
+  readonly #digestKey = randomBytes(32)
   #running = 0
 
   constructor(options: Etsi020HandlerOptions) {
@@ -77,6 +80,8 @@ class Etsi020Server {
   }
 
   async #takeKeys(partner: Etsi020Partner, { body }: HttpRequest): Promise<HttpResponse> {
+    // Of the body as it came, values included: other keys under the same key_IDs are another handover.
+    const digest = createHmac('sha256', this.#digestKey).update(body).digest('base64')
     const received = decodeExtKeys(body)
     const { model, keys } = received
     const wipe = () => {
@@ -95,14 +100,14 @@ class Etsi020Server {
       }
       const callback = callbackTarget(partner, model.ack_callback_url)
       this.#requireRoom()
-      return await this.#settle(partner, callback, () => this.#relay(partner, received).finally(wipe))
+      return await this.#settle(partner, callback, () => this.#relay(partner, received, digest).finally(wipe))
     } catch (error) {
       wipe()
       throw error
     }
   }
 
-  async #relay({ client }: Etsi020Partner, { model, keys }: ReceivedKeys): Promise<Ack[]> {
+  async #relay({ client }: Etsi020Partner, { model, keys }: ReceivedKeys, digest: string): Promise<Ack[]> {
     const { initiator_sae_id: initiatorSaeId, target_sae_ids: targetSaeIds } = model
     const keyIds = keys.map(({ keyId }) => keyId)
     const ack = { ids: keyIds, initiatorSaeId, targetSaeIds }
@@ -110,7 +115,7 @@ class Etsi020Server {
     // A repeated handover is the same handover: its keys are there once, and it hears the same.
     const take = () => this.#options.receiver.take({ initiatorSaeId, targetSaeIds, keys }, { signal })
     try {
-      await this.#recent.once(`${client.kmeId} ${initiatorSaeId} ${targetSaeIds.join(' ')} ${keyIds.join(' ')}`, take)
+      await this.#recent.once(`${client.kmeId} ${digest}`, keyIds, take)
       return [acknowledgement('relayed', ack)]
     } catch (error) {
       this.#logger.warn({ kmeId: client.kmeId, keys: keys.length, reason: String(error) }, 'keys were not relayed')
@@ -135,6 +140,7 @@ class Etsi020Server {
 
   async #erase(model: VoidRequest): Promise<Ack[]> {
     const { initiator_sae_id: initiatorSaeId, target_sae_ids: targetSaeIds, key_ids: keyIds } = model
+    this.#recent.forget(keyIds)
     const erased = await this.#options.receiver.erase({ initiatorSaeId, targetSaeIds, keyIds }).catch(() => false)
     return [acknowledgement(erased ? 'voided' : 'failed to void', { ids: keyIds, initiatorSaeId, targetSaeIds })]
   }

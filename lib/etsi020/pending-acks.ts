@@ -1,4 +1,5 @@
 import { NoRouteError } from '../errors.ts'
+import type { AbroadKeyIds } from '../interface/abroad.ts'
 import type { Ack, AckStatus } from './models.ts'
 
 /** What is waited for: that keys have arrived, or that they are gone. */
@@ -14,6 +15,8 @@ const kinds: Readonly<Record<AckStatus, { readonly kind: AckKind; readonly good:
 }
 
 interface Wait {
+  readonly initiatorSaeId: string
+  /** Each key with each SAE that is to have it: a KME may speak of them one by one. */
   readonly missing: Set<string>
   resolve(): void
   reject(reason: unknown): void
@@ -29,10 +32,10 @@ export class PendingAcks {
   }
 
   /**
-   * Resolves when every key was acknowledged well.
+   * Resolves when every key was acknowledged well for every target.
    * @throws {NoRouteError} one was not, or the time is over: what became of them isn't known
    */
-  expect(kind: AckKind, keyIds: readonly string[], signal: AbortSignal): Promise<void> {
+  expect(kind: AckKind, { initiatorSaeId, targetSaeIds, keyIds }: AbroadKeyIds, signal: AbortSignal): Promise<void> {
     const book = this.#waits[kind]
     return new Promise((resolve, reject) => {
       const settle = (end: () => void) => {
@@ -41,7 +44,8 @@ export class PendingAcks {
         end()
       }
       const wait: Wait = {
-        missing: new Set(keyIds),
+        initiatorSaeId,
+        missing: new Set(keyIds.flatMap(keyId => targetSaeIds.map(saeId => nameOf(keyId, saeId)))),
         resolve: () => settle(resolve),
         reject: reason => settle(() => reject(reason)),
       }
@@ -58,16 +62,21 @@ export class PendingAcks {
 
   /** Takes what the KME says of its own accord, or in an answer. What nobody waits for is passed over. */
   take(acks: readonly Ack[]): void {
-    for (const { ack_status: status, key_id_container: container, message } of acks) {
+    for (const { ack_status: status, key_id_container: container, message, ...ack } of acks) {
       const { kind, good } = kinds[status]
       for (const { key_id: keyId } of container) {
         const wait = this.#waits[kind].get(keyId)
-        if (wait === undefined) continue
-        wait.missing.delete(keyId)
+        if (wait === undefined || wait.initiatorSaeId !== ack.initiator_sae_id) continue
+        const heard = ack.target_sae_ids.filter(saeId => wait.missing.delete(nameOf(keyId, saeId)))
+        if (heard.length === 0) continue
         const said = message == null ? '' : `: ${message.slice(0, 120)}`
         if (!good) wait.reject(new NoRouteError(`KME ${this.#kmeId} says "${status}"${said}`))
         else if (wait.missing.size === 0) wait.resolve()
       }
     }
   }
+}
+
+function nameOf(keyId: string, saeId: string): string {
+  return JSON.stringify([keyId, saeId])
 }

@@ -251,7 +251,7 @@ export class Multicast {
     const failed = (await Promise.allSettled(given)).find(outcome => outcome.status === 'rejected')
     if (failed === undefined) return
     for (const { pool } of legs) pool.handovers.withdraw(common)
-    if (own.length > 0) await shared.forget(keyIds)
+    if (own.length > 0) await shared.forget(keyIds, masterSaeId)
     throw failed.reason
   }
 }

@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { InvalidArgumentError, NoRouteError, UnauthorizedError } from '../../lib/errors.ts'
 import { Etsi020Client } from '../../lib/etsi020/client.ts'
 import { createEtsi020Handler } from '../../lib/etsi020/handler.ts'
+import type { Ack } from '../../lib/etsi020/models.ts'
 import { createInProcessTransport } from '../../lib/http/in-process-transport.ts'
 import type { AbroadHandover, AbroadKeyIds, AbroadReceiver } from '../../lib/interface/abroad.ts'
 import type { CertificateIdentity, HttpHandler } from '../../lib/interface/http.ts'
@@ -63,6 +64,33 @@ function start({ mode = 'asynchronous' }: { mode?: 'asynchronous' | 'synchronous
   return { client: clientOfX, post, taken, erased, fault }
 }
 
+/** A KME that takes keys and says of itself what became of them. */
+function startSilent() {
+  let begun: () => void
+  const running = new Promise<void>(resolve => {
+    begun = resolve
+  })
+  const transport = createInProcessTransport(
+    async () => {
+      begun()
+      return { status: 202, headers: {}, body: new Uint8Array(0) }
+    },
+    { identity: identityOf('kme-x') },
+  )
+  const client = new Etsi020Client({ kmeId: 'kme-y', transport, ackUrl: () => 'https://kme-x.example/' })
+  const acknowledge = (more: Partial<Ack>) =>
+    client.acknowledge([
+      {
+        key_id_container: [{ key_id: 'k-1' }],
+        ack_status: 'relayed',
+        initiator_sae_id: 'alice',
+        target_sae_ids: [],
+        ...more,
+      },
+    ])
+  return { client, acknowledge, running }
+}
+
 describe('ETSI GS QKD 020', () => {
   for (const mode of ['asynchronous', 'synchronous'] as const) {
     it(`hands keys over, and says so when they have arrived (${mode})`, async () => {
@@ -119,6 +147,55 @@ describe('ETSI GS QKD 020', () => {
       expect(json[0]).to.deep.include({ ack_status: 'relayed', key_id_container: [{ key_id: 'k-1' }] })
     }
     expect(taken).to.have.length(1)
+  })
+
+  it('takes other keys under the same key_IDs for another handover', async () => {
+    const { post, taken } = start()
+    const other = Buffer.alloc(32, 8).toString('base64')
+    await post(KEYS, body())
+    await post(KEYS, body({ keys: [{ key_id: 'k-1', value: other }] }))
+    // Whether it takes them is the receiver's to say; nobody is told that keys were relayed which were not.
+    expect(taken.map(({ keys }) => keys['k-1'])).to.deep.equal([value, other])
+  })
+
+  it('asks again for keys that were voided in between', async () => {
+    const { post, taken, fault } = start()
+    await post(KEYS, body())
+    await post(`${KEYS}/void`, { ...body(), key_ids: ['k-1'] })
+    fault.error = new InvalidArgumentError('A key was voided before it came')
+    const { json } = await post(KEYS, body())
+    expect(json[0]).to.include({ ack_status: 'failed' })
+    expect(taken).to.have.length(1)
+  })
+
+  it('waits until keys are acknowledged for every target, and for the initiator that they are of', async () => {
+    const { client, acknowledge, running } = startSilent()
+    const keys = [{ keyId: 'k-1', secret: SecretKey.random(32) }]
+    const handed = client.handOver({ initiatorSaeId: 'alice', targetSaeIds: ['carol', 'cleo'], keys }, { signal })
+    let isReleased = false
+    void handed.then(() => {
+      isReleased = true
+    })
+    await running
+    const turn = () => new Promise(resolve => setImmediate(resolve))
+    acknowledge({ target_sae_ids: ['carol'] })
+    acknowledge({ target_sae_ids: ['carol'] })
+    acknowledge({ target_sae_ids: ['cleo'], initiator_sae_id: 'anna' })
+    await turn()
+    expect(isReleased).to.equal(false)
+    acknowledge({ target_sae_ids: ['cleo'] })
+    await handed
+  })
+
+  it('releases nothing where one of several targets has no key', async () => {
+    const { client, acknowledge, running } = startSilent()
+    const keys = [{ keyId: 'k-1', secret: SecretKey.random(32) }]
+    const handed = client.handOver({ initiatorSaeId: 'alice', targetSaeIds: ['carol', 'cleo'], keys }, { signal })
+    const refused = rejectsWith(handed, 'ERR_QKD_NO_ROUTE')
+    await running
+    acknowledge({ target_sae_ids: ['carol'] })
+    acknowledge({ target_sae_ids: ['cleo'], ack_status: 'failed' })
+    await refused
   })
 
   it('leaves extensions alone, whatever they hold', async () => {

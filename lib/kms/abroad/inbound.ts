@@ -44,6 +44,7 @@ export class Inbound implements AbroadReceiver {
   readonly #options: InboundOptions
   /** Under way, by key_ID. */
   readonly #taking = new Map<string, Promise<void>>()
+  /** With their initiators: no domain voids the keys of another. */
   readonly #voided = new Set<string>()
 
   constructor(options: InboundOptions) {
@@ -52,7 +53,8 @@ export class Inbound implements AbroadReceiver {
 
   async take(handover: AbroadHandover, options: Required<AbortOptions>): Promise<void> {
     const keyIds = handover.keys.map(({ keyId }) => keyId)
-    if (keyIds.some(keyId => this.#voided.has(keyId))) throw new InvalidArgumentError('A key was voided before it came')
+    if (keyIds.some(keyId => this.#voided.has(nameOf(handover, keyId))))
+      throw new InvalidArgumentError('A key was voided before it came')
     const taking = this.#take(handover, options)
     for (const keyId of keyIds) this.#taking.set(keyId, taking)
     try {
@@ -81,16 +83,16 @@ export class Inbound implements AbroadReceiver {
   }
 
   async erase({ initiatorSaeId, targetSaeIds, keyIds }: AbroadKeyIds): Promise<boolean> {
-    for (const keyId of keyIds) this.#voided.add(keyId)
-    for (const keyId of this.#voided) {
+    for (const keyId of keyIds) this.#voided.add(nameOf({ initiatorSaeId }, keyId))
+    for (const name of this.#voided) {
       if (this.#voided.size <= MAX_VOIDED) break
-      this.#voided.delete(keyId)
+      this.#voided.delete(name)
     }
     // What is under way would arrive after the word that takes it back.
     await Promise.allSettled(keyIds.map(keyId => this.#taking.get(keyId)))
     let told = true
     for (const { pool, saeIds } of this.#legsOf(targetSaeIds)) {
-      if (pool === undefined) await this.#options.anyPool()?.shared.forget(keyIds)
+      if (pool === undefined) await this.#options.anyPool()?.shared.forget(keyIds, initiatorSaeId)
       else if (pool.connected) pool.handovers.withdraw({ masterSaeId: initiatorSaeId, slaveSaeId: saeIds[0]!, keyIds })
       else told = false
     }
@@ -165,4 +167,8 @@ export class Inbound implements AbroadReceiver {
       for (const { secret } of pads) secret.wipe()
     }
   }
+}
+
+function nameOf({ initiatorSaeId }: Pick<AbroadKeyIds, 'initiatorSaeId'>, keyId: string): string {
+  return JSON.stringify([initiatorSaeId, keyId])
 }

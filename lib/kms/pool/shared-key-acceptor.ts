@@ -161,7 +161,7 @@ export class SharedKeyAcceptor {
     const { shared, retriever, abroad } = this.#options
     const canonical = keyIds.filter(id => canonicalKeyId(id) === id)
     if (abroad?.isAbroad(slaveSaeId)) abroad.withdraw({ keyIds: canonical, masterSaeId, slaveSaeId })
-    await shared.forget(canonical)
+    await shared.forget(canonical, masterSaeId)
     for (const keyId of canonical) await retriever.discard({ masterSaeId, slaveSaeId }, keyId)
   }
 }

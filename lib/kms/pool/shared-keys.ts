@@ -124,9 +124,14 @@ export class SharedKeys {
     }
   }
 
-  /** Forgets keys, whoever was still to have them. */
-  async forget(keyIds: readonly string[]): Promise<void> {
-    await this.#forget(keyIds.map(sharedKeyName))
+  /** Forgets keys of that master, whoever was still to have them. */
+  async forget(keyIds: readonly string[], masterSaeId: string): Promise<void> {
+    const { ledger } = this.#options
+    const isTheirs = (name: string) => {
+      const note = ledger.note(name)
+      return note !== undefined && decodeSharedKey(note.value).masterSaeId === masterSaeId
+    }
+    await this.#forget(keyIds.map(sharedKeyName).filter(isTheirs))
   }
 
   /** Forgets what has expired. */
