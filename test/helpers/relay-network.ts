@@ -19,7 +19,7 @@ export interface RelayNetworkOptions {
   readonly limits?: Partial<RelayLimits>
   readonly tap?: ChannelTap
   /** Where a site's link key waits across restarts. Default nowhere. */
-  readonly stock?: (siteId: string) => LinkStock
+  readonly stock?: (siteId: string) => LinkStock | undefined
   readonly domains?: Readonly<Record<string, string>>
 }
 
