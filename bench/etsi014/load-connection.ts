@@ -35,8 +35,14 @@ export class LoadConnection {
     return new LoadConnection(socket)
   }
 
+  /** False once either end has closed it. */
+  get isOpen(): boolean {
+    return this.#socket.writable
+  }
+
   /** Sends a request; gives the body of the answer where `keep` asks for it. */
   ask(request: string, keep: boolean): Promise<string> {
+    if (!this.isOpen) return Promise.reject(new Error('The connection was closed while it was idle'))
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject, keep }
       this.#socket.write(request, 'latin1')

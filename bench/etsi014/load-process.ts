@@ -54,7 +54,8 @@ async function run(slice: Slice): Promise<SliceResult> {
 /** Connections that stay open between slices, so that their handshakes count in none. */
 async function connectionsTo(target: LoadTarget, count: number): Promise<LoadConnection[]> {
   const key = `${target.port} ${target.cert}`
-  const pool = open.get(key) ?? []
+  // Servers close what is idle for long, as it is here while others are measured on a busy machine.
+  const pool = (open.get(key) ?? []).filter(({ isOpen }) => isOpen)
   open.set(key, pool)
   while (pool.length < count) {
     const more = Math.min(16, count - pool.length)
