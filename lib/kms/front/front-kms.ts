@@ -12,8 +12,9 @@ import type { Telemetry } from '../../interface/telemetry.ts'
 import type { SaePair } from '../../key/key-id.ts'
 import { levelOf } from '../../key/selection.ts'
 import { checkGetKey, checkGetKeyWithIds, requireOtherSae, requireTimeout } from '../../util/kms-arguments.ts'
+import { meetsLevel } from '../../util/security-level.ts'
 import type { DecisionLog } from '../audit/decision-log.ts'
-import type { Admission } from '../policy/admission.ts'
+import type { Admission, Admitted } from '../policy/admission.ts'
 
 /** The way to one far site: a KMS of somebody else's make, as the host sees it, and what its keys are held to be. */
 export interface FrontRoute {
@@ -82,8 +83,10 @@ export class FrontKms implements Kms {
       const admitted = this.#options.admission.admit({ ...options, pair, peerSiteId: route.siteId })
       try {
         requireLevel(route, levelOf(admitted.suite), admitted.ruleName)
+        requireClass(route, route.trustClass, admitted)
         const sizeBits = admitted.sizeBytes * 8
         const keys = labelled(await route.kms.getKey(slaveSaeId, { ...passedOn, sizeBits }), route)
+        requireWorth(route, keys, admitted)
         await this.#record('issue', { pair, route, rule: admitted.ruleName, integration }, keys)
         admitted.issued()
         return keys
@@ -176,6 +179,36 @@ function requireLevel({ level, siteId }: FrontRoute, wanted: SecurityLevel, rule
   })
 }
 
-function labelled(keys: readonly Key[], { level, trustClass }: FrontRoute): Key[] {
+function requireClass(
+  { siteId }: FrontRoute,
+  trustClass: TrustClass,
+  { ruleName, trustClasses }: Pick<Admitted, 'ruleName' | 'trustClasses'>,
+): void {
+  if (trustClasses?.includes(trustClass) !== false) return
+  throw new PolicyError(`The KMS towards ${siteId} gives keys of class ${trustClass} (rule "${ruleName}")`, {
+    details: [{ policy_rule: ruleName }],
+  })
+}
+
+/** What the KMS itself says of a key may be less than it is held to be: such a key is lost, and never handed out. */
+function requireWorth(route: FrontRoute, keys: readonly LabelledKey[], admitted: Admitted): void {
+  try {
+    for (const { level, trustClass } of keys) {
+      if (!meetsLevel(level, route.level) && level !== admitted.lowering?.level)
+        requireLevel({ ...route, level }, route.level, admitted.ruleName)
+      requireClass(route, trustClass, admitted)
+    }
+  } catch (error) {
+    for (const { secret } of keys) secret.wipe()
+    throw error
+  }
+}
+
+interface LabelledKey extends Key {
+  readonly level: SecurityLevel
+  readonly trustClass: TrustClass
+}
+
+function labelled(keys: readonly Key[], { level, trustClass }: FrontRoute): LabelledKey[] {
   return keys.map(key => ({ ...key, level: key.level ?? level, trustClass: key.trustClass ?? trustClass }))
 }

@@ -4,8 +4,10 @@ import { expect } from 'chai'
 import { StoreError } from '../../../lib/errors.ts'
 import { createFront } from '../../../lib/front.ts'
 import type { AuditLog } from '../../../lib/interface/audit.ts'
+import type { Key, Kms, TrustClass } from '../../../lib/interface/kms.ts'
 import type { PolicyFile } from '../../../lib/interface/policy.ts'
 import type { TelemetryEvent } from '../../../lib/interface/telemetry.ts'
+import { SecretKey } from '../../../lib/key/secret-key.ts'
 import { FrontDirectory } from '../../../lib/kms/front/front-directory.ts'
 import { TelemetryHub } from '../../../lib/telemetry.ts'
 import { rejectsWith } from '../../helpers/rejects-with.ts'
@@ -24,6 +26,28 @@ const policy: PolicyFile = {
     },
   ],
   otherwise: 'allow',
+}
+
+/** A front whose rule takes direct keys alone, and the KMS behind it, which says so much of its keys. */
+function frontOf(told: Pick<Key, 'level' | 'trustClass'>, trustClass: TrustClass = 'direct') {
+  const secrets: SecretKey[] = []
+  const kms = {
+    saeId: 'alice',
+    getKey: async () => {
+      const secret = SecretKey.random(32)
+      secrets.push(secret)
+      return [{ keyId: '0a2dd6ae-7a2d-4d9c-9a2e-3f6b7c8d9e0f', secret, sizeBits: 256, ...told }]
+    },
+    close: async () => {},
+  } as unknown as Kms
+  const directory = new FrontDirectory({
+    local: { siteId: 'site-a', kmeId: 'front', saeIds: ['alice'] },
+    peers: [{ siteId: 'site-b', kmeId: 'kme-b', saeIds: ['bob'], level: 'quantum', trustClass, open: () => kms }],
+    keys: { keySizeBits: 256, minKeySizeBits: 64, maxKeySizeBits: 1_024, maxKeyPerRequest: 8 },
+    policy: { rules: [{ name: 'direct', trustClasses: ['direct'] }], otherwise: 'deny' },
+    telemetry: new TelemetryHub(),
+  })
+  return { directory, secrets }
 }
 
 describe('Front', () => {
@@ -121,6 +145,32 @@ describe('Front', () => {
     })
     await rejectsWith(directory.kmsFor('alice').getKey('bob', { number: 3 }), 'ERR_QKD_STORE')
     expect(secrets.map(({ wiped }) => wiped)).to.deep.equal([true, true, true])
+  })
+
+  for (const [what, told, code] of [
+    ['as good as it is held to be', { level: 'quantum', trustClass: 'direct' }, undefined],
+    ['of which nothing is said', {}, undefined],
+    ['better than it is held to be', { level: 'one-time-pad', trustClass: 'direct' }, undefined],
+    ['of a lower level', { level: 'expanded', trustClass: 'direct' }, 'ERR_QKD_POLICY_DENIED'],
+    ['of a class that the rule does not take', { level: 'quantum', trustClass: 'relayed' }, 'ERR_QKD_POLICY_DENIED'],
+  ] as const) {
+    it(`${code === undefined ? 'passes on' : 'wipes'} a key ${what}`, async () => {
+      const { directory, secrets } = frontOf({ ...told })
+      await using _ = directory
+      const got = await directory
+        .kmsFor('alice')
+        .getKey('bob', { minLevel: 'quantum' })
+        .catch(error => error)
+      expect(got.code).to.equal(code)
+      expect(secrets.map(({ wiped }) => wiped)).to.deep.equal([code !== undefined])
+    })
+  }
+
+  it('asks for no key where the rule takes none of the class', async () => {
+    const { directory, secrets } = frontOf({}, 'relayed')
+    await using _ = directory
+    await rejectsWith(directory.kmsFor('alice').getKey('bob'), 'ERR_QKD_POLICY_DENIED')
+    expect(secrets).to.deep.equal([])
   })
 
   it('refuses hosts that are not its own, and every call once it is closed', async () => {
