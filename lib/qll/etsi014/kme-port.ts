@@ -1,6 +1,7 @@
 import { KmeResponseError, KmeUnreachableError } from '../../errors.ts'
 import type { Key, Kms } from '../../interface/kms.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
+import { SeenKeys } from '../../key/seen-keys.ts'
 import { BackOff } from '../../util/back-off.ts'
 import { delay } from '../../util/deadline.ts'
 import { MAX_BATCH_KEYS } from './device-message.ts'
@@ -37,6 +38,7 @@ const MAX_ID_BYTES = 1_024
 /** Draws and fetches keys. A call that a KME may have served is never made twice: what it spent is lost, and both ends drop it. */
 export class KmePort {
   readonly #options: KmePortOptions
+  readonly #drawn = new SeenKeys()
   #limits: { readonly keys: number; readonly keyBytes: number } | undefined
 
   constructor(options: KmePortOptions) {
@@ -58,7 +60,13 @@ export class KmePort {
       wipe(keys)
       throw new KmeResponseError(`The KME gave a key_ID of more than ${MAX_ID_BYTES} bytes, or too many keys`)
     }
-    return { keyIds: keys.map(({ keyId }) => keyId), secrets: keys.map(({ secret }) => secret) }
+    const secrets = keys.map(({ secret }) => secret)
+    // A KME that was set back gives its keys again, and both ends would take them for fresh.
+    if (this.#drawn.add(secrets)) {
+      wipe(keys)
+      throw new KmeResponseError('The KME gave a key that it had given before')
+    }
+    return { keyIds: keys.map(({ keyId }) => keyId), secrets }
   }
 
   /**

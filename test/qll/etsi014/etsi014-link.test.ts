@@ -3,10 +3,12 @@ import { createRemoteKms } from '../../../lib/client/remote-kms.ts'
 import type { Kms } from '../../../lib/interface/kms.ts'
 import type { Link } from '../../../lib/interface/link.ts'
 import type { TelemetryEvent } from '../../../lib/interface/telemetry.ts'
+import { exportKey } from '../../../lib/key/export-key.ts'
 import { createEtsi014Pair } from '../../../lib/qll/etsi014/etsi014-link.ts'
 import { TelemetryHub } from '../../../lib/telemetry.ts'
 import { statusOf } from '../../compliance/link-status.ts'
-import { draw, entryOf, keyIdsOf, refuse, standardKme, take } from '../../helpers/kme-zoo/standard.ts'
+import type { HeldKey } from '../../helpers/kme-zoo/key-ring.ts'
+import { draw, entryOf, keyIdsOf, lookUp, refuse, standardKme, take } from '../../helpers/kme-zoo/standard.ts'
 import { createZooKme, type ZooBehaviour, type ZooKme } from '../../helpers/kme-zoo/zoo-kme.ts'
 import { createTestAuthority } from '../../helpers/test-certificates.ts'
 
@@ -144,6 +146,34 @@ describe('Etsi014Link', () => {
     await using link = await rig(behaviour)
     await link.match(5)
     expect(draws).to.be.greaterThan(5)
+  })
+
+  it('makes no block of keys that a KME gives a second time', async () => {
+    const all: HeldKey[] = []
+    let repeated = 0
+    const behaviour = standardKme({
+      enc_keys: (request, keys) => {
+        const drawn = draw(request, keys)
+        // As after a KME was set back to a copy: each second answer begins with the keys of the first.
+        if (all.length > 0 && repeated < 3) {
+          repeated += 1
+          for (const [at, old] of all.slice(0, drawn.length).entries()) drawn[at] = keys.rename(old, old.keyId)
+        }
+        all.push(...drawn)
+        return { body: { keys: drawn.map(entryOf) } }
+      },
+      // It gives every key as often as it is asked.
+      dec_keys: (request, keys) => ({ body: { keys: (lookUp(request, keys) ?? []).map(entryOf) } }),
+    })
+    await using link = await rig(behaviour)
+    const seen = new Set<string>()
+    for (let count = 0; count < 6; count += 1) {
+      const [near] = await Promise.all(link.ends.map(end => end.nextBlock({ signal: AbortSignal.timeout(8_000) })))
+      const bytes = exportKey(near!.secret)
+      for (let at = 0; at < bytes.byteLength; at += 32) seen.add(bytes.toString('hex', at, at + 32))
+    }
+    expect(repeated).to.equal(3)
+    expect(seen.size).to.equal((6 * 512) / 32)
   })
 
   it('waits while the devices have no key, and says down only before the first block', async () => {
