@@ -29,7 +29,7 @@ const policy: PolicyFile = {
 }
 
 /** A front whose rule takes direct keys alone, and the KMS behind it, which says so much of its keys. */
-function frontOf(told: Pick<Key, 'level' | 'trustClass'>, trustClass: TrustClass = 'direct') {
+function frontOf(told: Partial<Pick<Key, 'level' | 'trustClass'>>, trustClass: TrustClass = 'direct') {
   const secrets: SecretKey[] = []
   const kms = {
     saeId: 'alice',
