@@ -1,0 +1,65 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import { EXIT_CODES } from '../../bin/exit-codes.ts'
+import { createControllerServer } from '../../lib/controller-server.ts'
+import { NodeAgent } from '../../lib/qnl/control/node-agent.ts'
+import { dialController } from '../../lib/site-network.ts'
+import { ReportingNode } from '../helpers/reporting-node.ts'
+import { createTempDir } from '../helpers/temp-dir.ts'
+import { createTestAuthority } from '../helpers/test-certificates.ts'
+import { until } from '../helpers/until.ts'
+import { runQkd } from './run-qkd.ts'
+
+describe('qkd network status, drain and restore', function () {
+  this.timeout(240_000)
+
+  it('show a running network, and take a link out of it and back', async () => {
+    await using dir = await createTempDir()
+    const authority = createTestAuthority()
+    await using server = await createControllerServer({
+      controllerId: 'controller',
+      listen: { host: '127.0.0.1', port: 0 },
+      tls: authority.issue('controller'),
+      sites: ['a', 'b'].map(siteId => ({ siteId, kmeId: `kme-${siteId}` })),
+      operators: ['ops'],
+      state: { kind: 'file', path: join(dir.path, 'state') },
+      periodMs: 100,
+    })
+    const controllers = [{ controllerId: 'controller', ...server.address }]
+    const node = new ReportingNode('a')
+    node.setLink('a-b', 'b', { rateBps: 1_000_000, stockBits: 8_000_000 })
+    node.setDemand('b', { rateBps: 5000, weight: 2, kind: 'continuous', mode: 'multipath' })
+    await using controller = dialController(
+      { tls: authority.issue('kme-a'), network: { controllers } },
+      { siteId: 'a' },
+    )
+    await using _ = new NodeAgent({ node, controller })
+    await until(() => (node.plan?.demands[0]?.rateBps ?? 0) > 0, 'a plan', { timeoutMs: 60_000 })
+    const config = join(dir.path, 'operator.json')
+    for (const [name, pem] of Object.entries(authority.issue('ops'))) {
+      await writeFile(join(dir.path, `${name}.pem`), pem, { mode: 0o600 })
+    }
+    const tls = { cert: 'cert.pem', key: 'key.pem', ca: 'ca.pem' }
+    await writeFile(config, JSON.stringify({ tls, controllers }))
+
+    const shown = await runQkd(['network', 'status', '--config', config])
+    expect(shown.exitCode, shown.stderr).to.equal(0)
+    expect(shown.stdout).to.match(/^leads {5}controller$/m)
+    expect(shown.stdout).to.match(/^a +joined +\d+ +[\d.]+ s ago$/m)
+    expect(shown.stdout).to.match(/^b +unknown +0 +never$/m)
+    expect(shown.stdout).to.match(/^a-b +a - b +up +5 kb\/s +1 Mb\/s +1 MB$/m)
+    expect(shown.stdout).to.match(/^a - b +5 kb\/s +5 kb\/s +2 +their link$/m)
+
+    const drained = await runQkd(['network', 'drain', 'a-b', '--fill', '0', '--wait', '--config', config])
+    expect(drained).to.deep.equal({ exitCode: 0, stdout: 'a-b: out of the plans\n', stderr: '' })
+    await until(() => node.plan?.demands[0]?.rateBps === 0, 'a plan without it', { timeoutMs: 30_000 })
+    const restored = await runQkd(['network', 'restore', 'a', '--config', config, '--json'])
+    expect(JSON.parse(restored.stdout)).to.deep.equal({ links: ['a-b'] })
+    await until(() => (node.plan?.demands[0]?.rateBps ?? 0) > 0, 'a plan with it', { timeoutMs: 30_000 })
+
+    const wrong = await runQkd(['network', 'drain', 'nowhere', '--config', config])
+    expect(wrong.exitCode).to.equal(EXIT_CODES.usage.code)
+    expect(wrong.stderr).to.include('There is no link or site "nowhere" in this network')
+  })
+})
