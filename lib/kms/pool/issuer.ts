@@ -10,7 +10,7 @@ import type { BlockLedger } from './block-ledger.ts'
 import { DemandRate } from './demand-rate.ts'
 import type { CellRange, LeaseBook } from './lease-book.ts'
 import type { Lessee } from './lessee.ts'
-import { WaitingLine } from './waiting-line.ts'
+import { type Held, type Need, WaitingLine } from './waiting-line.ts'
 
 const MIN_LEASE_CELLS = 16
 const DEMAND_WINDOW_MS = 1000
@@ -43,6 +43,8 @@ interface CellRequest extends AbortOptions {
   readonly waitMs: number
   readonly trustClasses?: readonly TrustClass[] | undefined
 }
+
+type ClassesAndReserve = Pick<IssueRequest, 'trustClasses' | 'reservedCells'>
 
 /** One cell serves a hundred keys, so it goes before each of them. */
 const OWN_USE = { need: { cells: 1, contiguous: 1 }, priority: 9, saeId: '' } as const
@@ -86,8 +88,6 @@ export class Issuer {
   readonly #demand: DemandRate
   /** Cells of the key asked for last: what is left in smaller pieces is no stock for the next one. */
   #lastCells = 1
-  /** Classes that the request took which waited last. */
-  #wantedClasses: readonly TrustClass[] | undefined
 
   constructor(options: IssuerOptions) {
     this.#options = options
@@ -141,8 +141,9 @@ export class Issuer {
     const isFirst = !this.#line.isBefore(OWN_USE.priority)
     let places = isFirst ? attempt() : undefined
     if (places === undefined && waitMs > 0) {
-      const waiting = this.#line.wait(attempt, { ...OWN_USE, waitMs, signal })
-      this.#wantedClasses = trustClasses
+      const need = { ...OWN_USE.need, trustClasses }
+      const heldBy = () => this.#heldBy({ trustClasses }, 1)
+      const waiting = this.#line.wait(attempt, { ...OWN_USE, need, heldBy, waitMs, signal })
       this.leaseAhead()
       places = await waiting
     }
@@ -158,23 +159,53 @@ export class Issuer {
 
   /** Row 9: keeps about a second of demand under lease, and what waiting requests need. */
   leaseAhead(): void {
-    const { book, lessee, findMore, logger } = this.#options
-    const need = this.#line.need
-    const ahead = this.#aheadCells()
-    const missing =
-      need !== undefined ? need.cells + ahead : book.cellsInPieces(this.#lastCells) < ahead / 2 ? ahead : 0
-    if (missing === 0) return
-    lessee.request(missing, need?.contiguous ?? this.#lastCells).then(
-      () => {
-        if (this.#line.length > 0) findMore(this.#wantedClasses)
-      },
-      error => logger.error({ err: String(error) }, 'No lease could be asked for'),
-    )
+    const needs = this.#line.needs
+    // Who waits for some classes alone does not say what the others will ask for.
+    if (needs.every(({ trustClasses }) => trustClasses !== undefined)) {
+      const ahead = this.#aheadCells()
+      if (this.#options.book.cellsInPieces(this.#lastCells) < ahead / 2)
+        this.#lease(ahead, { contiguous: this.#lastCells })
+    }
+    for (const need of needs) this.#leaseFor(need)
   }
 
   /** Ends every wait. */
   fail(reason: unknown): void {
     this.#line.fail(reason)
+  }
+
+  /** What waits though it is under lease, because of a reserve for instance, gains nothing from more. */
+  #leaseFor(need: Need): void {
+    const { book } = this.#options
+    const { contiguous, trustClasses } = need
+    const missing = need.cells + this.#aheadCells() - book.cellsInPieces(contiguous, this.#servesClasses(trustClasses))
+    if (missing > 0) this.#lease(missing, { contiguous, trustClasses })
+    else this.#options.findMore(trustClasses)
+  }
+
+  #lease(cells: number, { contiguous, trustClasses }: Omit<Need, 'cells'>): void {
+    const { lessee, findMore, logger } = this.#options
+    lessee.request(cells, contiguous, trustClasses).then(
+      () => {
+        if (this.#line.length > 0) findMore(trustClasses)
+      },
+      error => logger.error({ err: String(error) }, 'No lease could be asked for'),
+    )
+  }
+
+  #servesClasses(trustClasses: readonly TrustClass[] | undefined): ((block: bigint) => boolean) | undefined {
+    const { ledger } = this.#options
+    return trustClasses && (block => trustClasses.includes(ledger.block(block)?.trustClass as TrustClass))
+  }
+
+  /** Why a request waits that can't be served from a stock that is not empty. */
+  #heldBy({ trustClasses, reservedCells = 0 }: ClassesAndReserve, cells: number): Held {
+    const { book, lessee } = this.#options
+    if (trustClasses !== undefined) {
+      const ofClass = book.cellsInPieces(1, this.#servesClasses(trustClasses)) + lessee.unleasedCells(trustClasses)
+      if (ofClass < cells) return 'class'
+    }
+    return reservedCells > 0 && this.issuableCells - cells < reservedCells ? 'reserve' : undefined
   }
 
   /** A second of demand, at least a handful and at most a hundredth of the stock: it is what a crash burns. */
@@ -187,9 +218,9 @@ export class Issuer {
     const { ledger, monotonicMs, onWaited } = this.#options
     const { number, waitMs, signal, priority = 0, pair } = request
     const sinceMs = monotonicMs()
-    const need = { cells: cells * number, contiguous: cells }
-    this.#wantedClasses = request.trustClasses
-    const waiting = this.#line.wait(attempt, { need, priority, saeId: pair.masterSaeId, waitMs, signal })
+    const need = { cells: cells * number, contiguous: cells, trustClasses: request.trustClasses }
+    const heldBy = () => this.#heldBy(request, need.cells)
+    const waiting = this.#line.wait(attempt, { need, heldBy, priority, saeId: pair.masterSaeId, waitMs, signal })
     this.leaseAhead()
     const places = await waiting
     const waitedMs = monotonicMs() - sinceMs
@@ -200,16 +231,12 @@ export class Issuer {
   }
 
   /** The places of all keys at once, or nothing. */
-  #attempt(
-    request: Pick<IssueRequest, 'number' | 'reservedCells' | 'trustClasses'>,
-    cells: number,
-  ): CellRange[] | undefined {
-    const { book, ledger, monotonicMs } = this.#options
+  #attempt(request: Pick<IssueRequest, 'number'> & ClassesAndReserve, cells: number): CellRange[] | undefined {
+    const { book, monotonicMs } = this.#options
     const { number, reservedCells = 0, trustClasses } = request
     if (reservedCells > 0 && this.issuableCells - cells * number < reservedCells) return undefined
     const nowMs = monotonicMs()
-    const serves = (block: bigint) =>
-      trustClasses === undefined || trustClasses.includes(ledger.block(block)?.trustClass as TrustClass)
+    const serves = this.#servesClasses(trustClasses)
     const places: CellRange[] = []
     while (places.length < number) {
       const place = book.take(cells, nowMs, serves)

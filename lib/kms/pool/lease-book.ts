@@ -43,10 +43,11 @@ export class LeaseBook {
     return this.#blocks.size
   }
 
-  /** Cells that can be taken in pieces of `contiguous`. */
-  cellsInPieces(contiguous: number): number {
+  /** Cells that can be taken in pieces of `contiguous`, of blocks that `serves`. */
+  cellsInPieces(contiguous: number, serves: (block: bigint) => boolean = () => true): number {
     let cells = 0
-    for (const { ranges } of this.#blocks.values()) {
+    for (const [block, { ranges }] of this.#blocks) {
+      if (!serves(block)) continue
       for (const { next, to } of ranges) cells += to - next - ((to - next) % contiguous)
     }
     return cells

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { StoreError } from '../../errors.ts'
+import type { TrustClass } from '../../interface/kms.ts'
 import type { BlockRecord } from '../../interface/pool-store.ts'
 import { PAYLOAD_CELLS } from '../../key/cells.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
@@ -78,18 +79,24 @@ export class Lessee {
     return Math.min(block.lease, ...wanted.map(({ from }) => from))
   }
 
-  /** Cells of own blocks that are not under lease yet. */
-  unleasedCells(): number {
+  /** Cells of own blocks that are not under lease yet; of these classes, where some are given. */
+  unleasedCells(trustClasses?: readonly TrustClass[]): number {
     let cells = 0
-    for (const block of this.#options.ledger.blocks()) if (this.#isLeasable(block)) cells += PAYLOAD_CELLS - block.lease
+    for (const block of this.#options.ledger.blocks())
+      if (this.#isLeasable(block) && trustClasses?.includes(block.trustClass) !== false)
+        cells += PAYLOAD_CELLS - block.lease
     return cells
   }
 
-  /** Row 9: asks for leases until at least `cells` are under way, in pieces of at least `contiguous` where it can. */
-  async request(cells: number, contiguous: number): Promise<void> {
+  /**
+   * Row 9: asks for leases until at least `cells` are under way, in pieces of at least `contiguous` where it can, and from blocks
+   * of these classes alone where some are given.
+   */
+  async request(cells: number, contiguous: number, trustClasses?: readonly TrustClass[]): Promise<void> {
     const { ledger, isConnected } = this.#options
     let missing = cells - this.requestedCells
     for (const block of this.#candidates(contiguous)) {
+      if (trustClasses?.includes(block.trustClass) === false) continue
       if (missing <= 0 || this.#requests.size + this.#opening.size >= MAX_REQUESTS || !isConnected()) return
       const from = block.lease
       const to = Math.min(PAYLOAD_CELLS, from + Math.max(missing, contiguous))

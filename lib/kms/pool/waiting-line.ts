@@ -1,4 +1,5 @@
 import { PoolExhaustedError } from '../../errors.ts'
+import type { TrustClass } from '../../interface/kms.ts'
 import type { AbortOptions } from '../../interface/lifecycle.ts'
 import { systemTimers, type Timers } from '../../util/timers.ts'
 import { PROMPT_MS } from '../demand/demand-monitor.ts'
@@ -14,7 +15,15 @@ const MAX_WAITING = 10_000
 export interface Need {
   readonly cells: number
   readonly contiguous: number
+  /** Classes that they may have come by. Default any. */
+  readonly trustClasses?: readonly TrustClass[] | undefined
 }
+
+/**
+ * Why a request waits although there is stock: it takes none of its `class`, or has to leave it to higher priorities as their
+ * `reserve`. For what it may not have anyway nobody else waits.
+ */
+export type Held = 'class' | 'reserve' | undefined
 
 /** How a request waits. */
 export interface WaitOptions extends AbortOptions {
@@ -24,6 +33,8 @@ export interface WaitOptions extends AbortOptions {
   /** Who asks: a host's second request waits behind the first of every other. */
   readonly saeId: string
   readonly waitMs: number
+  /** Asked when the request can't be served. Default by nothing but the shortage of all. */
+  readonly heldBy?: () => Held
 }
 
 interface Waiter {
@@ -40,6 +51,7 @@ interface Waiter {
   /** How many that came later were served before it; those that it could wait for count less. */
   passed: number
   attempt(): boolean
+  heldBy(): Held
   fail(reason: unknown): void
 }
 
@@ -75,10 +87,27 @@ export class WaitingLine {
     return { cells, contiguous: first.need.contiguous }
   }
 
+  /** The same, a sum for each choice of classes. */
+  get needs(): Need[] {
+    const sums = new Map<string, { cells: number; contiguous: number; trustClasses: Need['trustClasses'] }>()
+    for (const { need } of this.#waiters) {
+      const { cells, contiguous, trustClasses } = need
+      const name = trustClasses?.join() ?? ''
+      const sum = sums.get(name)
+      if (sum === undefined) sums.set(name, { cells, contiguous, trustClasses })
+      else sum.cells += cells
+    }
+    return [...sums.values()]
+  }
+
   /** True where somebody waits who goes before a new request of that priority. */
   isBefore(priority: number): boolean {
-    const [first] = this.#waiters
-    return first !== undefined && (first.priority >= priority || first.passed >= MAX_PASSED)
+    for (const waiter of this.#waiters) {
+      if (waiter.priority < priority && !goesFirst(waiter)) return false
+      const blocker = blockerOf(waiter)
+      if (blocker !== undefined && !letsPass(blocker, priority)) return true
+    }
+    return false
   }
 
   /**
@@ -87,7 +116,7 @@ export class WaitingLine {
    * @throws the signal's reason, or what the line was failed with
    */
   wait<T>(attempt: () => T | undefined, options: WaitOptions): Promise<T | undefined> {
-    const { need, priority, saeId, waitMs, signal } = options
+    const { need, priority, saeId, waitMs, signal, heldBy = () => undefined } = options
     if (this.#waiters.length >= MAX_WAITING) {
       return Promise.reject(
         new PoolExhaustedError(`${MAX_WAITING} requests wait for key already`, { retryAfterMs: 1000 }),
@@ -121,6 +150,7 @@ export class WaitingLine {
           }
           return true
         },
+        heldBy,
         fail: reason => {
           leave()
           reject(reason)
@@ -139,13 +169,22 @@ export class WaitingLine {
   /** Lets the waiters try in their order, until one can't be served and nobody may pass it. */
   serve(): void {
     // A smaller request may pass a larger one of its own priority; a lower priority never passes a higher one.
-    let blockedBy: Waiter | undefined
+    let blockedBy: Blocker | undefined
     const nowMs = this.#timers.nowMs()
     for (const waiter of promptFirst(this.#waiters, nowMs)) {
-      if (blockedBy !== undefined && (blockedBy.passed >= MAX_PASSED || waiter.priority < blockedBy.priority)) return
-      if (blockedBy !== undefined && waiter.need.cells >= blockedBy.need.cells) continue
+      const isBehind = blockedBy !== undefined && !letsPass(blockedBy, waiter.priority)
+      if (blockedBy !== undefined && isBehind) {
+        const { first, held } = blockedBy
+        if (waiter.priority < first.priority) return
+        if (goesFirst(first)) {
+          if (held === undefined) return
+          // Those of higher priorities come later, and what it is held by is theirs.
+          continue
+        }
+        if (waiter.need.cells >= first.need.cells) continue
+      }
       if (waiter.attempt()) this.#countPassed(waiter, nowMs)
-      else blockedBy ??= waiter
+      else if (!isBehind) blockedBy = blockerOf(waiter) ?? blockedBy
     }
   }
 
@@ -199,6 +238,23 @@ function countName({ saeId, priority }: Pick<Waiter, 'saeId' | 'priority'>): str
 /** True for who was passed so often that it goes first of all. */
 function goesFirst({ passed }: Waiter): boolean {
   return passed >= MAX_PASSED
+}
+
+/** A waiter that can't be served, and why. */
+interface Blocker {
+  readonly first: Waiter
+  readonly held: Held
+}
+
+/** What stands in the way of others where `waiter` can't be served; undefined where nothing does. */
+function blockerOf(waiter: Waiter): Blocker | undefined {
+  const held = waiter.heldBy()
+  return held === 'class' ? undefined : { first: waiter, held }
+}
+
+/** True where it does not keep a request of that priority from what there is. */
+function letsPass({ first, held }: Blocker, priority: number): boolean {
+  return held === 'reserve' && priority > first.priority
 }
 
 /** The waiters, sorted as they are, but in each priority those first who are not late yet. */

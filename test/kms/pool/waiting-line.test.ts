@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { WaitingLine } from '../../../lib/kms/pool/waiting-line.ts'
+import { type Held, WaitingLine } from '../../../lib/kms/pool/waiting-line.ts'
 import { VirtualTimers } from '../../helpers/virtual-timers.ts'
 
 interface Ask {
@@ -9,6 +9,8 @@ interface Ask {
   readonly saeId?: string
   readonly waitMs?: number
   readonly signal?: AbortSignal
+  /** Set: it is not served from this stock, for that reason. */
+  readonly held?: Held
 }
 
 /** A line in front of a stock that a test fills, and the order in which it was served. */
@@ -19,15 +21,24 @@ class Counter {
   stock = 0
   attempts = 0
 
-  ask({ name, cells = 1, priority = 0, saeId = name, waitMs = 10_000, signal }: Ask): Promise<string | undefined> {
+  ask({
+    name,
+    cells = 1,
+    priority = 0,
+    saeId = name,
+    waitMs = 10_000,
+    signal,
+    held,
+  }: Ask): Promise<string | undefined> {
     const attempt = () => {
       this.attempts += 1
-      if (this.stock < cells) return undefined
+      if (held !== undefined || this.stock < cells) return undefined
       this.stock -= cells
       this.served.push(name)
       return name
     }
-    const options = { need: { cells, contiguous: cells }, priority, saeId, waitMs, ...(signal && { signal }) }
+    const need = { cells, contiguous: cells }
+    const options = { need, priority, saeId, waitMs, heldBy: () => held, ...(signal && { signal }) }
     const waiting = this.line.wait(attempt, options)
     waiting.catch(() => {})
     return waiting
@@ -90,6 +101,26 @@ describe('WaitingLine', () => {
       counter.bring(1)
     }
     expect(counter.served.indexOf('low')).to.equal(16)
+  })
+
+  it('lets nobody wait for one who takes none of what there is', () => {
+    const counter = new Counter()
+    counter.queue({ name: 'of a class that is not here', priority: 9, held: 'class' })
+    expect(counter.line.isBefore(0)).to.equal(false)
+    counter.queue({ name: 'any' })
+    counter.bring(1)
+    expect(counter.served).to.deep.equal(['any'])
+  })
+
+  it('gives a reserve to those it is for, however often they pass one who has to leave it', () => {
+    const counter = new Counter()
+    counter.queue({ name: 'has to leave it', held: 'reserve' })
+    for (let n = 0; n < 40; n += 1) {
+      counter.queue({ name: `${n}`, priority: 9 })
+      counter.bring(1)
+    }
+    expect(counter.served).to.have.length(40)
+    expect([0, 9].map(priority => counter.line.isBefore(priority))).to.deep.equal([true, false])
   })
 
   it('leaves nothing behind of a wait that is given up, and ends each at its own time', async () => {
