@@ -85,6 +85,7 @@ export class Multicast {
       await this.#handOver(request, { legs, own, keys: keys!, pads, label: label! })
     } catch (error) {
       for (const { secret } of keys!) secret.wipe()
+      for (const { admitted } of entries) admitted.burned()
       throw error
     } finally {
       for (const { secret } of pads.flat()) secret.wipe()

@@ -75,6 +75,8 @@ export interface Admitted {
   issued(): void
   /** To be called where none was given: what it was charged goes back. */
   refused(): void
+  /** To be called instead where they were burned: nobody will fetch them, and what they cost was spent. */
+  burned(): void
 }
 
 /** Applies the policy of a site to requests: who may have what, how much, how soon. */
@@ -135,6 +137,10 @@ export class Admission {
     const cells = cellsFor(burnsBytes ?? sizeBytes) * number
     const rates = this.#ratesOf(pair.masterSaeId, verdict)
     this.#rates.charge(rates, cells)
+    if (pairName !== undefined) this.#unfetched.hold(pairName, number)
+    const ended = () => {
+      if (pairName !== undefined) this.#unfetched.letGo(pairName, number)
+    }
     const fits = cellsFor(sizeBytes) <= this.cellsPerSeed
     const lowering = fits ? loweringUnder(terms, { level: levelOf(suite), minLevel }) : undefined
     return {
@@ -151,9 +157,14 @@ export class Admission {
       trustClasses: terms.trustClasses,
       reservedShare: this.#reservedAbove(terms.priority ?? 0),
       issued: () => {
+        ended()
         if (pairName !== undefined) this.#unfetched.add(pairName, number, this.#options.monotonicMs())
       },
-      refused: () => this.#rates.refund(rates, cells),
+      refused: () => {
+        ended()
+        this.#rates.refund(rates, cells)
+      },
+      burned: ended,
     }
   }
 

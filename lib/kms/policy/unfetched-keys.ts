@@ -9,14 +9,31 @@ export class UnfetchedKeys {
   readonly #spanMs: number
   /** By pair: how many keys end in which span, oldest first. */
   readonly #pairs = new Map<string, { span: number; keys: number }[]>()
+  /** By pair: keys of requests that are being served, which may be issued yet. */
+  readonly #held = new Map<string, number>()
 
   /** `lifeMs` is how long a key can be fetched at most, in milliseconds. */
   constructor({ lifeMs }: { lifeMs: number }) {
     this.#spanMs = Math.max(1, lifeMs / SPANS)
   }
 
-  /** Keys of `pair` that may still be fetched. */
+  /** Keys of `pair` that may still be fetched, and those that it may be given any moment: requests at the same time share one cap. */
   count(pair: string, nowMs: number): number {
+    return this.#issued(pair, nowMs) + (this.#held.get(pair) ?? 0)
+  }
+
+  /** A request of `pair` begins to be served; `letGo` once it has ended. */
+  hold(pair: string, keys: number): void {
+    this.#held.set(pair, (this.#held.get(pair) ?? 0) + keys)
+  }
+
+  letGo(pair: string, keys: number): void {
+    const left = (this.#held.get(pair) ?? 0) - keys
+    if (left > 0) this.#held.set(pair, left)
+    else this.#held.delete(pair)
+  }
+
+  #issued(pair: string, nowMs: number): number {
     const spans = this.#pairs.get(pair)
     if (spans === undefined) return 0
     const oldest = Math.floor(nowMs / this.#spanMs) - SPANS
@@ -34,7 +51,7 @@ export class UnfetchedKeys {
     if (last?.span === span) last.keys += keys
     else spans.push({ span, keys })
     this.#pairs.set(pair, spans)
-    if (spans.length > SPANS + 2) this.count(pair, nowMs)
+    if (spans.length > SPANS + 2) this.#issued(pair, nowMs)
   }
 
   /** Pairs that it remembers. */
@@ -44,6 +61,6 @@ export class UnfetchedKeys {
 
   /** Forgets pairs whose keys have all ended. */
   sweep(nowMs: number): void {
-    for (const pair of [...this.#pairs.keys()]) this.count(pair, nowMs)
+    for (const pair of [...this.#pairs.keys()]) this.#issued(pair, nowMs)
   }
 }

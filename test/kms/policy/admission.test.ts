@@ -154,6 +154,18 @@ describe('Admission', () => {
     ask({ number: 5 })
   })
 
+  it('caps requests at the same time together, and counts what was refused or burned no longer', () => {
+    const { ask, refusal } = admissionBy({ rules: [{ name: 'few', maxUnfetchedKeys: 5 }], otherwise: 'deny' })
+    const [first, second] = [ask({ number: 3 }), ask({ number: 2 })]
+    expect(refusal().details[0]).to.include({ limit: 'unfetched', unfetched: 5, allowed: 5 })
+    first.refused()
+    const third = ask({ number: 3 })
+    second.burned()
+    third.issued()
+    expect(refusal({ number: 3 }).details[0]).to.include({ unfetched: 3 })
+    ask({ number: 2 })
+  })
+
   it('goes on by another policy, with what was in its buckets', () => {
     const slow: PolicyFile = {
       rules: [{ name: 'slow', rate: { bitsPerSecond: 256, burstBits: 256 } }],
