@@ -32,7 +32,7 @@ async function createRelayFixture(
   mode: Demand['mode'] = 'multipath',
 ): Promise<QnlFixture> {
   const network = await createRelayNetwork({ ...options, limits: { settleMs: 50, resendMs: 200, readyBlocks: 2 } })
-  if (paths.length > 0) network.plan({ paths, mode, rateBps: 20_000_000 })
+  if (paths.length > 0) network.plan({ paths, mode, rateBps: 5_000_000 })
   const cut = options.links.filter(link => link.startsWith('alice-') || link.startsWith('bob-'))
   const fixture: QnlFixture = {
     qnls: [network.node('alice'), network.node('bob')],

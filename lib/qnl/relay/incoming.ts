@@ -5,7 +5,15 @@ import type { SecretKey } from '../../key/secret-key.ts'
 import type { Chunk } from './frame.ts'
 import type { RefusedBecause } from './link-traffic.ts'
 import { RelaySets, type SiteDomains } from './relay-sets.ts'
-import { blockIn, chunkCount, joinChunks, type TransferContext, transferTag, trustClassOf } from './transfer-key.ts'
+import {
+  blockIn,
+  chunkCount,
+  joinChunks,
+  MATERIAL_BYTES,
+  type TransferContext,
+  transferTag,
+  trustClassOf,
+} from './transfer-key.ts'
 
 /** A block as its source has announced it. */
 export interface IncomingOptions {
@@ -118,7 +126,7 @@ export class Incoming {
   /** False where the chunks do not make a block: their sizes lied. */
   #join(): boolean {
     const shares = this.#chunks.map(chunks => joinChunks([...chunks].sort(([a], [b]) => a - b).map(([, c]) => c)))
-    const sound = shares.every(share => share.sizeBytes === shares[0]!.sizeBytes)
+    const sound = shares.every(share => share.sizeBytes === MATERIAL_BYTES)
     if (sound) this.#material = xorSecrets(shares)
     for (const share of shares) share.wipe()
     for (const chunks of this.#chunks) for (const content of chunks.values()) content.wipe()

@@ -2,8 +2,8 @@ import type { ClosedError } from '../../errors.ts'
 import type { NextBlockOptions, QnlBlock } from '../../interface/qnl.ts'
 import { BLOCK_BYTES } from '../../key/cells.ts'
 import { BlockNumbers } from '../../util/block-numbers.ts'
+import { Arrivals, directBlock } from './arrivals.ts'
 import type { Chunk } from './frame.ts'
-import { Incoming } from './incoming.ts'
 import type { LinkTraffic, RefusedBecause } from './link-traffic.ts'
 import { Outgoing } from './outgoing.ts'
 import type { PathSet } from './path-set.ts'
@@ -15,8 +15,6 @@ import { MATERIAL_BYTES, NO_TAG } from './transfer-key.ts'
 
 /** Content that may wait for a link before no more blocks are begun over it. */
 const MAX_QUEUED_BYTES = 8 * BLOCK_BYTES
-/** Blocks that the other end may have under way to this one. */
-const MAX_INCOMING = 256
 
 type Of<N extends RelayMessage['type']> = Extract<RelayMessage, { type: N }>
 
@@ -36,9 +34,8 @@ export interface PairOptions {
 
 /** A block of a link that is handed on as it is. */
 interface DirectBlock {
-  readonly transfer: bigint
   readonly secret: QnlBlock['secret']
-  readonly route?: PathSet
+  readonly route: PathSet
   readonly sinceMs: number
 }
 
@@ -53,13 +50,10 @@ export class Pair {
   readonly #transfers = new BlockNumbers()
   readonly #numbers = new BlockNumbers()
   readonly #outgoing = new Map<bigint, Outgoing>()
-  readonly #incoming = new Map<bigint, Incoming>()
-  readonly #directOut = new Map<bigint, DirectBlock>()
-  readonly #directIn = new Map<bigint, DirectBlock>()
+  readonly #arrivals: Arrivals
+  readonly #direct = new Map<bigint, DirectBlock>()
   /** Confirmed blocks of this end that wait for their number from the other. */
   readonly #unnumbered = new Map<bigint, Omit<QnlBlock, 'number'>>()
-  /** Offers that wait for room. */
-  #parked: Of<'offer'>[] = []
   #routes: readonly PathSet[] = []
   #weight = 1
   /** True where this site takes shares alone. */
@@ -68,11 +62,15 @@ export class Pair {
   #told = 0n
   #turn = 0
   #timer: NodeJS.Timeout | undefined
-  /** Blocks made so far, for those who watch. */
-  made = 0
 
   constructor(options: PairOptions) {
     this.#options = options
+    this.#arrivals = new Arrivals({
+      ...options,
+      splitOnly: () => this.#splitOnly,
+      // More than this end makes itself: what the other one has begun is worth its pads.
+      hasRoom: () => this.#ready.size + this.#underWay < 2 * options.limits.readyBlocks + this.#ready.waiting,
+    })
   }
 
   get #numbering(): boolean {
@@ -113,21 +111,17 @@ export class Pair {
   part(): void {
     this.#up = false
     for (const transfer of [...this.#outgoing.keys()]) this.#endOutgoing(transfer)
-    for (const incoming of this.#incoming.values()) incoming.wipe()
-    for (const { secret } of [...this.#directOut.values(), ...this.#directIn.values()]) secret.wipe()
-    for (const { secret } of this.#unnumbered.values()) secret.wipe()
+    for (const { secret } of [...this.#direct.values(), ...this.#unnumbered.values()]) secret.wipe()
     for (const route of this.#routes) route.underWay = 0
-    this.#directOut.clear()
-    this.#directIn.clear()
+    this.#direct.clear()
     this.#unnumbered.clear()
-    this.#incoming.clear()
-    this.#parked = []
+    this.#arrivals.clear()
   }
 
   /** Begins as many blocks as the paces, the connection and the KMS's wish allow. */
   pump(): void {
     clearTimeout(this.#timer)
-    this.#admitParked()
+    this.#arrivals.admit()
     // In turns, and each time from another one on, so that none is left without room by those before it.
     this.#turn += 1
     let waitMs = Number.POSITIVE_INFINITY
@@ -145,36 +139,20 @@ export class Pair {
 
   /** A chunk for this end has come. */
   chunk(chunk: Chunk): void {
-    const incoming = this.#incoming.get(chunk.transfer)
-    if (incoming === undefined) {
-      chunk.content.wipe()
-      this.#options.onRefused('unannounced')
-      return
-    }
-    const taken = incoming.take(chunk)
-    if (taken === 'whole') {
-      const { weak, tag } = incoming.confirmation
-      this.#options.send({ type: 'confirm', transfer: chunk.transfer, weak: weak ? 1 : 0, tag })
-    } else if (taken !== 'more') {
-      this.#options.onRefused(taken)
-      if (taken === 'altered') this.#drop(chunk.transfer, 'altered on its way')
-    }
+    this.#arrivals.chunk(chunk)
   }
 
   /** A message of the other end about a block. */
   message(message: RelayMessage): void {
     switch (message.type) {
       case 'offer':
-        this.#parked.push(message)
-        if (this.#parked.length > MAX_INCOMING) this.#sendDrop(this.#parked.shift()!.transfer, 'too many at once')
-        this.#admitParked()
+        this.#arrivals.offer(message)
         return
       case 'accept':
         this.#onAccept(message)
         return
       case 'reroute':
-        if (this.#incoming.get(message.transfer)?.reroute(message.share, message.path) === false)
-          this.#drop(message.transfer, 'shares would meet')
+        this.#arrivals.reroute(message)
         return
       case 'confirm':
         this.#onConfirm(message)
@@ -187,16 +165,12 @@ export class Pair {
         return
       case 'drop':
         this.#forget(message.transfer)
+        this.#arrivals.forget(message.transfer)
         this.pump()
         return
-      case 'ask': {
-        const incoming = this.#incoming.get(message.transfer)
-        if (incoming === undefined) {
-          if (!this.#parked.some(({ transfer }) => transfer === message.transfer))
-            this.#sendDrop(message.transfer, 'unknown')
-        } else this.#options.send({ type: 'missing', transfer: message.transfer, chunks: incoming.missing() })
+      case 'ask':
+        this.#arrivals.ask(message)
         return
-      }
       case 'missing':
         this.#onMissing(message)
         return
@@ -211,12 +185,8 @@ export class Pair {
   sweep(): void {
     const nowMs = performance.now()
     const { blockLifeMs, resendMs } = this.#options.limits
-    for (const [transfer, { sinceMs }] of [
-      ...this.#outgoing,
-      ...this.#incoming,
-      ...this.#directOut,
-      ...this.#directIn,
-    ]) {
+    this.#arrivals.sweep()
+    for (const [transfer, { sinceMs }] of [...this.#outgoing, ...this.#direct]) {
       if (nowMs - sinceMs > blockLifeMs) this.#drop(transfer, 'too old')
     }
     for (const [transfer, outgoing] of this.#outgoing) {
@@ -255,9 +225,7 @@ export class Pair {
   }
 
   get #underWay(): number {
-    return (
-      this.#outgoing.size + this.#incoming.size + this.#directOut.size + this.#directIn.size + this.#unnumbered.size
-    )
+    return this.#outgoing.size + this.#direct.size + this.#unnumbered.size + this.#arrivals.size
   }
 
   get #hasRoom(): boolean {
@@ -290,55 +258,11 @@ export class Pair {
     pool.want(queuedBytes + 2 * BLOCK_BYTES)
     if (block === undefined) return false
     const transfer = this.#nextTransfer()
-    this.#directOut.set(transfer, { transfer, secret: block.secret, route, sinceMs: performance.now() })
+    this.#direct.set(transfer, { secret: block.secret, route, sinceMs: performance.now() })
     route.spend(performance.now())
     const common = { sizeBytes: MATERIAL_BYTES, chunkBytes: MATERIAL_BYTES, paths: route.paths }
     this.#options.send({ type: 'offer', transfer, split: 0, block: block.number, ...common })
     return true
-  }
-
-  #admitParked(): void {
-    const parked = this.#parked
-    this.#parked = []
-    for (const offer of parked) {
-      if (this.#ready.size + this.#underWay < 2 * this.#options.limits.readyBlocks + this.#ready.waiting)
-        this.#onOffer(offer)
-      else this.#parked.push(offer)
-    }
-  }
-
-  #onOffer(offer: Of<'offer'>): void {
-    const { transfer, chunkBytes, paths } = offer
-    const { localSiteId: dest, remoteSiteId: source, domainOf, send } = this.#options
-    const fault = this.#faultOf(offer)
-    if (fault !== undefined) this.#sendDrop(transfer, fault)
-    else if (offer.block !== 0n) this.#onDirectOffer(offer)
-    else {
-      const incoming = Incoming.open({ source, dest, transfer, split: offer.split === 1, chunkBytes, paths, domainOf })
-      if (incoming === undefined) this.#sendDrop(transfer, 'not its paths')
-      else {
-        this.#incoming.set(transfer, incoming)
-        send({ type: 'accept', transfer })
-      }
-    }
-  }
-
-  /** Why a block is not wanted, whatever its paths are. */
-  #faultOf({ transfer, split, sizeBytes, chunkBytes, paths }: Of<'offer'>): string | undefined {
-    const { minShares } = this.#options
-    if (sizeBytes !== MATERIAL_BYTES || chunkBytes < 256 || this.#incoming.has(transfer)) return 'malformed'
-    if (this.#splitOnly && split !== 1) return 'this site takes shares alone'
-    return split === 1 && paths.length < minShares ? `fewer shares than ${minShares}` : undefined
-  }
-
-  #onDirectOffer({ transfer, block }: Of<'offer'>): void {
-    const { remoteSiteId, send, linkTo } = this.#options
-    const taken = linkTo(remoteSiteId)?.pool.receiveLane.takeWhole(block)
-    if (taken === undefined) this.#sendDrop(transfer, 'no such block')
-    else {
-      this.#directIn.set(transfer, { transfer, secret: taken.secret, sinceMs: performance.now() })
-      send({ type: 'confirm', transfer, weak: 0, tag: NO_TAG })
-    }
   }
 
   #onAccept({ transfer }: Of<'accept'>): void {
@@ -350,12 +274,12 @@ export class Pair {
   }
 
   #onConfirm({ transfer, weak, tag }: Of<'confirm'>): void {
-    const direct = this.#directOut.get(transfer)
+    const direct = this.#direct.get(transfer)
     const outgoing = this.#outgoing.get(transfer)
     if (direct !== undefined) {
-      this.#directOut.delete(transfer)
-      if (direct.route !== undefined) direct.route.underWay -= 1
-      this.#number(transfer, this.#directBlock(direct), NO_TAG)
+      this.#direct.delete(transfer)
+      direct.route.underWay -= 1
+      this.#number(transfer, directBlock(direct.secret, this.#options), NO_TAG)
     } else if (outgoing !== undefined) {
       if (!outgoing.confirm(tag, weak === 1)) {
         this.#options.onRefused('altered')
@@ -378,21 +302,14 @@ export class Pair {
     this.#options.send({ type: 'done', transfer, number, tag })
   }
 
-  #onDone({ transfer, number, tag }: Of<'done'>): void {
-    const direct = this.#directIn.get(transfer)
-    const incoming = this.#incoming.get(transfer)
-    const block = direct === undefined ? incoming?.finish(tag) : this.#directBlock(direct)
-    this.#directIn.delete(transfer)
-    this.#incoming.delete(transfer)
-    if (block === undefined) {
-      if (incoming !== undefined) this.#options.onRefused('altered')
-      this.#sendDrop(transfer, 'not the same at both ends')
-    } else if (!this.#numbering) this.#deliver({ ...block, number })
-    else {
-      const own = this.#numbers.next()
-      this.#deliver({ ...block, number: own })
-      this.#options.send({ type: 'numbered', transfer, number: own })
-    }
+  #onDone(message: Of<'done'>): void {
+    const { transfer } = message
+    const block = this.#arrivals.done(message)
+    if (block !== undefined && this.#numbering) {
+      const number = this.#numbers.next()
+      this.#deliver({ ...block, number })
+      this.#options.send({ type: 'numbered', transfer, number })
+    } else if (block !== undefined) this.#deliver({ ...block, number: message.number })
     this.pump()
   }
 
@@ -406,7 +323,6 @@ export class Pair {
 
   #deliver(block: QnlBlock): void {
     if (!this.#numbering) this.#numbers.startAbove(block.number)
-    this.made += 1
     this.#ready.push(block)
   }
 
@@ -448,28 +364,16 @@ export class Pair {
     }
   }
 
-  #directBlock({ secret }: DirectBlock): Omit<QnlBlock, 'number'> {
-    const { remoteSiteId, linkTo } = this.#options
-    const weak = linkTo(remoteSiteId)?.pool.link.status().secrecy === 'computational'
-    return { remoteSiteId, secret, trustClass: weak ? 'post-quantum' : 'direct', relays: [] }
-  }
-
   #drop(transfer: bigint, reason: string): void {
     this.#forget(transfer)
-    this.#sendDrop(transfer, reason)
-  }
-
-  #sendDrop(transfer: bigint, reason: string): void {
     this.#options.send({ type: 'drop', transfer, reason })
   }
 
   #forget(transfer: bigint): void {
     this.#endOutgoing(transfer)
-    this.#incoming.get(transfer)?.wipe()
-    this.#incoming.delete(transfer)
-    const direct = this.#directOut.get(transfer)
-    if (direct?.route !== undefined) direct.route.underWay -= 1
-    for (const blocks of [this.#directOut, this.#directIn, this.#unnumbered]) {
+    const direct = this.#direct.get(transfer)
+    if (direct !== undefined) direct.route.underWay -= 1
+    for (const blocks of [this.#direct, this.#unnumbered]) {
       blocks.get(transfer)?.secret.wipe()
       blocks.delete(transfer)
     }
