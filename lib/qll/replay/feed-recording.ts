@@ -1,13 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { StoreError } from '../../errors.ts'
+import { InvalidArgumentError, StoreError } from '../../errors.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
+import { encodeState, feedingDigest, readState, stateName } from './feeding-state.ts'
 import { fileOf, listRecording, REPLAY_BLOCK_BYTES, recordedFileName } from './recording.ts'
 import { readSpentMark, syncDirectory } from './spent-mark.ts'
-
-/** What is left over until there is a whole block. */
-const REST = 'rest.part'
 
 /** What feeding a recording came to. */
 export interface FedRecording {
@@ -21,24 +19,37 @@ export interface FedRecording {
 /**
  * Adds recorded keys to one end's copy of a recording, one after the other, cut into whole blocks; what is left over goes
  * before the next ones. Both ends must be fed the same keys in the same order. The keys stay the caller's.
+ * @throws {InvalidArgumentError} these keys were fed before: what is given once is never given again
  * @throws {StoreError} the directory can't be written
  */
 export async function feedRecording(directory: string, keys: readonly SecretKey[]): Promise<FedRecording> {
   await mkdir(directory, { recursive: true, mode: 0o700 })
-  const rest = await readFile(join(directory, REST)).catch(() => Buffer.alloc(0))
+  const number = await nextNumber(directory)
+  const { fed, rest } = await readState(directory, number)
   const sizeBytes = keys.reduce((sum, key) => sum + key.sizeBytes, rest.byteLength)
   const all = Buffer.allocUnsafeSlow(Math.max(1, sizeBytes))
   try {
     rest.copy(all)
     let at = rest.byteLength
     for (const key of keys) at += writeKey(key, all, at)
+    const digest = feedingDigest(all.subarray(rest.byteLength, at))
+    if (fed.some(other => other.equals(digest))) {
+      throw new InvalidArgumentError(`These keys were fed into ${directory} before, and no key is used twice`)
+    }
     const blocks = Math.floor(sizeBytes / REPLAY_BLOCK_BYTES)
     const whole = blocks * REPLAY_BLOCK_BYTES
-    const file = blocks === 0 ? undefined : recordedFileName(await nextNumber(directory))
-    if (file !== undefined) await place(directory, file, all.subarray(0, whole))
-    // A crash in between leaves the old rest, whose bytes are in the new file: the ends then differ, and their KMSs see it.
-    if (sizeBytes > whole) await place(directory, REST, all.subarray(whole, sizeBytes))
-    else await rm(join(directory, REST), { force: true })
+    const state = encodeState({ fed: [...fed, digest], rest: all.subarray(whole, sizeBytes) })
+    try {
+      await place(directory, stateName(blocks === 0 ? number : number + 1), state)
+    } finally {
+      state.fill(0)
+    }
+    const file = blocks === 0 ? undefined : recordedFileName(number)
+    if (file !== undefined) {
+      // From here on the next feeding goes by the new state.
+      await place(directory, file, all.subarray(0, whole))
+      await rm(join(directory, stateName(number)), { force: true })
+    }
     return { file, blocks, restBytes: sizeBytes - whole }
   } finally {
     rest.fill(0)

@@ -55,11 +55,14 @@ export class Recording {
   readonly #directory: string
   readonly #owner: Omit<SpentMark, 'number'>
   #spent: bigint
+  /** As far as the mark on disk says. */
+  #marked: bigint
 
   private constructor(directory: string, owner: Omit<SpentMark, 'number'>, spent: bigint) {
     this.#directory = directory
     this.#owner = owner
     this.#spent = spent
+    this.#marked = spent
   }
 
   /**
@@ -101,7 +104,7 @@ export class Recording {
       const number = first + BigInt(place)
       const secret = await this.#read(file, place)
       try {
-        await writeSpentMark(this.#directory, { ...this.#owner, number })
+        await this.#mark(number)
       } catch (error) {
         secret.wipe()
         throw error
@@ -110,6 +113,11 @@ export class Recording {
       return { number, secret }
     }
     return undefined
+  }
+
+  async #mark(number: bigint): Promise<void> {
+    await writeSpentMark(this.#directory, { ...this.#owner, number })
+    this.#marked = number
   }
 
   async #read({ path }: RecordedFile, place: number): Promise<SecretKey> {
@@ -127,6 +135,9 @@ export class Recording {
   /** Only once the mark says so: a crash before leaves the file, and the mark that its blocks are used. */
   async #erase({ path, blocks, number }: RecordedFile): Promise<void> {
     if (fileOf(this.#spent) < number) return
+    // What the taker had spent was passed over, and no mark says so yet.
+    const last = (BigInt(number) << PLACE_BITS) + BigInt(Math.max(0, blocks - 1))
+    if (this.#marked < last) await this.#mark(last)
     const file = await open(path, 'r+')
     try {
       await file.write(Buffer.alloc(blocks * REPLAY_BLOCK_BYTES), 0, undefined, 0)

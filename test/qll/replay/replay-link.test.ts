@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { exportKey } from '../../../lib/key/export-key.ts'
@@ -121,6 +121,60 @@ describe('ReplayLink', function () {
     expect(fed).to.deep.equal({ file: '00000001.key', blocks: 1, restBytes: 10 })
     const file = await readFile(join(dir.path, '00000001.key'))
     expect(file.equals(bytes.subarray(0, REPLAY_BLOCK_BYTES))).to.equal(true)
+  })
+
+  it('takes the same keys once, whole blocks or less', async () => {
+    await using dir = await createTempDir()
+    for (const bytes of [randomBytes(10), blocksOf(1), randomBytes(REPLAY_BLOCK_BYTES + 20)]) {
+      await feedRecording(dir.path, [SecretKey.copyOf(bytes)])
+    }
+    const before = await readdir(dir.path)
+    const twice = randomBytes(20)
+    await feedRecording(dir.path, [SecretKey.copyOf(twice)])
+    await rejectsWith(feedRecording(dir.path, [SecretKey.copyOf(twice)]), 'ERR_QKD_INVALID_ARGUMENT')
+    expect(await readdir(dir.path)).to.deep.equal(before)
+  })
+
+  it('takes up after a crash between the two files of a feeding', async () => {
+    await using dir = await createTempDir()
+    const [head, tail] = [randomBytes(20_000), randomBytes(20_000)]
+    await feedRecording(dir.path, [SecretKey.copyOf(head)])
+    const state = 'rest-00000001.part'
+    const old = await readFile(join(dir.path, state))
+    await feedRecording(dir.path, [SecretKey.copyOf(tail)])
+    // The crash came after the new file, before the old state was removed.
+    await writeFile(join(dir.path, state), old)
+    await rejectsWith(feedRecording(dir.path, [SecretKey.copyOf(tail)]), 'ERR_QKD_INVALID_ARGUMENT')
+    const more = randomBytes(24_000)
+    expect((await feedRecording(dir.path, [SecretKey.copyOf(more)])).restBytes).to.equal(0)
+    const files = await Promise.all(['1', '2'].map(n => readFile(join(dir.path, `0000000${n}.key`))))
+    expect(Buffer.concat(files).equals(Buffer.concat([head, tail, more]))).to.equal(true)
+  })
+
+  it('takes a feeding again of which a crash left nothing but its state', async () => {
+    await using dir = await createTempDir()
+    const [head, tail] = [randomBytes(20_000), randomBytes(20_000)]
+    await feedRecording(dir.path, [SecretKey.copyOf(head)])
+    const state = 'rest-00000001.part'
+    const old = await readFile(join(dir.path, state))
+    await feedRecording(dir.path, [SecretKey.copyOf(tail)])
+    await writeFile(join(dir.path, state), old)
+    await rm(join(dir.path, '00000001.key'))
+    expect(await feedRecording(dir.path, [SecretKey.copyOf(tail)])).to.deep.include({ blocks: 1, restBytes: 8_000 })
+    const file = await readFile(join(dir.path, '00000001.key'))
+    expect(file.equals(Buffer.concat([head, tail]).subarray(0, REPLAY_BLOCK_BYTES))).to.equal(true)
+  })
+
+  it('says how far it is used before it removes a file that was passed over', async () => {
+    await using copies = await createCopies(blocksOf(2))
+    await using link = await copies.openAt(0)
+    const { number } = await link.nextBlock()
+    const stopped = link.nextBlock({ after: number + 5n, signal: AbortSignal.timeout(5_000) }).catch(() => {})
+    await until(async () => !(await readdir(copies.paths[0])).some(name => name.endsWith('.key')), 'the file is gone')
+    const mark = JSON.parse(await readFile(join(copies.paths[0], 'spent.json'), 'utf8'))
+    expect(BigInt(mark.number) >= number + 1n).to.equal(true)
+    await link.close()
+    await stopped
   })
 
   it('feeds one end alone from one copy', async () => {
