@@ -135,12 +135,14 @@ export class EmbeddedKms implements Kms {
       }
       const pair = { masterSaeId, slaveSaeId: this.saeId }
       const masterSite = { remoteSiteId: this.#options.registry.requireSite('master_SAE_ID', masterSaeId).siteId }
-      const { ruleName: rule, ...policy } = this.#options.admission.admitRetrieval(pair, masterSite.remoteSiteId)
+      const policy = this.#options.admission.admitRetrieval(pair, masterSite.remoteSiteId)
       const check: typeof policy.check = (level, trustClass) => {
         policy.check(level, trustClass)
         requireMinLevel(level, options.minLevel)
       }
-      const terms = { ...policy, check, audit: this.#auditor('deliver', pair, masterSite, { rule }) }
+      const audit: Auditor = async labels =>
+        this.#auditor('deliver', pair, masterSite, { rule: policy.ruleName })?.(labels)
+      const terms = { lifetimeMs: policy.lifetimeMs, check, audit }
       const keys = await pool.retrieve(pair, keyIds, { waitMs, signal, terms })
       this.#tell('key-retrieved', pair, masterSite.remoteSiteId, keys)
       return keys

@@ -8,14 +8,12 @@ import { levelOf, type Suite, suiteOf } from '../../key/selection.ts'
 import { kindForSuite } from '../../key/virtual-block.ts'
 import { requireInteger } from '../../util/deadline.ts'
 import { meetsLevel } from '../../util/security-level.ts'
-import type { RetrievalTerms } from '../pool/retriever.ts'
 import { LOWERED_RATE, type Lowering, loweringUnder } from './lowering.ts'
 import { Policy, type PolicyVerdict } from './policy.ts'
 import { type RateLimit, RateLimits } from './rate-limits.ts'
+import { RetrievalAdmission } from './retrieval-admission.ts'
+import { SHIPPED_LEVELS } from './shipped-levels.ts'
 import { UnfetchedKeys } from './unfetched-keys.ts'
-
-/** Levels of a KMS without a policy, the default one first. */
-const SHIPPED_LEVELS: readonly SecurityLevel[] = ['quantum', 'hybrid', 'one-time-pad']
 
 /** What one seed gives where the policy says nothing. */
 const CELLS_PER_SEED = 128
@@ -172,18 +170,12 @@ export class Admission {
    * The retriever's own word on keys that the peer's KMS issued, before anything is consumed.
    * @throws {PolicyError} the policy refuses the pair, or a level or class of its keys
    */
-  admitRetrieval(pair: SaePair, peerSiteId: string): RetrievalTerms & { readonly ruleName: string } {
-    const { terms, ruleName } = this.#decide(pair, peerSiteId, undefined)
-    return {
-      ruleName,
-      lifetimeMs: terms.lifetimeMs,
-      check: (level, trustClass) => {
-        const levels = terms.levels ?? SHIPPED_LEVELS
-        if (!levels.includes(level)) throw new PolicyError(`Rule "${ruleName}" takes no keys of level ${level}`)
-        if (terms.trustClasses?.includes(trustClass) === false)
-          throw new PolicyError(`Rule "${ruleName}" takes no keys of class ${trustClass}`)
-      },
-    }
+  admitRetrieval(pair: SaePair, peerSiteId: string): RetrievalAdmission {
+    const question = { ...pair, peerSiteId, atMs: this.#options.now() }
+    const verdicts = [...this.#policy.mayDecide(question)]
+    const allowed = verdicts.filter(verdict => verdict.allowed)
+    if (allowed.length === 0) throw denial(pair, verdicts.at(-1)!)
+    return new RetrievalAdmission(allowed)
   }
 
   /** Cells that one seed, or one block of the sites' secret, may give. */
@@ -216,9 +208,7 @@ export class Admission {
     const atMs = this.#options.now()
     const verdict = this.#policy.decide({ masterSaeId, slaveSaeId, peerSiteId, integration, atMs })
     if (verdict.allowed) return verdict
-    throw new PolicyError(`The policy refuses keys for ${masterSaeId} and ${slaveSaeId} (rule "${verdict.ruleName}")`, {
-      details: [{ policy_rule: verdict.ruleName }],
-    })
+    throw denial({ masterSaeId, slaveSaeId }, verdict)
   }
 
   #ratesOf(masterSaeId: string, { ruleName, terms }: PolicyVerdict): RateLimit[] {
@@ -244,6 +234,12 @@ export class Admission {
     for (const reserve of this.#policy.file.reserves ?? []) if (reserve.priority > priority) share += reserve.share
     return share
   }
+}
+
+function denial({ masterSaeId, slaveSaeId }: SaePair, { ruleName }: PolicyVerdict): PolicyError {
+  return new PolicyError(`The policy refuses keys for ${masterSaeId} and ${slaveSaeId} (rule "${ruleName}")`, {
+    details: [{ policy_rule: ruleName }],
+  })
 }
 
 /** A name for a pair of SAEs that no other pair has. */

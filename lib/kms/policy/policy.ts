@@ -41,6 +41,7 @@ export class Policy {
   readonly #slaves: NamePatterns
   readonly #sites: NamePatterns
   readonly #integrations: NamePatterns
+  readonly #everyRule: RuleBits
   readonly #ratedGroups: readonly { readonly name: string; readonly rate: PolicyRate }[]
   readonly #groupMembers: NamePatterns
 
@@ -54,6 +55,7 @@ export class Policy {
     this.#slaves = field(({ slave }) => expandGroups(file, slave))
     this.#sites = field(({ peerSite }) => peerSite)
     this.#integrations = field(({ integration }) => integration)
+    this.#everyRule = RuleBits.all(rules.length)
     this.#windows = rules.map(({ match }) => (match?.time === undefined ? undefined : new WeekWindow(match.time)))
     this.#verdicts = rules.map((rule, ruleNumber) => ({
       allowed: rule.deny !== true,
@@ -81,6 +83,23 @@ export class Policy {
       if (this.#windows[rule]?.includes(question.atMs) !== false) return this.#verdicts[rule]!
       from = rule + 1
     }
+  }
+
+  /**
+   * What may decide where nobody says what the key is for, as who fetches one does not: each rule that names an integration,
+   * down to the first verdict that holds for any.
+   */
+  *mayDecide(question: Omit<PolicyQuestion, 'integration'>): Generator<PolicyVerdict> {
+    const [masters, slaves, sites, unnamed] = this.#setsFor(question)
+    for (let from = 0; ; ) {
+      const rule = RuleBits.firstCommon(from, masters, slaves, sites, this.#everyRule)
+      if (rule === -1) break
+      from = rule + 1
+      if (this.#windows[rule]?.includes(question.atMs) === false) continue
+      yield this.#verdicts[rule]!
+      if (unnamed.has(rule)) return
+    }
+    yield this.#otherwise
   }
 
   /**

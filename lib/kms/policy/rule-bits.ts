@@ -11,6 +11,13 @@ export class RuleBits {
     return new RuleBits(new Uint32Array((size + 31) >>> 5))
   }
 
+  /** The set of all of them. */
+  static all(size: number): RuleBits {
+    const bits = RuleBits.none(size)
+    for (let rule = 0; rule < size; rule += 1) bits.add(rule)
+    return bits
+  }
+
   add(rule: number): void {
     this.words[rule >>> 5]! |= 1 << (rule & 31)
   }

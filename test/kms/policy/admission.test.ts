@@ -194,4 +194,27 @@ describe('Admission', () => {
     expect(admission.admitRetrieval({ ...pair, masterSaeId: 'carol' }, 'east').lifetimeMs).to.equal(5_000)
     expect(() => admission.admitRetrieval({ ...pair, masterSaeId: 'eve' }, 'east')).to.throw(/refuses keys for eve/)
   })
+
+  it('takes a key by the rule for an integration that it may have been issued for: who fetches names none', () => {
+    const { admission } = admissionBy({
+      rules: [
+        { name: 'no faxes', match: { integration: ['fax'] }, deny: true },
+        { name: 'pads', match: { integration: ['files'] }, levels: ['one-time-pad'], lifetimeMs: 9_000 },
+        { name: 'rest', levels: ['quantum'] },
+        { name: 'never', match: { integration: ['tls'] }, levels: ['hybrid'] },
+      ],
+      otherwise: 'deny',
+    })
+    const terms = admission.admitRetrieval(pair, 'east')
+    terms.check('one-time-pad', 'direct')
+    expect(terms).to.include({ ruleName: 'pads', lifetimeMs: 9_000 })
+    terms.check('quantum', 'direct')
+    expect(terms.ruleName).to.equal('rest')
+    expect(() => terms.check('hybrid', 'direct')).to.throw(/no keys of level hybrid/)
+    const { admission: closed } = admissionBy({
+      rules: [{ name: 'no faxes', match: { integration: ['fax'] }, deny: true }],
+      otherwise: 'deny',
+    })
+    expect(() => closed.admitRetrieval(pair, 'east')).to.throw(/rule "otherwise"/)
+  })
 })
