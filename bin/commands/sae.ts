@@ -58,7 +58,7 @@ const addCommand = defineCommand({
       .option('force', {
         type: 'boolean',
         default: false,
-        describe: 'Replace the certificate and profile of this host',
+        describe: 'Replace the certificate, profile and snippets of this host',
       })
       .example('$0 sae add carol --url https://kme-a:8014', 'certificate, .p12 with its password beside it, profile')
       .example('$0 sae add router-a --peer router-b --for cisco --skip kme-a:8016', 'for a router that speaks SKIP'),

@@ -38,6 +38,11 @@ export async function enrolSae(request: EnrolRequest): Promise<PlacedFile[]> {
   const { dir, siteId, saeId, days, force } = request
   const siteDir = join(dir, siteId)
   const kmeId = await kmeIdOf(siteDir)
+  for (const site of await sitesIn(dir)) {
+    // Sites know each other by the names in their certificates: a host's must not pass for one of them.
+    if ((await kmeIdOf(join(dir, site))) !== saeId) continue
+    throw new ConfigError(`"${saeId}" is the KME of ${site}: a host of that name could pass for it; take another name`)
+  }
   const made = await initPki({
     dir,
     siteId,
@@ -103,7 +108,7 @@ async function placePkcs12(
 }
 
 async function placeSnippets(
-  { dir, saeId, peerSaeId, peerAddress, kmeUrl, skip, kinds }: EnrolRequest,
+  { dir, saeId, peerSaeId, peerAddress, kmeUrl, skip, kinds, force }: EnrolRequest,
   { stem, kmeId }: { stem: string; kmeId: string },
   files: PlacedFile[],
 ): Promise<void> {
@@ -120,9 +125,10 @@ async function placeSnippets(
   for (const kind of kinds) {
     const facts = { saeId, peerSaeId, peerAddress, kmeId, kme, skip, files: absolute as typeof paths }
     const path = `${stem}.${SNIPPET_FILES[kind]}`
-    const outcome = (await readIfThere(path)) === undefined ? 'made' : 'replaced'
-    await placeFile(path, snippets[kind](facts), { mode: PUBLIC, replace: true })
-    files.push({ path, outcome })
+    const isThere = (await readIfThere(path)) !== undefined
+    // Somebody may have worked on it.
+    const isNew = await placeFile(path, snippets[kind](facts), { mode: PUBLIC, replace: force })
+    files.push({ path, outcome: !isNew ? 'kept' : isThere ? 'replaced' : 'made' })
   }
 }
 

@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { EXIT_CODES } from '../../bin/exit-codes.ts'
@@ -83,7 +83,18 @@ describe('qkd sae add', function () {
     expect(stdout).to.include('sae-gw-a.swanctl.conf').and.not.include('cisco').and.not.include('.psk')
   })
 
+  it('keeps a snippet that somebody has worked on, unless forced', async () => {
+    const args = ['gw-c', '--peer', 'gw-d', '--for', 'swanctl']
+    await add(...args)
+    await writeFile(made('sae-gw-c.swanctl.conf'), '# mine\n')
+    expect((await add(...args)).stdout).to.match(/kept +\S+sae-gw-c\.swanctl\.conf/)
+    expect(await readFile(made('sae-gw-c.swanctl.conf'), 'utf8')).to.equal('# mine\n')
+    expect((await add(...args, '--force')).stdout).to.match(/replaced +\S+sae-gw-c\.swanctl\.conf/)
+    expect(await readFile(made('sae-gw-c.swanctl.conf'), 'utf8')).to.include('gw-d')
+  })
+
   for (const [what, exit, args] of [
+    ['the name of a KME', 'config', ['kme-a']],
     ['a name that is no file name', 'usage', ['../x']],
     ['an address with more in it', 'usage', ['x', '--peer', 'y', '--peer-address', '1.2.3.4\nset password x']],
     ['a peer with more in its name', 'usage', ['x', '--peer', 'y"\nend']],
