@@ -45,14 +45,21 @@ const explainCommand = defineCommand({
       .option('slave', { type: 'string', demandOption: true, requiresArg: true, describe: 'SAE at the other end' })
       .option('peer-site', { type: 'string', requiresArg: true, default: '', describe: 'Site at the other end' })
       .option('integration', { type: 'string', requiresArg: true, describe: 'What the key is for, such as tls' })
+      .option('size', {
+        type: 'number',
+        requiresArg: true,
+        describe: 'Size of a key in bits: says too whether the rule gives it',
+      })
       .option('at', { type: 'string', requiresArg: true, describe: 'When, as 2026-11-23T12:00Z. Default now' })
       .example('$0 policy explain policy.yaml --master alice --slave bob', 'rule, terms, and rules passed over'),
-  handler: async ({ file: path, master, slave, peerSite, integration, at, json }) => {
+  handler: async ({ file: path, master, slave, peerSite, integration, size: sizeBits, at, json }) => {
     const { file, placeOf } = await loadPolicyFile(path)
     const atMs = at === undefined ? Date.now() : Date.parse(at)
     if (Number.isNaN(atMs)) throw usageError(`--at ${at} is no time; write it as 2026-11-23T12:00Z`)
+    if (sizeBits !== undefined && !(Number.isInteger(sizeBits) && sizeBits > 0 && sizeBits % 8 === 0))
+      throw usageError(`--size ${sizeBits} is no size of a key; give a multiple of 8, in bits`)
     const question = { masterSaeId: master, slaveSaeId: slave, peerSiteId: peerSite, integration, atMs }
-    const explained = explainPolicy(file, question)
+    const explained = explainPolicy(file, question, { sizeBits })
     const pointer = explained.ruleNumber === undefined ? '/otherwise' : `/rules/${explained.ruleNumber - 1}`
     const place = `${path}:${placeOf(pointer)}`
     await (json ? printJson({ ...explained, place }) : printLines(describe(explained, place)))
@@ -76,12 +83,13 @@ export const policyCommands = defineGroup('policy', 'Check and explain policies'
   schemaCommand,
 ])
 
-function describe({ allowed, rule, terms, passedOver }: PolicyExplanation, place: string): string {
+function describe({ allowed, rule, terms, size, passedOver }: PolicyExplanation, place: string): string {
   const shown = Object.entries(terms).map(([name, value]) => `  ${name}: ${JSON.stringify(value)}`)
   const near = passedOver.filter(({ because }) => because.length === 1).slice(0, MAX_SHOWN)
   return [
     `${allowed ? 'allowed' : 'refused'} by ${rule === 'otherwise' ? '"otherwise"' : `rule "${rule}"`} (${place})`,
     ...(shown.length === 0 ? ['  no terms of its own: the limits of the KMS hold'] : shown),
+    ...(size === undefined ? [] : [`a key of ${size.sizeBits} bits: ${size.allowed ? 'yes' : 'no'}, ${size.why}`]),
     ...near.map(({ rule: name, because }) => `passed over: rule "${name}", by its ${because[0]} alone`),
     ...(passedOver.length > near.length ? [`passed over: ${passedOver.length - near.length} more`] : []),
   ].join('\n')

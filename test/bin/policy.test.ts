@@ -26,6 +26,19 @@ describe('qkd policy', function () {
     expect(stdout).to.include('passed over: rule "backups run at night", by its time alone')
   })
 
+  it('says whether the rule gives a key of some size, and what it burns', async () => {
+    const explain = async (size: string, ...more: string[]) =>
+      runQkd(['policy', 'explain', example, '--master', 'alice', '--slave', 'bob', '--size', size, ...more])
+    const site = ['--peer-site', 'site-b']
+    expect((await explain('264', ...site)).stdout).to.include('a key of 264 bits: yes, it burns 512 bits')
+    expect((await explain('65536', ...site)).stdout).to.include(
+      'no, such a key burns 65536 bits, and its rate lets 51200',
+    )
+    const pads = await explain('255496', '--integration', 'file-transfer', '--json')
+    expect(JSON.parse(pads.stdout).size).to.include({ allowed: false, why: 'its largest key has 255488 bits' })
+    expect((await explain('9')).exitCode).to.equal(EXIT_CODES.usage.code)
+  })
+
   it('gives the same to a program', async () => {
     const { stdout } = await runQkd(['policy', 'explain', example, '--master', 'gw-1', '--slave', 'gw-2', '--json'])
     expect(JSON.parse(stdout)).to.deep.include({ allowed: true, ruleNumber: 1 })

@@ -63,8 +63,7 @@ export class RateLimits {
     const known = this.#buckets.get(name)
     if (known !== undefined && sameRate(known.rate, rate)) return known.bucket
     if (this.#buckets.size >= MAX_IDLE_BUCKETS) this.#forgetFull(nowMs)
-    const { bitsPerSecond: perSecond, burstBits: burst = Math.max(CELL_BITS, perSecond) } = rate
-    const bucket = new TokenBucket({ perSecond, burst, nowMs })
+    const bucket = new TokenBucket({ perSecond: rate.bitsPerSecond, burst: burstOf(rate), nowMs })
     this.#buckets.set(name, { bucket, rate })
     return bucket
   }
@@ -72,6 +71,11 @@ export class RateLimits {
   #forgetFull(nowMs: number): void {
     for (const [name, { bucket }] of this.#buckets) if (bucket.isFull(nowMs)) this.#buckets.delete(name)
   }
+}
+
+/** What may be burned at once, in bits. */
+export function burstOf({ bitsPerSecond, burstBits = Math.max(CELL_BITS, bitsPerSecond) }: PolicyRate): number {
+  return burstBits
 }
 
 function sameRate(a: PolicyRate, b: PolicyRate): boolean {
