@@ -1,6 +1,7 @@
 import { ClosedError, InvalidArgumentError, PolicyError, QkdError } from '../../errors.ts'
 import type {
   GetKeyOptions,
+  GetKeyWithIdsOptions,
   Key,
   Kms,
   KmsCallOptions,
@@ -97,7 +98,11 @@ export class FrontKms implements Kms {
     })
   }
 
-  async getKeyWithIds(masterSaeId: string, keyIds: readonly string[], options: KmsCallOptions = {}): Promise<Key[]> {
+  async getKeyWithIds(
+    masterSaeId: string,
+    keyIds: readonly string[],
+    options: GetKeyWithIdsOptions = {},
+  ): Promise<Key[]> {
     return this.#refusing('getKeyWithIds', masterSaeId, async () => {
       this.#requireOpen(options)
       checkGetKeyWithIds(masterSaeId, keyIds, options)
@@ -107,7 +112,11 @@ export class FrontKms implements Kms {
       const terms = this.#options.admission.admitRetrieval(pair, route.siteId)
       // What the KMS itself says of a key comes with it, and so too late to leave it there.
       terms.check(route.level, route.trustClass)
-      const keys = labelled(await route.kms.getKeyWithIds(masterSaeId, keyIds, options), route)
+      // A KMS that says no levels could promise none: what its keys are held to be counts, and is looked at before they are spent.
+      const { minLevel = route.level, ...passedOn } = options
+      requireFloor(route.level, minLevel)
+      const keys = labelled(await route.kms.getKeyWithIds(masterSaeId, keyIds, passedOn), route)
+      if (options.minLevel !== undefined) requireFloors(keys, minLevel)
       await this.#record('deliver', { pair, route, rule: terms.ruleName }, keys)
       return keys
     })
@@ -198,6 +207,20 @@ function requireWorth(route: FrontRoute, keys: readonly LabelledKey[], admitted:
         requireLevel({ ...route, level }, route.level, admitted.ruleName)
       requireClass(route, trustClass, admitted)
     }
+  } catch (error) {
+    for (const { secret } of keys) secret.wipe()
+    throw error
+  }
+}
+
+function requireFloor(level: SecurityLevel, minLevel: SecurityLevel): void {
+  if (meetsLevel(level, minLevel)) return
+  throw new PolicyError(`The key is of level ${level}, below the ${minLevel} that was asked for`)
+}
+
+function requireFloors(keys: readonly LabelledKey[], minLevel: SecurityLevel): void {
+  try {
+    for (const { level } of keys) requireFloor(level, minLevel)
   } catch (error) {
     for (const { secret } of keys) secret.wipe()
     throw error

@@ -166,6 +166,18 @@ describe('Front', () => {
     })
   }
 
+  it('looks at the level that a host asks for before it fetches, and fetches from a KME that tells none', async () => {
+    await using pair = await createFrontPair()
+    const [alice, bob] = [pair.remote('alice'), pair.remote('bob')]
+    const [given] = await alice.getKey('bob')
+    const ids = [given!.keyId]
+    await rejectsWith(bob.getKeyWithIds('alice', ids, { minLevel: 'hybrid' }), 'ERR_QKD_POLICY_DENIED')
+    expect(pair.foreign.fetchedCount).to.equal(0)
+    const [fetched] = await bob.getKeyWithIds('alice', ids, { minLevel: 'quantum' })
+    expect(fetched!.secret.equals(given!.secret)).to.equal(true)
+    await Promise.all([alice.close(), bob.close()])
+  })
+
   it('asks for no key where the rule takes none of the class', async () => {
     const { directory, secrets } = frontOf({}, 'relayed')
     await using _ = directory
