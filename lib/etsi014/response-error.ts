@@ -21,6 +21,8 @@ const MAX_MESSAGE_CHARS = 200
 /** Most details that are passed on. */
 const MAX_DETAILS = 128
 const MAX_RETRY_AFTER_MS = 999_999_000
+/** Said by a gateway that got no answer: whether the KME behind it has served the request, nobody knows. */
+const OF_GATEWAYS = [502, 504]
 
 /**
  * The error that a KME's refusal stands for. A KME of ours says in `details` what its KMS threw; of any other the status tells,
@@ -36,7 +38,10 @@ export function responseError(
   const known = refusals.find(refusal => refusal.method === method && refusal.status === response.status)
   const message = body.message ?? `The KME answered ${response.status}`
   const options = {
-    details: body.details.filter(detail => !(CODE_DETAIL in detail)),
+    details: [
+      ...body.details.filter(detail => !(CODE_DETAIL in detail)),
+      ...(OF_GATEWAYS.includes(response.status) ? [{ sent: true }] : []),
+    ],
     retryAfterMs: retryAfterMs(response.headers['retry-after']),
   }
   if (ours !== undefined && isWireCode(ours)) return createQkdError(ours, message, options)

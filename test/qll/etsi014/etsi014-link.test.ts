@@ -120,6 +120,8 @@ describe('Etsi014Link', () => {
           response.destroy()
           return undefined
         }
+        // A gateway before it, which the KME's answer did not reach in time.
+        if (answers % 5 === 3) return refuse(answers % 2 === 0 ? 502 : 504)
         if (answers % 5 === 4) return refuse(400, { message: 'one or more keys specified are not found on KME' })
         return { body: { keys: found.map(entryOf) } }
       },
