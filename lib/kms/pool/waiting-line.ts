@@ -10,6 +10,8 @@ const MAX_PASSED = 16
 const PASSED_BY_PROMPT = 1 / 32
 /** Requests that may wait at a time; the next one is refused. */
 const MAX_WAITING = 10_000
+/** Of one host, in one priority: no host shall fill the line for all others. */
+const MAX_WAITING_OF_HOST = 1_000
 
 /** What a request needs: cells in all, in keys of `contiguous` cells each. */
 export interface Need {
@@ -112,7 +114,7 @@ export class WaitingLine {
 
   /**
    * What `attempt` gives as soon as it gives something, tried in turn; undefined once `waitMs` is over.
-   * @throws {PoolExhaustedError} too many wait already
+   * @throws {PoolExhaustedError} too many wait already, in all or of this host
    * @throws the signal's reason, or what the line was failed with
    */
   wait<T>(attempt: () => T | undefined, options: WaitOptions): Promise<T | undefined> {
@@ -121,6 +123,10 @@ export class WaitingLine {
       return Promise.reject(
         new PoolExhaustedError(`${MAX_WAITING} requests wait for key already`, { retryAfterMs: 1000 }),
       )
+    }
+    if (this.#waitingOf(saeId, priority) >= MAX_WAITING_OF_HOST) {
+      const message = `${MAX_WAITING_OF_HOST} requests of ${saeId} wait for key already`
+      return Promise.reject(new PoolExhaustedError(message, { retryAfterMs: 1000 }))
     }
     const nowMs = this.#timers.nowMs()
     return new Promise((resolve, reject) => {

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import type { QkdError } from '../../../lib/errors.ts'
 import { type Held, WaitingLine } from '../../../lib/kms/pool/waiting-line.ts'
 import { VirtualTimers } from '../../helpers/virtual-timers.ts'
 
@@ -153,6 +154,17 @@ describe('WaitingLine', () => {
     expect(refusal).to.equal('ERR_QKD_POOL_EXHAUSTED')
     counter.line.fail(new Error('closed'))
     expect(counter.line.length).to.equal(0)
+  })
+
+  it('lets no host fill the line for the others', async () => {
+    const counter = new Counter()
+    for (let n = 0; n < 1_000; n += 1) counter.queue({ name: `greedy ${n}`, saeId: 'greedy' })
+    const refusal = await counter.ask({ name: 'one more', saeId: 'greedy' }).catch((error: QkdError) => error)
+    expect(refusal).to.include({ code: 'ERR_QKD_POOL_EXHAUSTED' })
+    counter.queue({ name: 'modest' })
+    counter.bring(2)
+    expect(counter.served).to.deep.equal(['greedy 0', 'modest'])
+    counter.line.fail(new Error('closed'))
   })
 
   it('serves those first who are not late yet, and the late ones from what is left, oldest first', () => {
