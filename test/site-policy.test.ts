@@ -46,6 +46,23 @@ describe('the policy of a site', () => {
     }
   })
 
+  it('goes by the hours on the wall, also where the clock was set since the start', async () => {
+    const time = { from: '02:00', to: '03:00' }
+    const policy: PolicyFile = { rules: [{ name: 'at night', match: { time } }], otherwise: 'deny' }
+    const dateNow = Date.now
+    try {
+      Date.now = () => Date.UTC(2026, 10, 23, 12)
+      const [near, far] = await createLocalPair({ rateBps: 100_000_000, policy })
+      await using _near = near
+      await using _far = far
+      await rejectsWith(near.kmsFor('alice').getKey('bob'), 'ERR_QKD_POLICY_DENIED')
+      Date.now = () => Date.UTC(2026, 10, 23, 2, 30)
+      expect(await near.kmsFor('alice').getKey('bob')).to.have.length(1)
+    } finally {
+      Date.now = dateNow
+    }
+  })
+
   it('leaves the reserve to those who may use it', async () => {
     await using sites = await createTestSites({
       pool: { maxWaitMs: 500, targetBlocks: 4 },

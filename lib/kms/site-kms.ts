@@ -19,7 +19,7 @@ import { DecisionLog } from './audit/decision-log.ts'
 import { EmbeddedKms } from './embedded-kms.ts'
 import { Multicast } from './multicast.ts'
 import { Admission, type KeyLimits, SHIPPED_POLICY } from './policy/admission.ts'
-import { KeyPool, type KeyPoolStatus, type PoolLimits, steadyWallClock } from './pool/key-pool.ts'
+import { KeyPool, type KeyPoolStatus, type PoolLimits } from './pool/key-pool.ts'
 import { LEASE_LIFE_MS } from './pool/lessee.ts'
 import { slotsOfNote } from './pool/note-slots.ts'
 import type { ShareQuestion } from './pool/shared-key-acceptor.ts'
@@ -238,7 +238,8 @@ function admissionOf({
   policy = SHIPPED_POLICY,
   keys: limits,
   pool,
-  now = steadyWallClock,
+  // The hours of a policy are those on the wall, also where the clock was set since the start.
+  now = () => Date.now(),
   monotonicMs = () => performance.now(),
 }: SiteKmsOptions): Admission {
   return new Admission({ policy, limits, keyLifeMs: LEASE_LIFE_MS + pool.lifetimeMs, now, monotonicMs })
