@@ -59,6 +59,15 @@ function clashingTerms(terms: PolicyTerms, written: PolicyTerms, path: string): 
     const message = `"${whenLow!.response}" gives keys of level "${lower}"; add it to "levels"`
     faults.push({ path: written.whenLow === undefined ? path : `${path}/whenLow/response`, message })
   }
+  if (
+    levels?.includes('post-quantum') &&
+    lower !== 'post-quantum' &&
+    trustClasses?.includes('post-quantum') === false
+  ) {
+    const message =
+      'keys of level "post-quantum" are of class "post-quantum", so none is ever given; add it to "trustClasses"'
+    faults.push({ path: written.levels === undefined ? `${path}/trustClasses` : `${path}/levels`, message })
+  }
   if (lower === 'post-quantum' && trustClasses?.includes(lower) === false) {
     const message = '"post-quantum" gives keys of class "post-quantum"; add it to "trustClasses"'
     faults.push({ path: written.whenLow === undefined ? path : `${path}/whenLow/response`, message })

@@ -88,6 +88,18 @@ otherwise: deny
     expect(faultsOf(pq.replace('level:', 'trustClasses: [direct], level:'))).to.include('add it to "trustClasses"')
   })
 
+  it('refuses a level whose only class is not taken', () => {
+    const text = (classes: string) => `
+rules:
+  - { name: r, levels: [quantum, post-quantum], trustClasses: [${classes}] }
+otherwise: deny
+`
+    expect(faultsOf(text('direct')))
+      .to.include('p:3:')
+      .and.to.include('add it to "trustClasses"')
+    expect(parsePolicy('p', text('direct, post-quantum')).file.rules).to.have.length(1)
+  })
+
   it('takes a rate for lowered keys, a budget for seeds and a kind of hybrid, and refuses them where they mean nothing', () => {
     const text = (whenLow: string, more = '') => `
 rules:

@@ -56,7 +56,10 @@ export class Policy {
     this.#sites = field(({ peerSite }) => peerSite)
     this.#integrations = field(({ integration }) => integration)
     this.#everyRule = RuleBits.all(rules.length)
-    this.#windows = rules.map(({ match }) => (match?.time === undefined ? undefined : new WeekWindow(match.time)))
+    this.#windows = rules.map(({ match }) => {
+      const window = match?.time && new WeekWindow(match.time)
+      return window?.isAlways ? undefined : window
+    })
     this.#verdicts = rules.map((rule, ruleNumber) => ({
       allowed: rule.deny !== true,
       ruleNumber,

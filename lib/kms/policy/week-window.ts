@@ -22,6 +22,11 @@ export class WeekWindow {
     this.#offsetMinutes = offsetOf(window.utcOffset ?? '+00:00')
   }
 
+  /** True for the whole week: the same as no window. */
+  get isAlways(): boolean {
+    return this.#days.size === days.length && this.#lengthMinutes === DAY_MINUTES
+  }
+
   /** True where `atMs`, in milliseconds of Unix time, lies in the window. */
   includes(atMs: number): boolean {
     const minute = Math.floor(atMs / 60_000) + EPOCH_MINUTE + this.#offsetMinutes

@@ -129,6 +129,14 @@ describe('findUnreachableRules', () => {
     ])
   })
 
+  it('knows hours that leave nothing of the week out', () => {
+    const windows = [{ from: '00:00', to: '24:00' }, { from: '06:00', to: '06:00' }, { days: ['mon'] as const }]
+    for (const [at, time] of windows.entries()) {
+      const policy = new Policy({ rules: [{ name: 'hours', match: { time } }, { name: 'rest' }], otherwise: 'deny' })
+      expect(findUnreachableRules(policy)).to.deep.equal(at === 2 ? [] : [{ ruleNumber: 1, takenBy: [0] }])
+    }
+  })
+
   it('never names a rule that decides something', () => {
     fc.assert(
       fc.property(policyFile, file => {
