@@ -66,7 +66,9 @@ export class Outbound implements Closable {
   /** Takes back keys that have arrived, and that the master will not be given after all. */
   withdraw(keyIds: AbroadKeyIds): void {
     const { kme } = this.#options.neighbours.ofAll(keyIds.targetSaeIds)
-    this.#void({ ...keyIds, kmeId: kme.kmeId })
+    const open = { ...keyIds, kmeId: kme.kmeId }
+    // Its entry went when it had arrived; what is open again must be known after a crash too.
+    this.#track(this.#noted(open).then(() => this.#voidUntilSaid(open)))
   }
 
   async close(): Promise<void> {
@@ -79,8 +81,20 @@ export class Outbound implements Closable {
   }
 
   #void(handover: OpenHandover): void {
-    const voiding = this.#voidUntilSaid(handover).finally(() => this.#voiding.delete(voiding))
+    this.#track(this.#voidUntilSaid(handover))
+  }
+
+  #track(work: Promise<void>): void {
+    const voiding = work.finally(() => this.#voiding.delete(voiding))
     this.#voiding.add(voiding)
+  }
+
+  /** Where that can't be written, the keys are voided all the same, as long as this process lives. */
+  async #noted(handover: OpenHandover): Promise<void> {
+    const { journal, logger } = this.#options
+    await journal.begin(handover).catch(error => {
+      logger.warn({ kmeId: handover.kmeId, reason: String(error) }, 'a void across the border is not on the disk')
+    })
   }
 
   async #voidUntilSaid(handover: OpenHandover): Promise<void> {

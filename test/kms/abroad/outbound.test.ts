@@ -67,6 +67,26 @@ describe('Outbound', () => {
     expect(voided[0]).to.deep.include({ initiatorSaeId: 'alice', targetSaeIds: ['carol'], keyIds: [KEY_ID] })
   })
 
+  it('takes back after a crash what it was to take back before', async () => {
+    await using dir = await createTempDir()
+    {
+      await using store = await LmdbPoolStore.open(dir.path)
+      const journal = await AbroadJournal.open(store)
+      const { kme } = kmeThat({ acknowledges: true, deafFor: Number.POSITIVE_INFINITY })
+      await using outbound = new Outbound({ neighbours: neighboursOf(kme), journal, logger })
+      await outbound.handOver(handover(), { signal: AbortSignal.timeout(5_000) })
+      outbound.withdraw({ initiatorSaeId: 'alice', targetSaeIds: ['carol'], keyIds: [KEY_ID] })
+      await until(() => journal.handovers.length === 1, 'the entry in the journal')
+    }
+    await using store = await LmdbPoolStore.open(dir.path)
+    const journal = await AbroadJournal.open(store)
+    const { kme, voided } = kmeThat({ acknowledges: true })
+    await using outbound = new Outbound({ neighbours: neighboursOf(kme), journal, logger })
+    outbound.resume()
+    await until(() => journal.handovers.length === 0, 'the void')
+    expect(voided).to.have.length(1)
+  })
+
   it('voids after a crash what had not come to an end', async () => {
     await using dir = await createTempDir()
     const open = { kmeId: 'kme-x', initiatorSaeId: 'alice', targetSaeIds: ['carol'], keyIds: [KEY_ID] }
