@@ -95,7 +95,7 @@ rules:
 otherwise: deny
 `
     expect(faultsOf(text('direct')))
-      .to.include('p:3:')
+      .to.include('policy.yaml:3:')
       .and.to.include('add it to "trustClasses"')
     expect(parsePolicy('p', text('direct, post-quantum')).file.rules).to.have.length(1)
   })
