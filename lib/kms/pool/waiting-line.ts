@@ -90,7 +90,8 @@ export class WaitingLine {
   }
 
   /** The same, a sum for each choice of classes. */
-  get needs(): Need[] {
+  get needs(): readonly Need[] {
+    if (this.#waiters.length === 0) return NO_NEEDS
     const sums = new Map<string, { cells: number; contiguous: number; trustClasses: Need['trustClasses'] }>()
     for (const { need } of this.#waiters) {
       const { cells, contiguous, trustClasses } = need
@@ -245,6 +246,9 @@ function countName({ saeId, priority }: Pick<Waiter, 'saeId' | 'priority'>): str
 function goesFirst({ passed }: Waiter): boolean {
   return passed >= MAX_PASSED
 }
+
+/** Asked with every key, and most of the time nobody waits. */
+const NO_NEEDS: readonly Need[] = []
 
 /** A waiter that can't be served, and why. */
 interface Blocker {
