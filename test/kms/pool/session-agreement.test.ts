@@ -25,8 +25,16 @@ function hello(fields: Partial<Hello> = {}): Hello {
 
 describe('agree', () => {
   it('goes on where both stores are as the other heard of them, with the shorter lifetime', () => {
-    expect(agree(hello(), hello({ lifetimeMs: 500 }))).to.deep.equal({ lifetimeMs: 500, reset: undefined, pending: undefined })
-    expect(agree(hello({ commits: 200 }), hello())).to.deep.equal({ lifetimeMs: 1000, reset: undefined, pending: undefined })
+    expect(agree(hello(), hello({ lifetimeMs: 500 }))).to.deep.equal({
+      lifetimeMs: 500,
+      reset: undefined,
+      pending: undefined,
+    })
+    expect(agree(hello({ commits: 200 }), hello())).to.deep.equal({
+      lifetimeMs: 1000,
+      reset: undefined,
+      pending: undefined,
+    })
   })
 
   const blank = { poolEpoch: 0, commits: 0, heardCommits: 0, floor: 0n, rootCheck: new Uint8Array(16) }
