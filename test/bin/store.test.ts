@@ -43,7 +43,7 @@ describe('qkd store', function () {
     await writeFile(keyFile, before)
     const wrong = await runQkd(['store', 'verify', '--config', config])
     expect(wrong.exitCode).to.equal(EXIT_CODES.store.code)
-    expect(wrong.stdout).to.include('sealed under key encryption key')
+    expect(wrong.stderr).to.include('sealed under key encryption key')
   })
 
   it('refuses a store that keeps nothing, and a key of another kind', async () => {
