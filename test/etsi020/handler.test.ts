@@ -14,7 +14,7 @@ const KEYS = '/kmapi/v1/ext_keys'
 const identityOf = (commonName: string): CertificateIdentity => {
   return { commonName, uriSans: [], dnsSans: [], fingerprint256: '00', serialNumber: '01' }
 }
-const signal = AbortSignal.timeout(60_000)
+const patience = () => AbortSignal.timeout(60_000)
 const value = Buffer.alloc(32, 7).toString('base64')
 const body = (more: object = {}) => ({
   keys: [{ key_id: 'k-1', value }],
@@ -96,7 +96,7 @@ describe('ETSI GS QKD 020', () => {
     it(`hands keys over, and says so when they have arrived (${mode})`, async () => {
       const { client, taken } = start({ mode })
       const keys = [SecretKey.random(32), SecretKey.random(32)].map((secret, n) => ({ keyId: `k-${n}`, secret }))
-      await client.handOver({ initiatorSaeId: 'alice', targetSaeIds: ['carol', 'cleo'], keys }, { signal })
+      await client.handOver({ initiatorSaeId: 'alice', targetSaeIds: ['carol', 'cleo'], keys }, { signal: patience() })
       expect(taken).to.have.length(1)
       expect(taken[0]).to.deep.include({ initiatorSaeId: 'alice', targetSaeIds: ['carol', 'cleo'] })
       for (const { keyId, secret } of keys) {
@@ -109,7 +109,7 @@ describe('ETSI GS QKD 020', () => {
       const keys = [{ keyId: 'k-1', secret: SecretKey.random(32) }]
       fault.error = new NoRouteError('the far site is down')
       await rejectsWith(
-        client.handOver({ initiatorSaeId: 'alice', targetSaeIds: ['carol'], keys }, { signal }),
+        client.handOver({ initiatorSaeId: 'alice', targetSaeIds: ['carol'], keys }, { signal: patience() }),
         'ERR_QKD_NO_ROUTE',
       )
     })
@@ -117,16 +117,16 @@ describe('ETSI GS QKD 020', () => {
     it(`takes keys back (${mode})`, async () => {
       const { client, erased, fault } = start({ mode })
       const keyIds = { initiatorSaeId: 'alice', targetSaeIds: ['carol'], keyIds: ['k-1', 'k-2'] }
-      await client.withdraw(keyIds, { signal })
+      await client.withdraw(keyIds, { signal: patience() })
       expect(erased).to.deep.equal([keyIds])
       fault.error = new Error('the far site is down')
-      await rejectsWith(client.withdraw(keyIds, { signal }), 'ERR_QKD_NO_ROUTE')
+      await rejectsWith(client.withdraw(keyIds, { signal: patience() }), 'ERR_QKD_NO_ROUTE')
     })
   }
 
   it('says which versions it has', async () => {
     const { client } = start()
-    expect(await client.versions({ signal })).to.deep.equal(['v1'])
+    expect(await client.versions({ signal: patience() })).to.deep.equal(['v1'])
   })
 
   it('gives up when its time is over, and says nothing of it later', async () => {
@@ -171,7 +171,10 @@ describe('ETSI GS QKD 020', () => {
   it('waits until keys are acknowledged for every target, and for the initiator that they are of', async () => {
     const { client, acknowledge, running } = startSilent()
     const keys = [{ keyId: 'k-1', secret: SecretKey.random(32) }]
-    const handed = client.handOver({ initiatorSaeId: 'alice', targetSaeIds: ['carol', 'cleo'], keys }, { signal })
+    const handed = client.handOver(
+      { initiatorSaeId: 'alice', targetSaeIds: ['carol', 'cleo'], keys },
+      { signal: patience() },
+    )
     let isReleased = false
     void handed.then(() => {
       isReleased = true
@@ -190,7 +193,10 @@ describe('ETSI GS QKD 020', () => {
   it('releases nothing where one of several targets has no key', async () => {
     const { client, acknowledge, running } = startSilent()
     const keys = [{ keyId: 'k-1', secret: SecretKey.random(32) }]
-    const handed = client.handOver({ initiatorSaeId: 'alice', targetSaeIds: ['carol', 'cleo'], keys }, { signal })
+    const handed = client.handOver(
+      { initiatorSaeId: 'alice', targetSaeIds: ['carol', 'cleo'], keys },
+      { signal: patience() },
+    )
     const refused = rejectsWith(handed, 'ERR_QKD_NO_ROUTE')
     await running
     acknowledge({ target_sae_ids: ['carol'] })

@@ -7,7 +7,7 @@ import { rejectsWith } from '../../helpers/rejects-with.ts'
 
 const KEY_ID = '0a2dd6ae-7a2d-4d9c-9a2e-3f6b7c8d9e0f'
 const local = { siteId: 'site-a', kmeId: 'kme-a', saeIds: ['carol'] }
-const signal = AbortSignal.timeout(60_000)
+const patience = () => AbortSignal.timeout(60_000)
 
 /** A site between two other domains, with what it kept and forgot. */
 function start() {
@@ -42,7 +42,7 @@ describe('Inbound', () => {
   it('refuses keys that were voided before they came', async () => {
     const { inbound, handover, recorded } = start()
     await inbound.erase({ initiatorSaeId: 'alice', targetSaeIds: ['carol'], keyIds: [KEY_ID] })
-    await rejectsWith(inbound.take(handover('alice'), { signal }), 'ERR_QKD_INVALID_ARGUMENT')
+    await rejectsWith(inbound.take(handover('alice'), { signal: patience() }), 'ERR_QKD_INVALID_ARGUMENT')
     expect(recorded).to.deep.equal([])
   })
 
@@ -50,7 +50,7 @@ describe('Inbound', () => {
     const { inbound, handover, forgotten, recorded } = start()
     await inbound.erase({ initiatorSaeId: 'mallory', targetSaeIds: ['carol'], keyIds: [KEY_ID] })
     expect(forgotten).to.deep.equal([[[KEY_ID], 'mallory']])
-    await inbound.take(handover('alice'), { signal })
+    await inbound.take(handover('alice'), { signal: patience() })
     expect(recorded).to.deep.equal([KEY_ID])
   })
 })
