@@ -67,8 +67,10 @@ async function bring(sites: CuttableSites, state: State): Promise<void> {
   if (state === 'full') return
   sites.cutFibre()
   if (state === 'link lost') {
-    await sites.cutConnection()
     const alice = a.kms.kmsFor('alice')
+    // What is under lease is all that is served afterwards: a key of each kind shows that there is a lease.
+    for (const level of KINDS) await alice.getKey('bob', { level, integration: 'wait' })
+    await sites.cutConnection()
     while (stockOf(a).leasedCells > 0) await alice.getKey('bob', { integration: 'drain' })
     return
   }
