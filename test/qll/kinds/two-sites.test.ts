@@ -7,7 +7,7 @@ const passesNow = () => [{ time: new Date(Date.now() + 20_000).toISOString().sli
 /** What replaces the fibre: the configuration of the link, and nothing else. */
 const kinds: Readonly<Record<string, () => Record<string, unknown>>> = {
   'free-space': () => ({ kind: 'free-space', psk: 'link.psk' }),
-  satellite: () => ({ kind: 'satellite', psk: 'link.psk', passes: passesNow(), keyBits: 131_072 }),
+  satellite: () => ({ kind: 'satellite', psk: 'link.psk', passes: passesNow(), keyBits: 262_144 }),
   'post-quantum': () => ({ kind: 'post-quantum', rateBps: 20_000_000, psk: 'link.psk' }),
 }
 

@@ -111,7 +111,10 @@ function refusalOf({ parameters, reservedBits }: EndContext, counts: Counts, err
     return `the error rate of ${percent(errorRate)} is above the limit of ${percent(parameters.maximumErrorRate)}`
   }
   const { secretBits, phaseErrorRate } = predictedLength(counts, { errorRate, parameters })
-  if (secretBits > reservedBits()) return undefined
+  const reserved = reservedBits()
+  if (secretBits > reserved) return undefined
+  if (secretBits > 0)
+    return `${secretBits} bits of key are less than the ${reserved} that authentication needs: make blocks larger`
   return `no key is left at an error rate of ${percent(errorRate)} and a phase error rate of up to ${percent(phaseErrorRate)}`
 }
 
