@@ -8,7 +8,7 @@ import {
   controllerConfigSchema,
 } from './config/controller-config.ts'
 import { parseJsonText } from './config/json-text.ts'
-import { type KekPlace, resolveStoreKek } from './config/kek-config.ts'
+import { checkKekFile, type KekPlace, resolveStoreKek } from './config/kek-config.ts'
 import type { KmeTlsFiles } from './config/kme-access.ts'
 import { readDeviceTls, readKmeTls } from './config/kme-tls-files.ts'
 import { withLinkDefaults } from './config/link-config.ts'
@@ -229,7 +229,8 @@ async function resolveSiteConfig(
   const border = file.border === undefined ? {} : { border: await readBorder(baseDir, file.border, findings) }
   const store = await resolveStore(file, { baseDir, ...(credentialsDirectory && { credentialsDirectory }) }, findings)
   const { network } = resolveNetwork(baseDir, file)
-  if (network?.state !== undefined) await checkKek(network.state.kek.file, '/network/state/kek/file', findings.faults)
+  if (network?.state !== undefined)
+    await checkKekFile(network.state.kek.file, '/network/state/kek/file', findings.faults)
   if (findings.faults.length > 0) throw configError(path, findings.faults)
   const { $schema: _, policy: policyFile, ...rest } = file
   const policyPath = policyFile === undefined ? undefined : resolve(baseDir, policyFile.file)
@@ -283,17 +284,4 @@ function resolveNetwork(baseDir: string, { network }: SiteConfigFile): { network
   if (state === undefined) return { network: rest }
   const place = { path: resolve(baseDir, state.path), kek: { file: resolve(baseDir, state.kek.file) } }
   return { network: { ...rest, state: place } }
-}
-
-/** The store refuses a key that others may read; a missing one is made together with the store. */
-async function checkKek(path: string, pointer: string, faults: SchemaFault[]): Promise<void> {
-  try {
-    const { size } = await stat(path)
-    if (size !== 32) faults.push({ path: pointer, message: `${path} has ${size} bytes; a key encryption key has 32` })
-    const open = await openToOthers(path)
-    if (open !== undefined) faults.push({ path: pointer, message: open })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
-    faults.push({ path: pointer, message: unreadable(path, error) })
-  }
 }

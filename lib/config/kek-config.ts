@@ -71,7 +71,7 @@ async function resolveKek(kek: KekConfig, place: KekPlace, faults: SchemaFault[]
   }
   if ('file' in kek) {
     const file = resolve(place.baseDir, kek.file)
-    await checkFile(file, `${place.pointer}/file`, { sizeBytes: KEK_BYTES, mayBeMissing: true }, faults)
+    await checkKekFile(file, `${place.pointer}/file`, faults)
     return { file }
   }
   if ('passphraseFile' in kek) {
@@ -89,7 +89,11 @@ async function resolveKek(kek: KekConfig, place: KekPlace, faults: SchemaFault[]
   return { credential }
 }
 
-/** The store refuses a key that others may read; a key file that is missing is made together with the store. */
+/** Faults of a key file: 32 bytes, its owner's alone. One that is missing is made together with the store. */
+export function checkKekFile(path: string, pointer: string, faults: SchemaFault[]): Promise<void> {
+  return checkFile(path, pointer, { sizeBytes: KEK_BYTES, mayBeMissing: true }, faults)
+}
+
 async function checkFile(
   path: string,
   pointer: string,

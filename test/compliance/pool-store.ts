@@ -18,7 +18,8 @@ function freshPool(): string {
   return `site-a|site-b-${pools}`
 }
 
-function record(number: bigint, fields: Partial<BlockRecord> = {}): BlockRecord {
+/** A block as the network brings it in, but for `fields`. */
+export function blockRecord(number: bigint, fields: Partial<BlockRecord> = {}): BlockRecord {
   return {
     number,
     version: 1,
@@ -114,9 +115,9 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
       async ({ store }) => {
         const pool = freshPool()
         const rows = [
-          record(2n),
-          record(300n, { trustClass: 'split', relays: ['r1', 'r2'] }),
-          record(2n ** 40n, { expiry: [{ to: 5, expiresAtMs: 1e12 }], tags: Buffer.alloc(32, 7), macBlock: 2n }),
+          blockRecord(2n),
+          blockRecord(300n, { trustClass: 'split', relays: ['r1', 'r2'] }),
+          blockRecord(2n ** 40n, { expiry: [{ to: 5, expiresAtMs: 1e12 }], tags: Buffer.alloc(32, 7), macBlock: 2n }),
         ]
         for (const row of rows) await ok(store.commit(pool, [insert(row)]))
         const snapshot = await store.snapshot(pool)
@@ -135,18 +136,18 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
       'refuses a number that was taken in before, or lies at or below the floor',
       async ({ store }) => {
         const pool = freshPool()
-        await ok(store.commit(pool, [insert(record(5n))]))
-        await refused(store.commit(pool, [insert(record(5n))]), 'block-exists')
-        await refused(store.commit(pool, [insert(record(4n))]), 'below-floor')
+        await ok(store.commit(pool, [insert(blockRecord(5n))]))
+        await refused(store.commit(pool, [insert(blockRecord(5n))]), 'block-exists')
+        await refused(store.commit(pool, [insert(blockRecord(4n))]), 'below-floor')
         await ok(store.commit(pool, [{ kind: 'remove', number: 5n }]))
-        await refused(store.commit(pool, [insert(record(5n))]), 'below-floor')
+        await refused(store.commit(pool, [insert(blockRecord(5n))]), 'below-floor')
       },
     ],
     [
       'writes a batch whole or not at all',
       async ({ store }) => {
         const pool = freshPool()
-        await ok(store.commit(pool, [insert(record(1n, { state: 'ready' })), acknowledge(0, 10)]))
+        await ok(store.commit(pool, [insert(blockRecord(1n, { state: 'ready' })), acknowledge(0, 10)]))
         const before = (await store.snapshot(pool)).pool.commits
         await refused(store.commit(pool, [consume(1), consume(2), consume(1)]), 'already-consumed')
         const block = await blockOf(store, pool, 1n)
@@ -159,7 +160,7 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
       'moves a block only from the states named, under the grant named',
       async ({ store }) => {
         const pool = freshPool()
-        await ok(store.commit(pool, [insert(record(1n))]))
+        await ok(store.commit(pool, [insert(blockRecord(1n))]))
         const move = (grant: number, from: BlockRecord['state'][], to: BlockRecord['state']): Change => ({
           kind: 'move',
           number: 1n,
@@ -179,7 +180,7 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
       'leases from exactly where the last lease ended, up to the limit, from an active block',
       async ({ store }) => {
         const pool = freshPool()
-        await ok(store.commit(pool, [insert(record(1n))]))
+        await ok(store.commit(pool, [insert(blockRecord(1n))]))
         await refused(store.commit(pool, [lease(0, 10)]), 'wrong-state')
         await ok(store.commit(pool, [{ kind: 'move', number: 1n, grant: 0, from: ['received'], to: 'active' }]))
         await ok(store.commit(pool, [lease(0, 10)]))
@@ -192,7 +193,7 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
       'reserves an index once however many ask at the same moment',
       async ({ store }) => {
         const pool = freshPool()
-        await ok(store.commit(pool, [insert(record(1n, { state: 'active' }))]))
+        await ok(store.commit(pool, [insert(blockRecord(1n, { state: 'active' }))]))
         const results = await Promise.all(Array.from({ length: 50 }, () => store.commit(pool, [lease(0, 5)])))
         assert.equal(results.filter(result => result.ok).length, 1)
         assert.equal((await blockOf(store, pool, 1n))?.lease, 5)
@@ -202,7 +203,7 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
       'acknowledges only forwards, and keeps the timers of what was acknowledged before',
       async ({ store }) => {
         const pool = freshPool()
-        await ok(store.commit(pool, [insert(record(1n, { state: 'ready' }))]))
+        await ok(store.commit(pool, [insert(blockRecord(1n, { state: 'ready' }))]))
         await ok(store.commit(pool, [acknowledge(0, 10, 1000)]))
         await refused(store.commit(pool, [acknowledge(5, 20)]), 'out-of-range')
         await ok(store.commit(pool, [acknowledge(12, 20, 2000)]))
@@ -227,7 +228,7 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
       'delivers a cell once, below the horizon, from a ready block of that owner',
       async ({ store }) => {
         const pool = freshPool()
-        await ok(store.commit(pool, [insert(record(1n, { state: 'ready' })), acknowledge(0, 100)]))
+        await ok(store.commit(pool, [insert(blockRecord(1n, { state: 'ready' })), acknowledge(0, 100)]))
         const results = await Promise.all(Array.from({ length: 50 }, () => store.commit(pool, [consume(7, 3)])))
         assert.equal(results.filter(result => result.ok).length, 1)
         await refused(store.commit(pool, [consume(9)]), 'already-consumed')
@@ -241,7 +242,7 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
       'hands out every cell of a block exactly once to many at once',
       async ({ store }) => {
         const pool = freshPool()
-        await ok(store.commit(pool, [insert(record(1n, { state: 'ready' })), acknowledge(0, 998)]))
+        await ok(store.commit(pool, [insert(blockRecord(1n, { state: 'ready' })), acknowledge(0, 998)]))
         const cells = Array.from({ length: 998 * 2 }, (_, i) => (i * 577) % 998)
         const results = await Promise.all(cells.map(cell => store.commit(pool, [consume(cell)])))
         assert.equal(results.filter(result => result.ok).length, 998)
@@ -251,7 +252,7 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
       'drops the material with the block',
       async ({ store }) => {
         const pool = freshPool()
-        await ok(store.commit(pool, [insert(record(1n))]))
+        await ok(store.commit(pool, [insert(blockRecord(1n))]))
         await ok(store.commit(pool, [{ kind: 'move', number: 1n, grant: 0, from: ['received'], to: 'dropped' }]))
         assert.equal(await store.readSealed(pool, 1n), undefined)
         assert.equal((await blockOf(store, pool, 1n))?.state, 'dropped')
@@ -263,7 +264,7 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
       'replaces material only under the slot that it was read under',
       async ({ store }) => {
         const pool = freshPool()
-        await ok(store.commit(pool, [insert(record(1n, { slot: 4 }))]))
+        await ok(store.commit(pool, [insert(blockRecord(1n, { slot: 4 }))]))
         const reseal = (fromSlot: number, slot: number): Change => ({
           kind: 'reseal',
           number: 1n,
@@ -281,7 +282,7 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
       'changes owner only under a higher grant and while nothing was used',
       async ({ store }) => {
         const pool = freshPool()
-        await ok(store.commit(pool, [insert(record(1n, { state: 'active' }))]))
+        await ok(store.commit(pool, [insert(blockRecord(1n, { state: 'active' }))]))
         const give = (grant: number): Change => ({
           kind: 'grant',
           number: 1n,
@@ -302,7 +303,7 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
       'spends the authenticating cells of a block once',
       async ({ store }) => {
         const pool = freshPool()
-        await ok(store.commit(pool, [insert(record(1n, { state: 'active' }))]))
+        await ok(store.commit(pool, [insert(blockRecord(1n, { state: 'active' }))]))
         await ok(store.commit(pool, [{ kind: 'spend-mac', number: 1n }]))
         await refused(store.commit(pool, [{ kind: 'spend-mac', number: 1n }]), 'already-consumed')
       },
@@ -352,7 +353,9 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
       'keeps pools apart',
       async ({ store }) => {
         const [one, two] = [freshPool(), freshPool()]
-        await ok(store.commit(one, [insert(record(1n)), { kind: 'note', name: 'n', from: 0, value: Buffer.from('x') }]))
+        await ok(
+          store.commit(one, [insert(blockRecord(1n)), { kind: 'note', name: 'n', from: 0, value: Buffer.from('x') }]),
+        )
         assert.equal((await store.snapshot(two)).blocks.length, 0)
         assert.equal((await store.snapshot(two)).notes.size, 0)
         assert.equal(await store.readSealed(two, 1n), undefined)
@@ -362,7 +365,7 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
       POOL_STORE_REOPEN_CASE,
       async fixture => {
         const pool = freshPool()
-        await ok(fixture.store.commit(pool, [insert(record(1n, { state: 'ready' })), acknowledge(0, 100)]))
+        await ok(fixture.store.commit(pool, [insert(blockRecord(1n, { state: 'ready' })), acknowledge(0, 100)]))
         await ok(
           fixture.store.commit(pool, [
             consume(17, 2),
@@ -383,7 +386,7 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
         await fixture.store.close()
         const code = (error: unknown) => (error as { code?: string }).code === 'ERR_QKD_CLOSED'
         await assert.rejects(fixture.store.snapshot('p'), code)
-        await assert.rejects(fixture.store.commit('p', [insert(record(1n))]), code)
+        await assert.rejects(fixture.store.commit('p', [insert(blockRecord(1n))]), code)
         await assert.rejects(fixture.store.readSealed('p', 1n), code)
       },
     ],

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import type { BlockRecord, BlockState, Change, PoolStore } from '../../lib/interface/pool-store.ts'
 import { MemorySlots } from '../../lib/kms/store/memory-slots.ts'
+import { blockRecord } from '../compliance/pool-store.ts'
 import { FaultPlan, withFaults } from './fault-store.ts'
 import { ModelPool } from './pool-store-model.ts'
 
@@ -191,22 +192,6 @@ function inserted(fields: {
   bytes: Buffer
   raiseFloor: boolean
 }): Change {
-  const record: BlockRecord = {
-    number: fields.number,
-    version: 1,
-    ownerSiteId: fields.owner,
-    grant: 0,
-    state: fields.state,
-    trustClass: 'direct',
-    relays: [],
-    slot: 3,
-    lease: 0,
-    horizon: 0,
-    expiry: [],
-    consumed: new Uint8Array(125),
-    macSpent: false,
-    macBlock: 0n,
-    tags: new Uint8Array(0),
-  }
+  const record = blockRecord(fields.number, { ownerSiteId: fields.owner, state: fields.state })
   return { kind: 'insert', record, sealed: fields.bytes, raiseFloor: fields.raiseFloor }
 }

@@ -4,6 +4,7 @@ import { exportKey } from '../../lib/key/export-key.ts'
 import { SecretKey } from '../../lib/key/secret-key.ts'
 import { BlockVault } from '../../lib/kms/store/block-vault.ts'
 import { type OpenStore, openStore, type StorePlace } from '../../lib/kms/store/open-store.ts'
+import { blockRecord } from '../compliance/pool-store.ts'
 
 /** What the process is told: where a store lies, and how many blocks to put in before all is read. */
 export interface ReadOrder {
@@ -35,9 +36,8 @@ async function put({ store, slots }: OpenStore, at: number): Promise<void> {
   const block = { number: BigInt(at), trustClass: 'direct' as const }
   const { slot, sealed } = await new BlockVault({ store, slots, poolId: POOL }).seal(block, SecretKey.random(32_000))
   const state = at % 2 === 0 ? ('active' as const) : ('ready' as const)
-  const [lease, horizon, consumed] = [10, 10, new Uint8Array(125).fill(at)]
-  const marks = { lease, horizon, expiry: [], consumed, macSpent: false, macBlock: 0n, tags: new Uint8Array(0) }
-  const record = { ...block, version: 1, ownerSiteId: 'site-a', grant: 0, state, relays: [], slot, ...marks }
+  const marks = { lease: 10, horizon: 10, consumed: new Uint8Array(125).fill(at) }
+  const record = blockRecord(block.number, { state, slot, ...marks })
   await store.commit(POOL, [{ kind: 'insert', record, sealed, raiseFloor: true }])
 }
 

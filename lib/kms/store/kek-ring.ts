@@ -45,7 +45,10 @@ export class KekRing {
 
   #add(key: SecretKey): { name: Buffer; key: SecretKey } {
     const name = keyName(key)
-    this.#byName.set(name.toString('hex'), key)
-    return { name, key }
+    const known = this.#byName.get(name.toString('hex'))
+    if (known === undefined) this.#byName.set(name.toString('hex'), key)
+    // The same key again, as after a crash in the middle of a change: one copy is enough.
+    else if (known !== key) key.wipe()
+    return { name, key: known ?? key }
   }
 }

@@ -33,10 +33,11 @@ export async function openStore({ path, kek: source }: StorePlace): Promise<Open
   if ('file' in source) await mkdir(dirname(source.file), { recursive: true, mode: 0o700 })
   // The store first: it is what another process is kept out by.
   const store = await LmdbPoolStore.open(path)
+  let slots: SlotFile | undefined
   try {
     const create = (await store.poolIds()).length === 0
     const current = await loadKek(source, { create, directory: path })
-    const slots = await SlotFile.open(join(path, 'slots.bin'), await allKeks(source, current, path))
+    slots = await SlotFile.open(join(path, 'slots.bin'), await allKeks(source, current, path))
     const rowKey = await slots.ownKey('rows')
     store.protect(new RowMac(rowKey))
     rowKey.wipe()
@@ -44,6 +45,7 @@ export async function openStore({ path, kek: source }: StorePlace): Promise<Open
     const rekeyed = taken ?? (source.previous === undefined ? undefined : await slots.rekey())
     return { store, slots, ...(rekeyed && { rekeyed }) }
   } catch (error) {
+    await slots?.close()
     await store.close()
     throw error
   }

@@ -6,6 +6,7 @@ import { lp, u64 } from '../../../lib/key/lp.ts'
 import { SecretKey } from '../../../lib/key/secret-key.ts'
 import { BlockVault } from '../../../lib/kms/store/block-vault.ts'
 import { openStore } from '../../../lib/kms/store/open-store.ts'
+import { blockRecord } from '../../compliance/pool-store.ts'
 import { rejectsWith } from '../../helpers/rejects-with.ts'
 import { tamperWithStore } from '../../helpers/store-tamper-trial.ts'
 import { createTempDir } from '../../helpers/temp-dir.ts'
@@ -76,17 +77,8 @@ async function addBlock(place: { path: string; kek: { file: string } }, number: 
   const { store, slots } = await openStore(place)
   const block = { number, trustClass: 'direct' as const }
   const { slot, sealed } = await new BlockVault({ store, slots, poolId: POOL }).seal(block, SecretKey.random(32_000))
-  const marks = { lease: 0, horizon: 0, expiry: [], consumed: new Uint8Array(125), macSpent: false, macBlock: 0n }
-  const rest = {
-    version: 1,
-    ownerSiteId: 'site-a',
-    grant: 0,
-    state: 'active' as const,
-    relays: [],
-    tags: new Uint8Array(0),
-  }
   await store.commit(POOL, [
-    { kind: 'insert', record: { ...block, ...rest, ...marks, slot }, sealed, raiseFloor: true },
+    { kind: 'insert', record: blockRecord(number, { state: 'active', slot }), sealed, raiseFloor: true },
   ])
   await slots.close()
   await store.close()
