@@ -5,9 +5,8 @@ import type { Demand, DemandGrant, NextBlockOptions, Qnl, QnlBlock, QnlEvent, Qn
 import type { Telemetry } from '../interface/telemetry.ts'
 import { Listeners } from '../util/listeners.ts'
 import { checkDemand, DemandBook } from './demand-book.ts'
+import { requireLinkOf } from './link-of-site.ts'
 
-/** Size of the blocks that fill a pool, in bytes: 1,000 cells of 32. */
-export const POOL_BLOCK_BYTES = 32_000
 /** Callers that may wait for a block at one QNL. */
 export const MAX_WAITING_CALLS = 256
 /** There is nothing to plan without relays: every grant stands in the one plan. */
@@ -157,23 +156,8 @@ function grantedBps(askedBps: number, { state, rateBps }: LinkStatus): number {
 function linksByNeighbour(siteId: string, links: readonly Link[]): ReadonlyMap<string, Link> {
   const byNeighbour = new Map<string, Link>()
   for (const link of links) {
-    const { linkId, localSiteId, remoteSiteId } = link
-    if (localSiteId !== siteId) {
-      throw new InvalidArgumentError(`Link "${linkId}" ends at site "${localSiteId}", and this QNL is at "${siteId}"`)
-    }
-    const { blockSizeBytes } = link.status()
-    if (blockSizeBytes !== POOL_BLOCK_BYTES) {
-      throw new InvalidArgumentError(
-        `Link "${linkId}" has blocks of ${blockSizeBytes} bytes; a pool takes blocks of ${POOL_BLOCK_BYTES}`,
-      )
-    }
-    const other = byNeighbour.get(remoteSiteId)
-    if (other !== undefined) {
-      throw new InvalidArgumentError(
-        `Links "${other.linkId}" and "${linkId}" both lead to site "${remoteSiteId}"; one link to a site is supported`,
-      )
-    }
-    byNeighbour.set(remoteSiteId, link)
+    requireLinkOf(siteId, link, byNeighbour.get(link.remoteSiteId))
+    byNeighbour.set(link.remoteSiteId, link)
   }
   return byNeighbour
 }

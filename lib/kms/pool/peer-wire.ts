@@ -2,6 +2,7 @@ import { ProtocolError } from '../../errors.ts'
 import { createKem } from '../../key/post-quantum.ts'
 import { SecretKey } from '../../key/secret-key.ts'
 import { ByteReader, ByteWriter } from '../../util/bytes.ts'
+import { count, type FieldKind, fixedBytes, u8, u16, u32, u64 } from '../../util/message-fields.ts'
 
 /**
  * The messages between two KMSs about one pool. Every message carries its number in the session and its sender's commit
@@ -16,28 +17,6 @@ export const PAIR_KEM = createKem('ML-KEM-768')
 export const MAX_LIST = 64
 const MAX_NAME_BYTES = 291
 
-/** Kinds of field: how each is written, read and bounded. */
-interface FieldKind<T> {
-  write(writer: ByteWriter, value: T): void
-  read(reader: ByteReader): T
-}
-
-const u8: FieldKind<number> = { write: (w, v) => w.u8(v), read: r => r.u8() }
-const u16: FieldKind<number> = { write: (w, v) => w.u16(v), read: r => r.u16() }
-const u32: FieldKind<number> = { write: (w, v) => w.u32(v), read: r => r.u32() }
-const count: FieldKind<number> = {
-  write: (w, v) => w.u64(BigInt(v)),
-  read: r => {
-    const value = r.u64()
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new ProtocolError('A count in the message is too large')
-    return Number(value)
-  },
-}
-const u64: FieldKind<bigint> = { write: (w, v) => w.u64(v), read: r => r.u64() }
-const fixedBytes = (length: number): FieldKind<Uint8Array> => ({
-  write: (w, v) => w.raw(v),
-  read: r => Uint8Array.from(r.raw(length)),
-})
 const bytes16 = fixedBytes(16)
 const bytes32 = fixedBytes(32)
 const name: FieldKind<string> = {

@@ -1,8 +1,7 @@
-import { InvalidArgumentError } from '../../errors.ts'
 import type { Link } from '../../interface/link.ts'
 import type { Logger } from '../../interface/logger.ts'
 import type { LinkReport } from '../../interface/network-node.ts'
-import { BLOCK_BYTES } from '../../key/cells.ts'
+import { requireLinkOf } from '../link-of-site.ts'
 import type { Chunk } from './frame.ts'
 import { LinkPool } from './link-pool.ts'
 import { LinkTraffic } from './link-traffic.ts'
@@ -120,22 +119,8 @@ export class LinkPlane {
 
   #add(link: Link): void {
     const { siteId, stock = this.#ownStock!, limits, logger, counters, lineTo, onChunk, onKey } = this.#options
-    const { linkId, localSiteId, remoteSiteId } = link
-    if (localSiteId !== siteId) {
-      throw new InvalidArgumentError(`Link "${linkId}" ends at site "${localSiteId}", and this node is at "${siteId}"`)
-    }
-    const { blockSizeBytes } = link.status()
-    if (blockSizeBytes !== BLOCK_BYTES) {
-      throw new InvalidArgumentError(
-        `Link "${linkId}" has blocks of ${blockSizeBytes} bytes; a node takes blocks of ${BLOCK_BYTES}`,
-      )
-    }
-    const other = this.to(remoteSiteId)
-    if (other !== undefined) {
-      throw new InvalidArgumentError(
-        `Links "${other.pool.linkId}" and "${linkId}" both lead to site "${remoteSiteId}"; one link to a site is supported`,
-      )
-    }
+    const { linkId, remoteSiteId } = link
+    requireLinkOf(siteId, link, this.to(remoteSiteId)?.pool)
     const line = () => lineTo(remoteSiteId)
     const traffic: LinkTraffic = new LinkTraffic({
       pool: new LinkPool({

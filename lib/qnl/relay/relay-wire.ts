@@ -1,5 +1,6 @@
 import { ProtocolError } from '../../errors.ts'
 import { ByteReader, ByteWriter } from '../../util/bytes.ts'
+import { count, type FieldKind, fixedBytes, u8, u16, u32, u64 } from '../../util/message-fields.ts'
 
 /**
  * The messages between two nodes but for frames (`frame.ts`): of two neighbours about the key of their link, and of the two
@@ -18,27 +19,6 @@ const MAX_LINKS = 256
 const MAX_BLOCKS = 4096
 const MAX_CHUNKS = 4096
 
-interface FieldKind<T> {
-  write(writer: ByteWriter, value: T): void
-  read(reader: ByteReader): T
-}
-
-const u8: FieldKind<number> = { write: (w, v) => w.u8(v), read: r => r.u8() }
-const u16: FieldKind<number> = { write: (w, v) => w.u16(v), read: r => r.u16() }
-const u32: FieldKind<number> = { write: (w, v) => w.u32(v), read: r => r.u32() }
-const u64: FieldKind<bigint> = { write: (w, v) => w.u64(v), read: r => r.u64() }
-const count: FieldKind<number> = {
-  write: (w, v) => w.u64(BigInt(v)),
-  read: r => {
-    const value = r.u64()
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new ProtocolError('A count in the message is too large')
-    return Number(value)
-  },
-}
-const fixed = (sizeBytes: number): FieldKind<Uint8Array> => ({
-  write: (w, v) => w.raw(v),
-  read: r => Uint8Array.from(r.raw(sizeBytes)),
-})
 /** A site or link ID. */
 export const name: FieldKind<string> = {
   write: (w, v) => w.field(v),
@@ -92,8 +72,8 @@ const linkHello: FieldKind<LinkHello> = {
   }),
 }
 const blocks = list(u64, MAX_BLOCKS)
-const nonce = fixed(NONCE_BYTES)
-const tag = fixed(16)
+const nonce = fixedBytes(NONCE_BYTES)
+const tag = fixedBytes(16)
 /** Sites in order. */
 export const path = list(name, MAX_PATH_SITES)
 
