@@ -55,6 +55,7 @@ export const rooms: readonly Room[] = [
   { room: 'lib/http/', holds: 'handlers bound to node:https, and in process', sees: ground },
   { room: 'lib/channel/', holds: 'message channels: in memory, over mutual TLS', sees: ground },
   { room: 'lib/metrics/', holds: 'what a site says of itself: health, readiness, metrics', sees: ground },
+  { room: 'lib/operators/', holds: 'who looks after a site, and what each may do', sees: ground },
   { room: 'lib/etsi014/', holds: 'ETSI GS QKD 014: server and client of one wire format', sees: ground },
   {
     room: 'lib/etsi020/',
@@ -77,6 +78,9 @@ export const rooms: readonly Room[] = [
       'lib/pkcs12.ts',
     ],
   },
+  { room: 'lib/console/', holds: 'what the console shows, and the server of its page', sees: ground },
+  { room: 'lib/console/page/', holds: "the console's page, as the browser loads it", sees: [] },
+  { room: 'lib/site-console.ts', holds: 'composition root: the console of a site, and of a controller', sees: ['lib/'] },
   { room: 'lib/site-links.ts', holds: 'composition root: the link ends of a site', sees: ['lib/'] },
   {
     room: 'lib/site-network.ts',
@@ -132,6 +136,8 @@ export const packageDoors: Readonly<Record<string, string>> = {
   pg: 'lib/qnl/control/postgres-memory.ts',
   yaml: 'lib/config/policy-text.ts',
   '@noble/post-quantum': 'lib/key/post-quantum.ts',
+  preact: 'lib/console/page/html.mjs',
+  htm: 'lib/console/page/html.mjs',
   kerberos: 'integrations/kerberos/gssapi/kerberos-package.ts',
   // Shown at work by an example; nothing of ours stands on them.
   fastify: 'examples/fastify.ts',
