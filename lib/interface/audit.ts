@@ -1,9 +1,10 @@
 import type { SecurityLevel, TrustClass } from './kms.ts'
 import type { Closable } from './lifecycle.ts'
+import type { OperatorIdentity } from './operator.ts'
 
 /** What is written of one decision. Never a key byte; key_IDs name keys only to the two KMSs. */
 export interface AuditEntry {
-  readonly event: 'issue' | 'share' | 'deliver' | 'refuse' | 'policy' | 'start'
+  readonly event: 'issue' | 'share' | 'deliver' | 'refuse' | 'policy' | 'start' | 'operator' | 'alarm'
   /** What came of it: `allowed`, or the code of the refusal. */
   readonly outcome: string
   readonly masterSaeId?: string
@@ -21,6 +22,14 @@ export interface AuditEntry {
   readonly trustClass?: TrustClass
   readonly integration?: string
   readonly reason?: string
+  /** Who made a call (`operator`), or had a hand in what happened (`alarm`). */
+  readonly operator?: OperatorIdentity
+  /** Name of an operator's call ... */
+  readonly call?: string
+  /** ... and what it was given. */
+  readonly arguments?: unknown
+  /** Name of an alarm that changed its state. */
+  readonly alarm?: string
 }
 
 /** Where decisions are written before they take effect. */
