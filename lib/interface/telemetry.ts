@@ -82,6 +82,22 @@ export type TelemetryEvent =
     }
   | { type: 'tls-session'; masterSaeId: string; slaveSaeId: string; keyId: string; level: SecurityLevel | undefined }
   | { type: 'tls-refused'; saeId: string; reason: string }
+  /** A host says that a session of its own stands on a key from now on. */
+  | {
+      type: 'session-keyed'
+      /** `tls`, `strongswan`, `kerberos`, or a name of the host's own. */
+      integration: string
+      /** What the host calls the session: its next key comes under the same name. */
+      session: string
+      saeId: string
+      peerSaeId: string
+      keyId: string
+      level?: SecurityLevel
+      /** What shows that the key is in use, in words; undefined where nothing but the host's word does. */
+      proof?: string
+    }
+  /** A host says that nothing stands on the key any more. */
+  | { type: 'session-retired'; integration: string; session: string; saeId: string; keyId: string; reason?: string }
   | { type: 'alarm'; id: string; severity: AlarmSeverity; state: 'raised' | 'cleared'; text: string }
 
 /** Gauges by name, with the labels each one takes. Units are in the names. */
