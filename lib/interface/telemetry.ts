@@ -49,6 +49,8 @@ export type TelemetryEvent =
     }
   | { type: 'request-waited'; peerSiteId: string; waitMs: number }
   | { type: 'block'; peerSiteId: string; block: string; from: string; to: string; row: number; reason?: string }
+  /** Row 9 (`asked`) and row 10 (`acknowledged`): these cells of a block may be issued, or fetched, from now on. */
+  | { type: 'lease'; peerSiteId: string; block: string; from: number; to: number; side: 'asked' | 'acknowledged' }
   | { type: 'cells-burned'; peerSiteId: string; cells: number; reason: string }
   | { type: 'cells-expired'; peerSiteId: string; cells: number }
   | { type: 'pool-reset'; peerSiteId: string; poolEpoch: number; blocks: number; reason: string }
@@ -79,6 +81,18 @@ export type TelemetryEvent =
       keyId: string
       outcome: 'in-use' | 'retired' | 'failed'
       reason?: string
+    }
+  /** A host says of a key that it has: something stands on it since `atMs`, or no more. */
+  | { type: 'key-in-use'; saeId: string; peerSaeId: string; keyId: string; use: string; atMs: number }
+  | { type: 'key-retired'; saeId: string; peerSaeId: string; keyId: string; use: string; atMs: number }
+  /** Keys are held back, or were erased, because somebody else may know them. `untold` are sites that do not know of it yet. */
+  | {
+      type: 'incident'
+      id: string
+      state: 'held' | 'invalidated' | 'released'
+      selector: string
+      originSiteId: string
+      untold: readonly string[]
     }
   | { type: 'tls-session'; masterSaeId: string; slaveSaeId: string; keyId: string; level: SecurityLevel | undefined }
   | { type: 'tls-refused'; saeId: string; reason: string }
