@@ -20,6 +20,7 @@ import { BlockRows } from './block-rows.ts'
 import { type RowNumber, tableRow } from './block-table.ts'
 import { slotsOfNote } from './note-slots.ts'
 import { type PairIdentity, PairSecret } from './pair-secret.ts'
+import { UnleasedBlocks } from './unleased-blocks.ts'
 
 /** The pool and where it is kept. */
 export interface BlockLedgerOptions {
@@ -43,6 +44,8 @@ export class BlockLedger {
   readonly #store: PoolStore
   readonly vault: BlockVault
   readonly #blocks = new BlockRows()
+  /** Own blocks with something to lease. */
+  readonly unleased: UnleasedBlocks
   readonly #notes = new Map<string, PoolNote>()
   readonly #deathListeners: ((number: bigint) => void)[] = []
   readonly #turns = new Map<bigint, Promise<void>>()
@@ -59,7 +62,8 @@ export class BlockLedger {
     this.#store = options.store
     this.vault = new BlockVault({ store: options.store, slots: options.slots, poolId: options.pair.name })
     this.#pool = pool
-    for (const block of blocks) this.#blocks.set(block)
+    this.unleased = new UnleasedBlocks(options.localSiteId)
+    for (const block of blocks) this.#enter(block)
     for (const [name, note] of notes) this.#notes.set(name, note)
   }
 
@@ -395,9 +399,16 @@ export class BlockLedger {
     }
     if (result.pool.commits >= this.#pool.commits) this.#pool = result.pool
     for (const [number, block] of result.blocks) {
-      if (block === undefined) this.#blocks.delete(number)
-      else if (block.version >= (this.#blocks.get(number)?.version ?? 0)) this.#blocks.set(block)
+      if (block === undefined) {
+        this.#blocks.delete(number)
+        this.unleased.delete(number)
+      } else if (block.version >= (this.#blocks.get(number)?.version ?? 0)) this.#enter(block)
     }
+  }
+
+  #enter(block: BlockRecord): void {
+    this.#blocks.set(block)
+    this.unleased.set(block)
   }
 
   #tell(row: RowNumber, block: BlockRecord, from: string, reason?: string): void {

@@ -81,11 +81,8 @@ export class Lessee {
 
   /** Cells of own blocks that are not under lease yet; of these classes, where some are given. */
   unleasedCells(trustClasses?: readonly TrustClass[]): number {
-    let cells = 0
-    for (const block of this.#options.ledger.blocks())
-      if (this.#isLeasable(block) && trustClasses?.includes(block.trustClass) !== false)
-        cells += PAYLOAD_CELLS - block.lease
-    return cells
+    const { ledger, kind } = this.#options
+    return ledger.unleased.cells(kind, trustClasses)
   }
 
   /**
@@ -95,9 +92,9 @@ export class Lessee {
   async request(cells: number, contiguous: number, trustClasses?: readonly TrustClass[]): Promise<void> {
     const { ledger, isConnected } = this.#options
     let missing = cells - this.requestedCells
-    for (const block of this.#candidates(contiguous)) {
-      if (trustClasses?.includes(block.trustClass) === false) continue
-      if (missing <= 0 || this.#requests.size + this.#opening.size >= MAX_REQUESTS || !isConnected()) return
+    while (missing > 0 && this.#requests.size + this.#opening.size < MAX_REQUESTS && isConnected()) {
+      const block = this.#candidate(contiguous, trustClasses)
+      if (block === undefined) return
       const from = block.lease
       const to = Math.min(PAYLOAD_CELLS, from + Math.max(missing, contiguous))
       missing -= to - from
@@ -146,23 +143,18 @@ export class Lessee {
       if (lease >= PAYLOAD_CELLS && blockKind(number) === kind) await this.#finish(number)
   }
 
-  #isLeasable(block: BlockRecord): boolean {
-    const { kind, ledger } = this.#options
-    return (
-      block.state === 'active' && blockKind(block.number) === kind && ledger.owns(block) && block.lease < PAYLOAD_CELLS
-    )
-  }
-
-  /** Own blocks with something left, those that hold the whole of `contiguous` first, oldest first. */
-  #candidates(contiguous: number): BlockRecord[] {
+  /** The own block to lease from next: one that holds the whole of `contiguous` before others, then the oldest. */
+  #candidate(contiguous: number, trustClasses: readonly TrustClass[] | undefined): BlockRecord | undefined {
+    const { ledger, kind } = this.#options
     const busy = new Set([...this.#opening, ...[...this.#requests.values()].map(request => request.block)])
-    const left = (block: BlockRecord) => PAYLOAD_CELLS - block.lease
-    return [...this.#options.ledger.blocks()]
-      .filter(block => this.#isLeasable(block) && !busy.has(block.number))
-      .sort((a, b) => {
-        const fits = Number(left(b) >= contiguous) - Number(left(a) >= contiguous)
-        return fits !== 0 ? fits : a.number < b.number ? -1 : 1
-      })
+    const fits = (block: BlockRecord) => PAYLOAD_CELLS - block.lease >= contiguous
+    let best: BlockRecord | undefined
+    for (const block of ledger.unleased.blocks(kind)) {
+      if (busy.has(block.number) || trustClasses?.includes(block.trustClass) === false) continue
+      const isBetter = best === undefined || (fits(block) === fits(best) ? block.number < best.number : fits(block))
+      if (isBetter) best = block
+    }
+    return best
   }
 
   #ask(request: Omit<Request, 'sentAtMs'>, grant: number): void {
