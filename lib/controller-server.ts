@@ -79,8 +79,8 @@ export async function createControllerServer(
 /** Whoever plans now, if it is this process. */
 interface Leader {
   controller: NetworkController | undefined
-  /** Aborts when that one plans no more: its nodes look for the next. */
-  signal: AbortSignal
+  /** One for each connection, aborted when that one plans no more: its nodes look for the next. */
+  readonly sessions: Set<AbortController>
 }
 
 async function openLeader(
@@ -89,16 +89,14 @@ async function openLeader(
   opened: Opened,
 ): Promise<Leader> {
   const { controllerId, sites, periodMs, state } = config
-  const leader: Leader = { controller: undefined, signal: AbortSignal.abort() }
+  const leader: Leader = { controller: undefined, sessions: new Set() }
   const lead = async (memory: ControllerMemory): Promise<Closable> => {
     const controller = await EmbeddedController.open({ controllerId, sites, periodMs, memory, logger })
     if (onEvent !== undefined) controller.onEvent(onEvent)
-    const ending = new AbortController()
     leader.controller = controller
-    leader.signal = ending.signal
     const close = async () => {
       leader.controller = undefined
-      ending.abort()
+      for (const session of leader.sessions) session.abort()
       await controller.close()
     }
     return { close, [Symbol.asyncDispose]: close }
@@ -121,14 +119,18 @@ function serve(
     void channel.close()
     return
   }
+  const session = new AbortController()
+  leader.sessions.add(session)
   const ended = serveController(leader.controller, channel, {
     controllerId,
-    signal: leader.signal,
+    signal: session.signal,
     siteOf: peerId => sites.find(({ kmeId }) => kmeId === peerId)?.siteId,
     // Who has the controller's own certificate runs it.
     isOperator: peerId => peerId === controllerId || operators.includes(peerId),
   })
-  ended.catch((error: unknown) => logger.warn({ peer: channel.peerId, reason: String(error) }, 'A node was refused'))
+  ended
+    .catch((error: unknown) => logger.warn({ peer: channel.peerId, reason: String(error) }, 'A node was refused'))
+    .finally(() => leader.sessions.delete(session))
 }
 
 function peerIdOf(

@@ -142,7 +142,6 @@ async function openLocal(config: SiteConfig, { telemetry, logger }: SiteNetworkO
         siteId,
         links,
         partners: network.nodes.map(each => partner({ config, network, node: each, neighbours })),
-        limits: { resendMs: RESEND_MS },
         telemetry,
         ...(stock === undefined ? {} : { stock }),
         ...log,
@@ -170,12 +169,6 @@ async function openLocal(config: SiteConfig, { telemetry, logger }: SiteNetworkO
     throw error
   }
 }
-
-/**
- * How long chunks stay unconfirmed before they are sent again, in milliseconds. Longer than they wait at a link that is short
- * of key for a moment: what is sent again takes key again, and with two seconds ten busy nodes came to half of their plan.
- */
-const RESEND_MS = 10_000
 
 async function openState({ state }: NetworkConfig, opened: Opened) {
   if (state === undefined) return { stock: undefined, memory: undefined }

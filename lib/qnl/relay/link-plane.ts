@@ -2,7 +2,7 @@ import type { Link } from '../../interface/link.ts'
 import type { Logger } from '../../interface/logger.ts'
 import type { LinkReport } from '../../interface/network-node.ts'
 import { requireLinkOf } from '../link-of-site.ts'
-import type { Chunk } from './frame.ts'
+import type { Chunk, ChunkId } from './frame.ts'
 import { LinkPool } from './link-pool.ts'
 import { LinkTraffic } from './link-traffic.ts'
 import { MemoryLinkStock } from './memory-link-stock.ts'
@@ -22,6 +22,8 @@ export interface LinkPlaneOptions extends Pick<RelayNodeOptions, 'siteId' | 'lin
   readonly lineTo: (siteId: string) => PartnerLine | undefined
   /** A chunk came over that link, authenticated. */
   readonly onChunk: (chunk: Chunk, link: LinkTraffic) => void
+  /** A chunk has left over a link. */
+  readonly onSent: (chunk: ChunkId) => void
   /** More can be sent over a link than a moment ago. */
   readonly onKey: () => void
 }
@@ -118,7 +120,7 @@ export class LinkPlane {
   }
 
   #add(link: Link): void {
-    const { siteId, stock = this.#ownStock!, limits, logger, counters, lineTo, onChunk, onKey } = this.#options
+    const { siteId, stock = this.#ownStock!, limits, logger, counters, lineTo, onChunk, onSent, onKey } = this.#options
     const { linkId, remoteSiteId } = link
     requireLinkOf(siteId, link, this.to(remoteSiteId)?.pool)
     const line = () => lineTo(remoteSiteId)
@@ -137,6 +139,7 @@ export class LinkPlane {
         onBurned: (bytes, reason) => counters.burn(bytes, reason, linkId),
       }),
       send: async frame => await line()?.sendBytes(frame),
+      onSent,
       onChunk: chunk => onChunk(chunk, traffic),
       onRefused: reason => counters.refuse(reason, remoteSiteId),
     })

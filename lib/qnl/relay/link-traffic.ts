@@ -1,7 +1,7 @@
 import { oneTimeTag, verifyOneTimeTag } from '../../key/one-time-pad.ts'
 import { copyPad, cutPad, hideUnderPad, showUnderPad, wipePad } from '../../key/pad.ts'
 import { FairQueue } from './fair-queue.ts'
-import { type Chunk, decodeFrame, encodeFrameHeader, FRAME_KEY_BYTES, type OpenFrame } from './frame.ts'
+import { type Chunk, type ChunkId, decodeFrame, encodeFrameHeader, FRAME_KEY_BYTES, type OpenFrame } from './frame.ts'
 import type { LinkPool } from './link-pool.ts'
 
 /** Content of one frame at most: small chunks share a tag and its key, large ones have one each. */
@@ -28,6 +28,8 @@ export interface LinkTrafficOptions {
   readonly pool: LinkPool
   /** Sends a frame to the other end; resolves when there is room for the next. */
   readonly send: (frame: Uint8Array) => Promise<void>
+  /** A chunk has left this site; its content is wiped. */
+  readonly onSent: (chunk: ChunkId) => void
   /** A chunk has come, authenticated; whoever is called owns its content. */
   readonly onChunk: (chunk: Chunk) => void
   readonly onRefused: (reason: RefusedBecause) => void
@@ -142,12 +144,13 @@ export class LinkTraffic {
     while (this.#up && this.pool.up) {
       const frame = this.#nextFrame()
       if (frame === undefined) return
-      await this.#options.send(frame)
+      await this.#options.send(frame.bytes)
+      for (const chunk of frame.chunks) this.#options.onSent(chunk)
       this.pool.want(this.#queue.sizeBytes)
     }
   }
 
-  #nextFrame(): Uint8Array | undefined {
+  #nextFrame(): { readonly bytes: Uint8Array; readonly chunks: readonly ChunkId[] } | undefined {
     const chunks: Chunk[] = []
     let room = Math.min(FRAME_BYTES, this.pool.sendLane.sizeBytes - FRAME_KEY_BYTES)
     while (chunks.length < FRAME_CHUNKS) {
@@ -170,6 +173,6 @@ export class LinkTraffic {
     )
     for (const { content } of chunks) content.wipe()
     const tagged = Buffer.concat([header, hidden])
-    return Buffer.concat([tagged, oneTimeTag(key, [tagged])])
+    return { bytes: Buffer.concat([tagged, oneTimeTag(key, [tagged])]), chunks }
   }
 }

@@ -31,11 +31,14 @@ export class Outgoing {
   readonly transfer: bigint
   readonly route: PathSet
   readonly sinceMs = performance.now()
-  /** When something of it was sent or heard last. */
+  /** When the last of its chunks left this site, or the other end was asked after them. */
   touchedMs = performance.now()
   /** Times that chunks of it were sent again. */
   resent = 0
   accepted = false
+  /** Chunks that wait for their first link. */
+  #queued = 0
+  #leftMs = 0
   readonly #options: OutgoingOptions
   readonly #relays: RelaySets
   readonly #paths: (readonly string[])[]
@@ -65,6 +68,24 @@ export class Outgoing {
 
   get paths(): readonly (readonly string[])[] {
     return this.#paths
+  }
+
+  get queued(): number {
+    return this.#queued
+  }
+
+  /** So many chunks begin to wait for their first link, and none of those before. */
+  queue(chunks: number): void {
+    this.#queued = chunks
+    this.touchedMs = performance.now()
+  }
+
+  /** One of them has left. */
+  left(): void {
+    this.#queued = Math.max(0, this.#queued - 1)
+    if (this.#queued > 0) return
+    this.#leftMs = performance.now()
+    this.touchedMs = this.#leftMs
   }
 
   /** All chunks, or those of these numbers, to be sent now. */
@@ -98,6 +119,7 @@ export class Outgoing {
 
   /** The other end's tag: true if it has the same bytes. */
   confirm(tag: Uint8Array, weak: boolean): boolean {
+    if (this.resent === 0 && this.#leftMs > 0) this.route.confirmTime.observe(performance.now() - this.#leftMs)
     this.#weak = weak
     return timingSafeEqual(transferTag(this.#material, { ...this.#context(), relays: [] }, 'dest'), tag)
   }

@@ -142,6 +142,11 @@ export class Pair {
     this.#arrivals.chunk(chunk)
   }
 
+  /** A chunk of a block of this end has left. */
+  sent(transfer: bigint): void {
+    this.#outgoing.get(transfer)?.left()
+  }
+
   /** A message of the other end about a block. */
   message(message: RelayMessage): void {
     switch (message.type) {
@@ -185,12 +190,15 @@ export class Pair {
   sweep(): void {
     const nowMs = performance.now()
     const { blockLifeMs, resendMs } = this.#options.limits
+    const patience = { leastMs: resendMs, mostMs: blockLifeMs / 2 }
     this.#arrivals.sweep()
     for (const [transfer, { sinceMs }] of [...this.#outgoing, ...this.#direct]) {
       if (nowMs - sinceMs > blockLifeMs) this.#drop(transfer, 'too old')
     }
     for (const [transfer, outgoing] of this.#outgoing) {
-      if (!outgoing.accepted || nowMs - outgoing.touchedMs < resendMs * 2 ** Math.min(4, outgoing.resent)) continue
+      if (!outgoing.accepted || (outgoing.queued > 0 && !this.#waitsInVain(outgoing))) continue
+      const waitMs = outgoing.route.confirmTime.patienceMs(patience) * 2 ** Math.min(4, outgoing.resent)
+      if (nowMs - outgoing.touchedMs < waitMs) continue
       outgoing.touchedMs = nowMs
       this.#options.send({ type: 'ask', transfer })
     }
@@ -269,8 +277,7 @@ export class Pair {
     const outgoing = this.#outgoing.get(transfer)
     if (outgoing === undefined || outgoing.accepted) return
     outgoing.accepted = true
-    outgoing.touchedMs = performance.now()
-    this.#enqueue(outgoing.chunks())
+    this.#enqueue(outgoing, outgoing.chunks())
   }
 
   #onConfirm({ transfer, weak, tag }: Of<'confirm'>): void {
@@ -330,7 +337,6 @@ export class Pair {
     const outgoing = this.#outgoing.get(transfer)
     if (outgoing === undefined || chunks.length === 0) return
     outgoing.resent += 1
-    outgoing.touchedMs = performance.now()
     for (const share of new Set(chunks.map(number => outgoing.shareOf(number)))) {
       if (this.#keepPath(outgoing, share)) continue
       this.#drop(transfer, 'no path for a share is left')
@@ -338,16 +344,15 @@ export class Pair {
     }
     const waits = (chunk: Chunk) => chunk.transfer === transfer && chunk.source === this.#options.localSiteId
     for (const path of outgoing.paths) this.#options.linkTo(path[1]!)?.discard(waits)
-    this.#enqueue(outgoing.chunks(chunks))
+    this.#enqueue(outgoing, outgoing.chunks(chunks))
   }
 
   /** Finds another path for a share whose own is no longer in the plan or has lost its first link. */
   #keepPath(outgoing: Outgoing, share: number): boolean {
     const usable = (path: readonly string[]) => this.#options.linkTo(path[1]!)?.pool.up === true
     const current = outgoing.paths[share]!
-    const planned = this.#routes.filter(({ split }) => split === outgoing.route.split).flatMap(({ paths }) => paths)
-    const inPlan = planned.some(path => path.join('\n') === current.join('\n'))
-    if (inPlan && usable(current)) return true
+    const planned = this.#plannedFor(outgoing)
+    if (planned.some(path => isSame(path, current)) && usable(current)) return true
     for (const path of planned) {
       // A share never changes to the direct link: another share may be on it.
       if (!usable(path) || (outgoing.route.split && path.length === 2) || !outgoing.reroute(share, path)) continue
@@ -357,10 +362,29 @@ export class Pair {
     return usable(current)
   }
 
-  #enqueue(chunks: readonly Chunk[]): void {
+  /** Paths of the present plan that a share of it may take. */
+  #plannedFor({ route }: Outgoing): readonly (readonly string[])[] {
+    return this.#routes.filter(({ split }) => split === route.split).flatMap(({ paths }) => paths)
+  }
+
+  /** Chunks wait at a first link that has no connection or no key, or that the plan has left: nothing will fetch them. */
+  #waitsInVain(outgoing: Outgoing): boolean {
+    const planned = this.#plannedFor(outgoing)
+    return outgoing.paths.some(path => {
+      const pool = this.#options.linkTo(path[1]!)?.pool
+      const flows = pool?.up === true && pool.link.status().state !== 'down'
+      return !flows || !planned.some(other => isSame(other, path))
+    })
+  }
+
+  #enqueue(outgoing: Outgoing, chunks: readonly Chunk[]): void {
+    // Before the first is queued: it may leave at once.
+    outgoing.queue(chunks.length)
     for (const chunk of chunks) {
       const link = this.#options.linkTo(chunk.path[1]!)
-      if (link === undefined || !link.enqueue(chunk)) chunk.content.wipe()
+      if (link?.enqueue(chunk) === true) continue
+      chunk.content.wipe()
+      outgoing.left()
     }
   }
 
@@ -391,4 +415,8 @@ export class Pair {
     }
     outgoing.wipe()
   }
+}
+
+function isSame(path: readonly string[], other: readonly string[]): boolean {
+  return path.join('\n') === other.join('\n')
 }

@@ -1,5 +1,6 @@
 import type { RoutedDemand } from '../../interface/network-node.ts'
 import { BLOCK_BYTES } from '../../key/cells.ts'
+import { ConfirmTime } from './confirm-time.ts'
 import { areDisjoint, type SiteDomains } from './relay-sets.ts'
 import { MAX_PATH_SITES, MAX_SHARES } from './relay-wire.ts'
 
@@ -16,6 +17,8 @@ export class PathSet {
   readonly rateBps: number
   /** Blocks of this set without an end. */
   underWay = 0
+  /** How long the far end takes to confirm what comes this way. */
+  confirmTime = new ConfirmTime()
   #nextMs = 0
 
   constructor({ paths, split, rateBps }: Pick<PathSet, 'paths' | 'split' | 'rateBps'>) {
@@ -49,7 +52,10 @@ export class PathSet {
 
   /** Takes over the pace of the set that it replaces. */
   follow(old: PathSet | undefined): this {
+    // A path that is new has nothing to make up for.
+    if (old === undefined) this.#nextMs = performance.now()
     if (old === undefined) return this
+    this.confirmTime = old.confirmTime
     // The wait for the next block is as much shorter as the new rate is higher.
     const nowMs = performance.now()
     const scale = Math.min(10, old.rateBps / this.rateBps)

@@ -80,6 +80,9 @@ export class RelayNode implements Qnl {
             () => chunk.content.wipe(),
           )
       },
+      onSent: ({ source, dest, transfer }) => {
+        if (source === siteId) this.#partners.get(dest)?.pair.sent(transfer)
+      },
       onKey: () => this.#pump(),
     })
     this.#transit = new Transit({

@@ -36,7 +36,10 @@ export interface RelayLimits {
   readonly readyBlocks: number
   /** When a block on its way is given up, in milliseconds. Default 30,000. */
   readonly blockLifeMs: number
-  /** How long chunks stay unconfirmed before they are sent again, in milliseconds. Default 2,000. */
+  /**
+   * How long chunks that have left stay unconfirmed at least before the far end is asked which of them it lacks, in
+   * milliseconds. Longer where the far end is known to take longer. Default 2,000.
+   */
   readonly resendMs: number
   /** After so long key that waits in memory is written to the stock, in milliseconds. Default 2,000. */
   readonly settleMs: number
