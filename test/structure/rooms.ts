@@ -133,7 +133,7 @@ export const packageDoors: Readonly<Record<string, string>> = {
   'node-forge': 'lib/forge.ts',
   lmdb: 'lib/kms/',
   highs: 'lib/qnl/',
-  pg: 'lib/qnl/control/postgres-memory.ts',
+  pg: 'lib/util/postgres-client.ts',
   yaml: 'lib/config/policy-text.ts',
   '@noble/post-quantum': 'lib/key/post-quantum.ts',
   preact: 'lib/console/page/html.mjs',
