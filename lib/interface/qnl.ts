@@ -1,7 +1,7 @@
 import type { SecretKey } from '../key/secret-key.ts'
 import type { TrustClass } from './kms.ts'
 import type { AbortOptions, Closable, Unsubscribe } from './lifecycle.ts'
-import type { LinkStatus } from './link.ts'
+import type { LinkSecrecy, LinkStatus } from './link.ts'
 
 /** The two sites that share a pool. */
 export interface SitePair {
@@ -31,6 +31,33 @@ export interface DemandGrant {
   readonly epoch: number
 }
 
+/** A link as one end of it says it was while a block came over it. */
+export interface LinkMark {
+  readonly linkId: string
+  /** Both sites, sorted. */
+  readonly siteIds: readonly [string, string]
+  readonly secrecy: LinkSecrecy
+  /** True where its photons, or the whole of it, are simulated. */
+  readonly simulated: boolean
+  /** Quantum bit error rate as a fraction, where the link measures one. */
+  readonly qber?: number
+}
+
+/** How a block came, as the end that has it knows: what an incident is held against, and what provenance tells. */
+export interface BlockWay {
+  /**
+   * For each share all paths that it was ever sent over, as sites in order with both ends; one share where the block came
+   * whole. Bounded: at most 16 shares of 32 paths of 32 sites.
+   */
+  readonly shares: readonly (readonly (readonly string[])[])[]
+  /** What is known of the links of these paths; another site's links by that site's word. */
+  readonly links: readonly LinkMark[]
+  /** When it set out, wall clock, in milliseconds; of a block of a link itself, when it was taken from the link. */
+  readonly sinceMs: number
+  /** When it was whole at this end. */
+  readonly untilMs: number
+}
+
 /** Unit in which the QNL fills a pool: 1,000 cells of 32 bytes, equal at both sites under the same number. */
 export interface QnlBlock {
   readonly remoteSiteId: string
@@ -41,6 +68,8 @@ export interface QnlBlock {
   readonly trustClass: TrustClass
   /** Every site that has known the block on its way, sorted; empty for `direct`. */
   readonly relays: readonly string[]
+  /** The same in full; undefined where the network does not say. */
+  readonly way?: BlockWay
 }
 
 /** What the network tells the KMS between blocks. `exhaustionMs` is the KMS's own stock over its own rate, if known. */

@@ -6,6 +6,7 @@ import type { Telemetry } from '../interface/telemetry.ts'
 import { Listeners } from '../util/listeners.ts'
 import { checkDemand, DemandBook } from './demand-book.ts'
 import { requireLinkOf } from './link-of-site.ts'
+import { linkMark } from './relay/link-news.ts'
 
 /** Callers that may wait for a block at one QNL. */
 export const MAX_WAITING_CALLS = 256
@@ -80,7 +81,9 @@ export class DirectQnl implements Qnl {
     try {
       const { number, secret } = await link.nextBlock({ signal: wait.signal, ...(after !== undefined && { after }) })
       const trustClass = link.status().secrecy === 'computational' ? 'post-quantum' : 'direct'
-      return { remoteSiteId, number, secret, trustClass, relays: [] }
+      const [sinceMs, shares] = [Date.now(), [[[this.siteId, remoteSiteId]]]]
+      const way = { shares, links: [linkMark(link)], sinceMs, untilMs: sinceMs }
+      return { remoteSiteId, number, secret, trustClass, relays: [], way }
     } finally {
       this.#waits.delete(wait)
       signal?.removeEventListener('abort', onAbort)

@@ -1,10 +1,10 @@
 import type { QkdErrorCode } from '../errors.ts'
 import type { TrustClass } from '../interface/kms.ts'
-import type { Demand, DemandGrant, QnlEvent, QnlStatus } from '../interface/qnl.ts'
+import type { BlockWay, Demand, DemandGrant, QnlEvent, QnlStatus } from '../interface/qnl.ts'
 import { compileSchema, type JsonSchema, type SchemaCheck } from '../util/json-schema.ts'
 
 /** Version of the messages, told in `hello`. */
-export const QNL_WIRE_VERSION = 1
+export const QNL_WIRE_VERSION = 2
 
 /** What a client asks, one method of `Qnl` each. */
 export type QnlCall =
@@ -31,7 +31,7 @@ export interface QnlHeads {
   cancelled: Record<string, never>
   answer: { value: unknown }
   /** Answers `nextBlock`; the only message with key bytes. */
-  block: { remoteSiteId: string; number: string; trustClass: TrustClass; relays: readonly string[] }
+  block: { remoteSiteId: string; number: string; trustClass: TrustClass; relays: readonly string[]; way?: BlockWay }
   failure: { code: QkdErrorCode; message: string; details: Record<string, unknown>[]; retryAfterMs?: number }
   event: QnlEvent
 }
@@ -71,6 +71,24 @@ const linkStatus = record(
   ['reason', 'qber'],
 )
 
+const way = record({
+  shares: { ...list(list(list(siteId))), minItems: 1 },
+  links: list(
+    record(
+      {
+        linkId: text,
+        siteIds: { ...list(siteId), minItems: 2, maxItems: 2 },
+        secrecy: { enum: ['quantum', 'computational', 'none'] },
+        simulated: { type: 'boolean' },
+        qber: { type: 'number', minimum: 0, maximum: 1 },
+      },
+      ['qber'],
+    ),
+  ),
+  sinceMs: { type: 'number', minimum: 0 },
+  untilMs: { type: 'number', minimum: 0 },
+})
+
 const answers: Record<keyof QnlAnswers, JsonSchema> = {
   remoteSiteIds: list(siteId),
   setDemand: record({ rateBps, epoch: { type: 'integer', minimum: 0 } }),
@@ -95,12 +113,16 @@ const heads: Record<keyof QnlHeads, JsonSchema> = {
   cancel: empty,
   cancelled: empty,
   answer: record({ value: {} }),
-  block: record({
-    remoteSiteId: siteId,
-    number,
-    trustClass: { enum: ['direct', 'split', 'relayed', 'post-quantum'] },
-    relays: list(siteId),
-  }),
+  block: record(
+    {
+      remoteSiteId: siteId,
+      number,
+      trustClass: { enum: ['direct', 'split', 'relayed', 'post-quantum'] },
+      relays: list(siteId),
+      way,
+    },
+    ['way'],
+  ),
   failure: record({ code: text, message: text, details: list({ type: 'object' }), retryAfterMs: { type: 'number' } }, [
     'retryAfterMs',
   ]),

@@ -106,11 +106,8 @@ class ServerSession {
       }
       case 'nextBlock': {
         const options = { signal, after: BigInt(call.after) }
-        const { remoteSiteId, number, secret, trustClass, relays } = await this.#qnl.nextBlock(
-          call.remoteSiteId,
-          options,
-        )
-        return { type: 'block', id, head: { remoteSiteId, number: `${number}`, trustClass, relays }, secret }
+        const { number, secret, ...rest } = await this.#qnl.nextBlock(call.remoteSiteId, options)
+        return { type: 'block', id, head: { ...rest, number: `${number}` }, secret }
       }
     }
   }

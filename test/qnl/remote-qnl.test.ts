@@ -108,7 +108,7 @@ describe('createRemoteQnl with a channel', () => {
   it('cuts off a QNL that is not the one expected, or breaks the rules', async () => {
     const faults: [(raw: RawPeer) => Promise<void>, string][] = [
       [raw => raw.hello('carol'), 'The QNL is that of site "carol", where "alice" is expected'],
-      [raw => raw.hello('alice', 9), 'The QNL speaks version 9 of its messages, this end 1'],
+      [raw => raw.hello('alice', 9), 'The QNL speaks version 9 of its messages, this end 2'],
       [raw => raw.block(1, 1n), 'A message of type block comes before the hello'],
       [raw => raw.hello().then(() => raw.block(99, 1n)), 'A block for call 99, which did not ask for it'],
       [raw => raw.hello().then(() => raw.hello()), 'A message of type hello is out of place'],

@@ -40,7 +40,7 @@ describe('serveQnl', () => {
     const [atQnl, atKms] = RawPeer.pair()
     const serving = serveQnl(qnl, atQnl, { peerIds })
     const raw = new RawPeer(atKms)
-    expect((await raw.next('hello')).head).to.deep.equal({ version: 1, siteId: 'alice' })
+    expect((await raw.next('hello')).head).to.deep.equal({ version: 2, siteId: 'alice' })
     await atKms.close()
     await serving
     expect(await qnl.remoteSiteIds()).to.deep.equal(['bob'])

@@ -1,6 +1,7 @@
 import type { QnlBlock } from '../../interface/qnl.ts'
 import type { Chunk } from './frame.ts'
 import { Incoming } from './incoming.ts'
+import { relayedWay } from './link-news.ts'
 import type { PairOptions } from './pair.ts'
 import type { RelayMessage } from './relay-wire.ts'
 import { MATERIAL_BYTES, NO_TAG } from './transfer-key.ts'
@@ -174,8 +175,9 @@ export class Arrivals {
 /** A block of the common link as the block of the pair that it is. */
 export function directBlock(
   secret: QnlBlock['secret'],
-  { remoteSiteId, linkTo }: Pick<PairOptions, 'remoteSiteId' | 'linkTo'>,
+  { localSiteId, remoteSiteId, linkTo }: Pick<PairOptions, 'localSiteId' | 'remoteSiteId' | 'linkTo'>,
 ): Omit<QnlBlock, 'number'> {
   const weak = linkTo(remoteSiteId)?.pool.link.status().secrecy === 'computational'
-  return { remoteSiteId, secret, trustClass: weak ? 'post-quantum' : 'direct', relays: [] }
+  const way = relayedWay([[[localSiteId, remoteSiteId]]], Date.now())
+  return { remoteSiteId, secret, trustClass: weak ? 'post-quantum' : 'direct', relays: [], way }
 }

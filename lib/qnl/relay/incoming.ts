@@ -3,6 +3,7 @@ import type { QnlBlock } from '../../interface/qnl.ts'
 import { xorSecrets } from '../../key/pad.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
 import type { Chunk } from './frame.ts'
+import { relayedWay } from './link-news.ts'
 import type { RefusedBecause } from './link-traffic.ts'
 import { RelaySets, type SiteDomains } from './relay-sets.ts'
 import {
@@ -30,6 +31,7 @@ export interface IncomingOptions {
 export class Incoming {
   readonly transfer: bigint
   readonly sinceMs = performance.now()
+  readonly #beganMs = Date.now()
   readonly #options: IncomingOptions
   readonly #relays: RelaySets
   readonly #paths: Set<string>[]
@@ -111,7 +113,8 @@ export class Incoming {
     this.wipe()
     if (block === undefined) return undefined
     const { source: remoteSiteId } = this.#options
-    return { remoteSiteId, secret: block, trustClass: trustClassOf(context), relays: context.relays }
+    const way = relayedWay(this.#relays.shares, this.#beganMs)
+    return { remoteSiteId, secret: block, trustClass: trustClassOf(context), relays: context.relays, way }
   }
 
   wipe(): void {

@@ -3,6 +3,7 @@ import type { QnlBlock } from '../../interface/qnl.ts'
 import { splitSecret } from '../../key/pad.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
 import type { Chunk } from './frame.ts'
+import { relayedWay } from './link-news.ts'
 import type { PathSet } from './path-set.ts'
 import { RelaySets, type SiteDomains } from './relay-sets.ts'
 import {
@@ -31,6 +32,7 @@ export class Outgoing {
   readonly transfer: bigint
   readonly route: PathSet
   readonly sinceMs = performance.now()
+  readonly #beganMs = Date.now()
   /** When the last of its chunks left this site, or the other end was asked after them. */
   touchedMs = performance.now()
   /** Times that chunks of it were sent again. */
@@ -135,7 +137,8 @@ export class Outgoing {
     const secret = blockIn(this.#material)
     this.wipe()
     const { dest: remoteSiteId } = this.#options
-    return { remoteSiteId, secret, trustClass: trustClassOf(context), relays: context.relays }
+    const way = relayedWay(this.#relays.shares, this.#beganMs)
+    return { remoteSiteId, secret, trustClass: trustClassOf(context), relays: context.relays, way }
   }
 
   wipe(): void {

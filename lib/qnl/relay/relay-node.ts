@@ -9,6 +9,7 @@ import { debugLogger } from '../../util/debug-logger.ts'
 import { Listeners } from '../../util/listeners.ts'
 import { checkDemand } from '../demand-book.ts'
 import { type Grant, grantFor } from './grants.ts'
+import { LinkNews } from './link-news.ts'
 import { LinkPlane } from './link-plane.ts'
 import { NodeDemands } from './node-demands.ts'
 import { Pair } from './pair.ts'
@@ -45,6 +46,7 @@ export class RelayNode implements Qnl {
   readonly #logger: Logger
   readonly #links: LinkPlane
   readonly #transit: Transit
+  readonly #news: LinkNews
   readonly #partners = new Map<string, Partner>()
   readonly #demands = new NodeDemands(remoteSiteId => this.#regrant(remoteSiteId))
   readonly #reports = new Listeners<NodeReport>()
@@ -85,6 +87,10 @@ export class RelayNode implements Qnl {
       },
       onKey: () => this.#pump(),
     })
+    const tellAll = (message: RelayMessage) => {
+      for (const { line } of this.#partners.values()) line.send(message)
+    }
+    this.#news = new LinkNews({ siteId, links: options.links, tellAll })
     this.#transit = new Transit({
       linkTo: remoteSiteId => this.#links.to(remoteSiteId),
       maxBytes: limits.transitBytes,
@@ -175,7 +181,8 @@ export class RelayNode implements Qnl {
     if (waiting >= MAX_WAITING_CALLS) {
       throw new InvalidArgumentError(`${MAX_WAITING_CALLS} callers wait for blocks: await some before asking for more`)
     }
-    return await pair.take(options)
+    const block = await pair.take(options)
+    return block.way === undefined ? block : { ...block, way: this.#news.complete(block.way) }
   }
 
   async status({ signal }: AbortOptions = {}): Promise<QnlStatus> {
@@ -233,6 +240,7 @@ export class RelayNode implements Qnl {
       }),
       onUp: hello => {
         this.#links.begin(siteId, hello.links)
+        line.send(this.#news.message())
         this.#connected(siteId, true)
       },
       onMessage: message => this.#take(siteId, message),
@@ -270,7 +278,8 @@ export class RelayNode implements Qnl {
   }
 
   #take(siteId: string, message: RelayMessage): void {
-    if (!this.#links.message(siteId, message)) this.#partners.get(siteId)?.pair.message(message)
+    if (message.type === 'news') this.#news.hear(siteId, message)
+    else if (!this.#links.message(siteId, message)) this.#partners.get(siteId)?.pair.message(message)
   }
 
   #arrive(source: string, use: (pair: Pair) => void, otherwise: () => void): void {
@@ -345,6 +354,7 @@ export class RelayNode implements Qnl {
 
   #sweep(): void {
     this.#links.sweep()
+    this.#news.sweep()
     for (const { pair } of this.#partners.values()) pair.sweep()
   }
 

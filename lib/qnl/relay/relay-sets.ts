@@ -1,3 +1,6 @@
+/** Paths of one share at most: what is kept of a block's way is bounded. */
+const MAX_PATHS = 32
+
 /** Who runs a site: shares are kept apart by it. */
 export type SiteDomains = (siteId: string) => string
 
@@ -9,10 +12,12 @@ export class RelaySets {
   readonly #domainOf: SiteDomains
   readonly #domains: Set<string>[]
   readonly #relays = new Set<string>()
+  readonly #paths: Map<string, readonly string[]>[]
 
   constructor(shares: number, domainOf: SiteDomains = siteId => siteId) {
     this.#domainOf = domainOf
     this.#domains = Array.from({ length: shares }, () => new Set())
+    this.#paths = Array.from({ length: shares }, () => new Map())
   }
 
   /** Every relay that was sent a share, sorted. */
@@ -20,16 +25,23 @@ export class RelaySets {
     return [...this.#relays].sort()
   }
 
+  /** The paths that each share was ever sent over. */
+  get shares(): readonly (readonly (readonly string[])[])[] {
+    return this.#paths.map(paths => [...paths.values()])
+  }
+
   /** Notes that the share goes over this path, both ends included; false, and nothing is noted, where it must not. */
   admit(share: number, path: readonly string[]): boolean {
     const own = this.#domains[share]
-    if (own === undefined) return false
+    const paths = this.#paths[share]
+    if (own === undefined || paths === undefined || paths.size >= MAX_PATHS) return false
     const relays = path.slice(1, -1)
     const domains = relays.map(this.#domainOf)
     const others = this.#domains.filter((_, i) => i !== share)
     if (others.some(seen => domains.some(domain => seen.has(domain)))) return false
     for (const domain of domains) own.add(domain)
     for (const relay of relays) this.#relays.add(relay)
+    paths.set(path.join('\n'), path)
     return true
   }
 }

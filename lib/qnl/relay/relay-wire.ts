@@ -1,4 +1,5 @@
 import { ProtocolError } from '../../errors.ts'
+import type { LinkMark } from '../../interface/qnl.ts'
 import { ByteReader, ByteWriter } from '../../util/bytes.ts'
 import { count, type FieldKind, fixedBytes, u8, u16, u32, u64 } from '../../util/message-fields.ts'
 
@@ -7,7 +8,7 @@ import { count, type FieldKind, fixedBytes, u8, u16, u32, u64 } from '../../util
  * ends of a pair about the blocks between them. Encoder and decoder come from the one table below.
  */
 
-export const RELAY_WIRE_VERSION = 1
+export const RELAY_WIRE_VERSION = 2
 /** Length of the number that is drawn afresh for each reservation. */
 export const NONCE_BYTES = 16
 /** Sites of one path at most, both ends included. */
@@ -71,6 +72,23 @@ const linkHello: FieldKind<LinkHello> = {
     numbers: blocks.read(r),
   }),
 }
+const SECRECIES = ['quantum', 'computational', 'none'] as const
+/** Error rates go as millionths; above all of them stands for a link that measures none. */
+const NO_QBER = 0xffffffff
+const linkMark: FieldKind<LinkMark> = {
+  write: (w, { linkId, siteIds, secrecy, simulated, qber }) => {
+    for (const text of [linkId, ...siteIds]) name.write(w, text)
+    w.u8(SECRECIES.indexOf(secrecy))
+      .u8(simulated ? 1 : 0)
+      .u32(qber === undefined ? NO_QBER : Math.round(qber * 1e6))
+  },
+  read: r => {
+    const [linkId, siteIds] = [name.read(r), [name.read(r), name.read(r)] as const]
+    const [secrecy, simulated, qber] = [SECRECIES[r.u8()], r.u8() === 1, r.u32()]
+    if (secrecy === undefined || (qber > 1e6 && qber !== NO_QBER)) throw new ProtocolError('A link is told of wrongly')
+    return { linkId, siteIds, secrecy, simulated, ...(qber !== NO_QBER && { qber: qber / 1e6 }) }
+  },
+}
 const blocks = list(u64, MAX_BLOCKS)
 const nonce = fixedBytes(NONCE_BYTES)
 const tag = fixedBytes(16)
@@ -106,6 +124,8 @@ const MESSAGES = {
   missing: { id: 13, fields: { transfer: u64, chunks: list(u16, MAX_CHUNKS) } },
   /** Numbers at or below it are spent at the sender's KMS. */
   floor: { id: 14, fields: { number: u64 } },
+  /** What the sender's links are like now. */
+  news: { id: 16, fields: { links: list(linkMark, MAX_LINKS) } },
 } as const
 
 type Table = typeof MESSAGES

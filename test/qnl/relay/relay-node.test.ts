@@ -42,6 +42,14 @@ describe('RelayNode', function () {
     const blocks = await matchBlocks(network, 'a', 'd', 50)
     expect(new Set(blocks.map(({ trustClass }) => trustClass))).to.deep.equal(new Set(['relayed']))
     expect(blocks[0]!.relays).to.deep.equal(['b', 'c'])
+    const last = blocks.at(-1)!.way!
+    expect(last.shares).to.deep.equal([[['a', 'b', 'c', 'd']]])
+    expect(last.links.map(({ linkId, secrecy }) => `${linkId} ${secrecy}`)).to.deep.equal([
+      'a-b none',
+      'b-c none',
+      'c-d none',
+    ])
+    expect(last.sinceMs).to.be.at.most(last.untilMs)
   })
 
   it('cuts blocks into chunks and puts them together again', async () => {
