@@ -149,9 +149,12 @@ function createServer(config: FrontConfig, directory: FrontDirectory, logger: Lo
 
 /** A front is ready as soon as it listens: whether the KMEs behind it are, only a request for keys would tell. */
 function createOps({ ops, siteId }: FrontConfig, telemetry: TelemetryHub) {
-  const metrics = new SiteMetrics(telemetry, { siteId })
+  const metrics = new SiteMetrics(telemetry, { site: siteId })
   const readiness = () => ({ ready: true, reasons: [] })
-  return createPlainServer({ handler: createOpsHandler({ metrics: () => metrics.text(), readiness }), ...ops! })
+  return createPlainServer({
+    handler: createOpsHandler({ metrics: format => metrics.text(format), readiness }),
+    ...ops!,
+  })
 }
 
 function tlsOf({ saes }: FrontConfig, saeId: string) {

@@ -6,8 +6,11 @@ import type { Site, SiteStatus } from './site.ts'
 
 /** The server of a site's health, readiness and metrics. Counters begin now, and last as long as the site's telemetry. */
 export function createOpsServer(listen: ListenConfig, site: Site): PlainServer {
-  const metrics = new SiteMetrics(site.telemetry, { siteId: site.siteId })
-  const handler = createOpsHandler({ metrics: () => metrics.text(), readiness: () => readiness(site.status()) })
+  const metrics = new SiteMetrics(site.telemetry, { site: site.siteId })
+  const handler = createOpsHandler({
+    metrics: format => metrics.text(format),
+    readiness: () => readiness(site.status()),
+  })
   return createPlainServer({ handler, ...listen })
 }
 

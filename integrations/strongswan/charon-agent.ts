@@ -77,7 +77,10 @@ export class CharonAgent implements IpsecAgent {
   async start({ signal }: AbortOptions = {}): Promise<void> {
     this.#refuseClosed()
     try {
-      for (const link of this.#links.values()) await link.open()
+      for (const link of this.#links.values()) {
+        await link.open()
+        link.measure()
+      }
       const problem = await this.#charon.start({ signal })
       if (problem instanceof ConfigError) throw problem
       if (problem !== undefined) this.#lost(problem)

@@ -70,11 +70,18 @@ async function serve(handler: HttpHandler, request: IncomingMessage, response: S
   const answer = await handler({
     method,
     target,
-    headers: {},
+    headers: headersOf(request),
     body: new Uint8Array(0),
     identity: undefined,
     signal: gone.signal,
   })
   const headers = { ...answer.headers, 'content-length': String(answer.body.byteLength) }
   response.writeHead(answer.status, headers).end(method === 'HEAD' ? undefined : answer.body)
+}
+
+/** The headers that stand once. */
+function headersOf({ headers }: IncomingMessage): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  )
 }

@@ -112,7 +112,21 @@ export type TelemetryEvent =
     }
   /** A host says that nothing stands on the key any more. */
   | { type: 'session-retired'; integration: string; session: string; saeId: string; keyId: string; reason?: string }
+  /** What a layer says: a cause is there, or gone. What becomes of it for people is `alarm-state`. */
   | { type: 'alarm'; id: string; severity: AlarmSeverity; state: 'raised' | 'cleared'; text: string }
+  | {
+      type: 'alarm-state'
+      id: string
+      severity: AlarmSeverity
+      state: AlarmState
+      text: string
+      /** Who acknowledged it. */
+      operator?: string
+    }
+  | { type: 'alarm-delivery'; sink: string; outcome: 'delivered' | 'failed' | 'dropped'; reason?: string }
+
+/** Where an alarm stands for the people who look after a site. */
+export type AlarmState = 'active' | 'acknowledged' | 'cleared'
 
 /** Gauges by name, with the labels each one takes. Units are in the names. */
 export interface GaugeLabels {
@@ -126,6 +140,8 @@ export interface GaugeLabels {
   pool_in_flight_cells: { peer: string }
   pool_asked_bps: { peer: string }
   pool_granted_bps: { peer: string }
+  pool_position_cells: { peer: string }
+  pool_reorder_cells: { peer: string }
   pool_degraded: { peer: string }
   pool_late_credit: { peer: string }
   pool_exhaustion_ms: { peer: string }
@@ -133,12 +149,26 @@ export interface GaugeLabels {
   pool_outstanding_keys: { peer: string }
   pair_secret_epoch: { peer: string }
   pair_secret_age_ms: { peer: string }
+  peer_connected: { peer: string }
+  peer_clock_skew_ms: { peer: string }
+  peer_clock_error_ms: { peer: string }
+  link_up: { link: string }
   link_rate_bps: { link: string }
   link_qber: { link: string }
   link_buffered_bits: { link: string }
   qnl_granted_bps: { peer: string }
   qnl_plan_epoch: Record<never, never>
   tls_pending_lookups: Record<never, never>
+  /** Set by stores that have a standby alone. */
+  store_synchronous: Record<never, never>
+  store_kek_version: Record<never, never>
+  audit_blocked: Record<never, never>
+  certificate_expiry_ms: { certificate: string; subject: string }
+  kerberos_kvno: { principal: string }
+  kerberos_kvno_next: { principal: string }
+  kerberos_kvno_limit: { principal: string }
+  rotation_failures: { integration: string; peer: string; name: string }
+  rotation_key_since_ms: { integration: string; peer: string; name: string }
 }
 
 export type GaugeName = keyof GaugeLabels

@@ -13,6 +13,7 @@ interface Counter {
 export class EventCounters {
   readonly #counters = new Map<string, Counter>()
   readonly #alarms = new Map<string, { id: string; severity: string }>()
+  readonly #states = new Map<string, { id: string; severity: string; state: string }>()
 
   /** Takes one event. */
   count(event: TelemetryEvent): void {
@@ -76,6 +77,32 @@ export class EventCounters {
       case 'policy':
         this.#add('qkd_policy_loads', 'Policies that came into force, or were refused', { outcome: event.outcome })
         return
+      case 'rotation': {
+        const { integration, peer, outcome } = event
+        this.#add('qkd_rotations', 'Keys that came into use, were retired, or did not come', {
+          integration,
+          peer,
+          outcome,
+        })
+        return
+      }
+      case 'tls-session':
+        this.#add('qkd_tls_sessions', 'TLS sessions under a key of the KMS', { level: event.level ?? 'unknown' })
+        return
+      case 'tls-refused':
+        this.#add('qkd_tls_refused', 'TLS handshakes that were refused', {})
+        return
+      case 'alarm-delivery': {
+        const { sink, outcome } = event
+        this.#add('qkd_alarm_deliveries', 'Alarms that a sink took, or did not', { sink, outcome })
+        return
+      }
+      case 'alarm-state': {
+        const { id, severity, state } = event
+        if (state === 'cleared') this.#states.delete(id)
+        else if (this.#states.size < MAX_SERIES) this.#states.set(id, { id, severity, state })
+        return
+      }
       case 'alarm':
         if (event.state === 'cleared') this.#alarms.delete(event.id)
         else if (this.#alarms.size < MAX_SERIES) this.#alarms.set(event.id, { id: event.id, severity: event.severity })
@@ -90,7 +117,12 @@ export class EventCounters {
       ([name, { help, series }]): MetricFamily => ({ name, type: 'counter', help, samples: [...series.values()] }),
     )
     const alarms = [...this.#alarms.values()].map(labels => ({ labels, value: 1 }))
-    return [...counters, { name: 'qkd_alarm', type: 'gauge', help: 'Alarms that are raised', samples: alarms }]
+    const states = [...this.#states.values()].map(labels => ({ labels, value: 1 }))
+    return [
+      ...counters,
+      { name: 'qkd_alarm', type: 'gauge', help: 'Causes of alarms that are there now', samples: alarms },
+      { name: 'qkd_alarm_state', type: 'gauge', help: 'Alarms that stand, and who has seen to them', samples: states },
+    ]
   }
 
   #add(name: string, help: string, labels: Readonly<Record<string, string>>, value = 1): void {

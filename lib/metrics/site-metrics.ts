@@ -1,30 +1,32 @@
 import type { Unsubscribe } from '../interface/lifecycle.ts'
 import type { GaugeReading, TelemetrySource } from '../interface/telemetry.ts'
 import { EventCounters } from './event-counters.ts'
-import { gaugeHelp } from './gauge-help.ts'
-import { formatOpenMetrics, type MetricFamily } from './open-metrics.ts'
+import { gaugeTable } from './gauge-table.ts'
+import { formatMetrics, type MetricFamily, type MetricsFormat } from './open-metrics.ts'
 
-/** The telemetry of a site as OpenMetrics text: counters from now on, gauges as they stand. */
+/** The telemetry of a site, or of an agent, as a page of metrics: counters from now on, gauges as they stand. */
 export class SiteMetrics implements Disposable {
   readonly #source: TelemetrySource
   readonly #counters = new EventCounters()
   readonly #unsubscribe: Unsubscribe
   readonly #labels: Readonly<Record<string, string>>
 
-  constructor(source: TelemetrySource, { siteId }: { siteId: string }) {
+  /** `labels` stand before those of each sample: whose metrics these are. */
+  constructor(source: TelemetrySource, labels: Readonly<Record<string, string>>) {
     this.#source = source
-    this.#labels = { site: siteId }
+    this.#labels = labels
     this.#unsubscribe = source.subscribe(event => this.#counters.count(event))
   }
 
   /** The whole page. */
-  text(): string {
+  text(format: MetricsFormat = 'openmetrics'): string {
     const families = [...gaugeFamilies(this.#source.readings()), ...this.#counters.families()]
-    return formatOpenMetrics(
+    return formatMetrics(
       families.map(family => ({
         ...family,
         samples: family.samples.map(({ labels, value }) => ({ labels: { ...this.#labels, ...labels }, value })),
       })),
+      format,
     )
   }
 
@@ -34,12 +36,19 @@ export class SiteMetrics implements Disposable {
 }
 
 function gaugeFamilies(readings: readonly GaugeReading[]): MetricFamily[] {
-  return [...groupByName(readings)].map(([name, alike]) => ({
-    name: `qkd_${name}`,
-    type: 'gauge',
-    help: gaugeHelp[name],
-    samples: alike.map(({ labels, value }) => ({ labels, value })),
-  }))
+  return [...groupByName(readings)].map(([gauge, alike]) => {
+    const { scale, ...family } = gaugeTable[gauge]
+    return {
+      ...family,
+      type: 'gauge',
+      samples: alike.map(({ labels, value }) => ({ labels, value: scaled(value, scale) })),
+    }
+  })
+}
+
+/** Without the digits that a product of two binary numbers adds. */
+function scaled(value: number, scale: number): number {
+  return scale === 1 || !Number.isFinite(value) ? value : Number((value * scale).toPrecision(15))
 }
 
 function groupByName(readings: readonly GaugeReading[]): Map<GaugeReading['name'], GaugeReading[]> {

@@ -31,6 +31,7 @@ export class EndState {
   constructor(options: CheckedLinkOptions, kind: LinkKind = 'simulated') {
     this.options = options
     this.#kind = kind
+    options.telemetry?.gauge('link_up', { link: options.linkId }, 0)
     this.#measure()
   }
 
@@ -149,6 +150,7 @@ export class EndState {
     this.#rateBps = rateBps
     const { telemetry, linkId } = this.options
     telemetry?.emit({ type: 'link', linkId, state, ...(reason !== undefined && { reason }) })
+    telemetry?.gauge('link_up', { link: linkId }, Number(state !== 'down'))
     telemetry?.gauge('link_rate_bps', { link: linkId }, rateBps)
     this.#listeners.emit(this.status())
   }

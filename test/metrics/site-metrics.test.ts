@@ -5,7 +5,7 @@ import { TelemetryHub } from '../../lib/telemetry.ts'
 describe('SiteMetrics', () => {
   it('shows gauges as they stand and events as they add up, in OpenMetrics text', () => {
     const hub = new TelemetryHub()
-    using metrics = new SiteMetrics(hub, { siteId: 'site-a' })
+    using metrics = new SiteMetrics(hub, { site: 'site-a' })
     hub.gauge('pool_stock_cells', { peer: 'b', lane: 'issue' }, 5)
     hub.gauge('pool_stock_cells', { peer: 'b', lane: 'issue' }, 7)
     hub.gauge('pool_stock_cells', { peer: 'c "d"\n', lane: 'issue' }, 1.5)
@@ -36,7 +36,7 @@ describe('SiteMetrics', () => {
 
   it('does not grow with what comes from outside', () => {
     const hub = new TelemetryHub()
-    using metrics = new SiteMetrics(hub, { siteId: 'site-a' })
+    using metrics = new SiteMetrics(hub, { site: 'site-a' })
     for (let n = 0; n < 20_000; n += 1) hub.emit({ type: 'cells-burned', peerSiteId: `p${n}`, cells: 1, reason: 'r' })
     expect(metrics.text().split('\n').length).to.be.below(10_020)
   })

@@ -38,6 +38,8 @@ const messages: Readonly<Record<MessageName, 'modelled' | 'part of hello()' | 't
   ratchetProof: 'any time',
   ratchetDone: 'any time',
   ratchetNo: 'no effect',
+  clock: 'no effect',
+  clockEcho: 'no effect',
 }
 
 describe('the model of the pool', function () {

@@ -18,6 +18,7 @@ import { acceptVersions } from '../versions/accept-versions.ts'
 import { aheadOf, fillWindow, type Rotation, rotateVersion } from '../versions/issue-version.ts'
 import type { KeyLedger } from '../versions/key-ledger.ts'
 import type { KeyedPrincipal } from '../versions/keyed-principal.ts'
+import { reportVersions } from './agent-gauges.ts'
 import { type AgentStatus, principalStatus } from './agent-status.ts'
 import { RotationBook } from './rotation-book.ts'
 
@@ -75,6 +76,7 @@ export class KerberosAgent implements Closable {
   /** Puts in place what was agreed before, and begins to rotate. */
   async open(options?: AbortOptions): Promise<void> {
     await this.#ledger.open(options)
+    for (const terms of this.#ledger.principals) this.#book.begin(terms)
     this.#loop = this.#run()
   }
 
@@ -240,6 +242,7 @@ export class KerberosAgent implements Closable {
       )
       // What fails stands in the book, and is tried again later.
       await Promise.all(due.map(({ principal }) => this.rotate(principal).catch(() => {})))
+      if (this.#options.telemetry !== undefined) reportVersions(this.#options.telemetry, this.#ledger)
       await this.#sleep()
     }
   }

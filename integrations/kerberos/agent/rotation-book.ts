@@ -14,7 +14,7 @@ export class RotationBook {
   readonly #telemetry: Telemetry | undefined
   readonly #logger: Logger
   readonly #now: () => number
-  readonly #failures = new Map<string, { backOff: BackOff; notBeforeMs: number; failure: string }>()
+  readonly #failures = new Map<string, { backOff: BackOff; notBeforeMs: number; failure: string; count: number }>()
   readonly #clockSkewsMs = new Map<string, number>()
   readonly #alarms = new Set<string>()
 
@@ -44,11 +44,18 @@ export class RotationBook {
     return this.#clockSkewsMs.get(principal)
   }
 
+  /** A principal is this agent's from now on; nothing of it has failed. */
+  begin(terms: KeyedPrincipal): void {
+    this.#count(terms, 0)
+  }
+
   /** A new version is in use. */
-  succeeded({ principal, peerSaeId, wraps }: KeyedPrincipal, { current, clockSkewMs }: Rotation): void {
+  succeeded(terms: KeyedPrincipal, { current, clockSkewMs }: Rotation): void {
+    const { principal, peerSaeId, wraps } = terms
     const { kvno, keyId } = current
     if (clockSkewMs !== undefined) this.#clockSkewsMs.set(principal, clockSkewMs)
     this.#failures.delete(principal)
+    this.#count(terms, 0)
     this.#emit({ peer: peerSaeId, keyId, outcome: 'in-use' })
     this.#alarm(`kerberos-rotation ${principal}`, undefined)
     const near = !wraps && kvno >= ALARM_KVNO
@@ -60,14 +67,13 @@ export class RotationBook {
   }
 
   /** No new version came; `keyId` is that of the one that stays in use. */
-  failed(
-    { principal, peerSaeId }: KeyedPrincipal,
-    error: Error,
-    { keyId = '' }: { readonly keyId: string | undefined },
-  ): void {
+  failed(terms: KeyedPrincipal, error: Error, { keyId = '' }: { readonly keyId: string | undefined }): void {
+    const { principal, peerSaeId } = terms
+    const count = (this.#failures.get(principal)?.count ?? 0) + 1
     const backOff = this.#failures.get(principal)?.backOff ?? new BackOff({ minMs: 1_000, maxMs: 60_000 })
     const failure = error.message
-    this.#failures.set(principal, { backOff, notBeforeMs: this.#now() + backOff.nextMs(), failure })
+    this.#failures.set(principal, { backOff, notBeforeMs: this.#now() + backOff.nextMs(), failure, count })
+    this.#count(terms, count)
     this.#emit({ peer: peerSaeId, keyId, outcome: 'failed', reason: failure })
     this.#alarm(`kerberos-rotation ${principal}`, `${principal} is not rotated: ${failure}`)
     this.#logger.warn({ principal, peerSaeId, reason: failure }, 'a rotation failed')
@@ -87,6 +93,12 @@ export class RotationBook {
 
   #emit(rotation: { peer: string; keyId: string; outcome: 'in-use' | 'retired' | 'failed'; reason?: string }): void {
     this.#telemetry?.emit({ type: 'rotation', integration: 'kerberos', ...rotation })
+  }
+
+  /** Says how many rotations have failed one after the other. */
+  #count({ principal, peerSaeId }: KeyedPrincipal, failures: number): void {
+    const labels = { integration: 'kerberos', peer: peerSaeId, name: principal }
+    this.#telemetry?.gauge('rotation_failures', labels, failures)
   }
 
   /** Raises an alarm with this text, or clears it. */

@@ -53,6 +53,7 @@ export abstract class Link {
   #current: CurrentKey | undefined
   #rotations = 0
   #failures = 0
+  #failuresInARow = 0
   #lastFailure: string | undefined
 
   constructor(config: IpsecConnectionConfig, store: LinkStore, context: LinkContext) {
@@ -189,6 +190,8 @@ export abstract class Link {
     this.#rotations += 1
     this.meter.reset()
     const { name, config } = this
+    this.#failuresInARow = 0
+    this.measure()
     for (const id of ['rotation-failed', 'no-key-in-use', 'no-ppk', 'hard-expiry']) this.clear(id)
     this.context.telemetry?.emit({
       type: 'rotation',
@@ -207,6 +210,8 @@ export abstract class Link {
   ): void {
     const reason = reasonOf(error)
     this.#failures += 1
+    this.#failuresInARow += 1
+    this.measure()
     this.#lastFailure = reason
     const { name, config } = this
     this.raise('rotation-failed', 'major', `No new key came into use: ${reason}`)
@@ -219,6 +224,15 @@ export abstract class Link {
       reason,
     })
     this.context.emit({ type: 'rotation-failed', connection: name, epoch, burnedKeyId, reason, retryInMs })
+  }
+
+  /** Writes how its rotations go. */
+  measure(): void {
+    const { telemetry } = this.context
+    const labels = { integration: 'strongswan', peer: this.config.peer, name: this.name }
+    telemetry?.gauge('rotation_failures', labels, this.#failuresInARow)
+    const sinceMs = this.#current?.sinceMs ?? this.store.record.committed?.sinceMs
+    if (sinceMs !== undefined) telemetry?.gauge('rotation_key_since_ms', labels, sinceMs)
   }
 
   raise(id: string, severity: IpsecAlarm['severity'], text: string): void {

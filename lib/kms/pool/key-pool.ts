@@ -548,6 +548,7 @@ export class KeyPool implements Closable {
       this.#telemetry.gauge('pair_secret_age_ms', { peer }, secret.ageMs)
     }
     this.#telemetry.gauge('pool_waiting_requests', { peer }, waitingRequests)
+    this.#telemetry.gauge('peer_connected', { peer }, Number(this.connected))
   }
 }
 

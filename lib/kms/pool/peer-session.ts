@@ -6,6 +6,7 @@ import { SecretKey } from '../../key/secret-key.ts'
 import type { SiteIdentity } from '../../key/site-identity.ts'
 import { delay } from '../../util/deadline.ts'
 import type { BlockLedger } from './block-ledger.ts'
+import { ClockWatch } from './clock-watch.ts'
 import { PairSecret } from './pair-secret.ts'
 import type { PairSecrets } from './pair-secrets.ts'
 import {
@@ -22,6 +23,8 @@ import { agree, type Hello, isRolledBack } from './session-agreement.ts'
 /** Messages that wait for the channel; more means that the peer reads no more. */
 const MAX_QUEUED = 4096
 const MARK_INTERVAL_MS = 1000
+/** Clocks are compared at the start of a session, and then this often. */
+const CLOCK_INTERVAL_MS = 10_000
 const HANDSHAKE_MESSAGES: ReadonlySet<MessageName> = new Set(['hello', 'contribute', 'encapsulated', 'confirm'])
 const HANDSHAKE_TIMEOUT_MS = 10_000
 const CLOSE_TIMEOUT_MS = 2000
@@ -56,6 +59,8 @@ export interface PeerSessionOptions {
  */
 export class PeerSession {
   readonly #options: PeerSessionOptions
+  readonly #clocks: ClockWatch
+  readonly #handlers: MessageHandlers
   #sent = 0
   #received = 0
   #queued = 0
@@ -65,6 +70,9 @@ export class PeerSession {
 
   constructor(options: PeerSessionOptions) {
     this.#options = options
+    const { remoteSiteId: peerSiteId, telemetry } = options.ledger
+    this.#clocks = new ClockWatch({ peerSiteId, telemetry, send: message => this.send(message) })
+    this.#handlers = { ...this.#clocks.handlers, ...options.handlers }
   }
 
   get isOpen(): boolean {
@@ -79,12 +87,16 @@ export class PeerSession {
   async run(onOpen: (agreed: { lifetimeMs: number; kems: number }) => void): Promise<void> {
     const { channel } = this.#options
     let mark: NodeJS.Timeout | undefined
+    let clock: NodeJS.Timeout | undefined
     try {
       const { lifetimeMs, kems } = await this.#shakeHands(AbortSignal.timeout(HANDSHAKE_TIMEOUT_MS))
       this.#open = true
       mark = setInterval(() => this.send({ name: 'mark' }), MARK_INTERVAL_MS)
       mark.unref()
+      clock = setInterval(() => this.#clocks.ask(), CLOCK_INTERVAL_MS)
+      clock.unref()
       onOpen({ lifetimeMs, kems })
+      this.#clocks.ask()
       for (;;) {
         const message = await this.#receive()
         if (message === undefined) return
@@ -92,6 +104,7 @@ export class PeerSession {
       }
     } finally {
       clearInterval(mark)
+      clearInterval(clock)
       this.#closed = true
       await channel.close()
     }
@@ -255,7 +268,7 @@ export class PeerSession {
     if (HANDSHAKE_MESSAGES.has(message.name)) {
       throw new ProtocolError(`The peer sent ${message.name} in an open session`)
     }
-    const handle = this.#options.handlers[message.name] as ((message: PeerMessage) => void | Promise<void>) | undefined
+    const handle = this.#handlers[message.name] as ((message: PeerMessage) => void | Promise<void>) | undefined
     try {
       await handle?.(message)
     } catch (error) {

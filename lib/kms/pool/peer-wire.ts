@@ -9,7 +9,7 @@ import { count, type FieldKind, fixedBytes, u8, u16, u32, u64 } from '../../util
  * number; encoder and decoder come from the one table below.
  */
 
-export const WIRE_VERSION = 4
+export const WIRE_VERSION = 5
 export const NONCE_BYTES = 16
 /** The key encapsulation that goes into every pair secret. */
 export const PAIR_KEM = createKem('ML-KEM-768')
@@ -133,6 +133,9 @@ const MESSAGES = {
   ratchetDone: { id: 28, fields: { epoch: u32, mac: bytes32 } },
   ratchetNo: { id: 29, fields: { epoch: u32, reason: name } },
   ratchetAsk: { id: 30, fields: {} },
+  /** Times of day in milliseconds since 1970, each by its sender's clock. */
+  clock: { id: 33, fields: { asked: count } },
+  clockEcho: { id: 34, fields: { asked: count, received: count, answered: count } },
   encapsulated: { id: 19, fields: { ciphertext: fixedBytes(PAIR_KEM.ciphertextBytes) } },
 } as const
 

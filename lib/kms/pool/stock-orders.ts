@@ -17,6 +17,9 @@ const GENERATION_WINDOW_MS = 30_000
 /** Blocks kept where nobody asks: for each side one to issue from and one to follow it. */
 const LEAST_BLOCKS = 4
 
+/** Blocks that are begun count as whole, one of each lane: so much may be missing before another is ordered. */
+const BEGUN_BLOCKS = 2
+
 /** What stock is ordered for, and from whom. */
 export interface StockOrdersOptions {
   readonly qnl: Qnl
@@ -154,6 +157,12 @@ export class StockOrders {
     telemetry.gauge('pool_peer_consumption_bps', { peer }, demand.peerConsumptionBps)
     telemetry.gauge('pool_base_stock_cells', { peer }, demand.baseStockCells)
     telemetry.gauge('pool_in_flight_cells', { peer }, demand.inFlightCells)
+    telemetry.gauge(
+      'pool_position_cells',
+      { peer },
+      this.#stockCells() - this.#options.waitingCells() + demand.inFlightCells,
+    )
+    telemetry.gauge('pool_reorder_cells', { peer }, Math.max(0, demand.baseStockCells - BEGUN_BLOCKS * PAYLOAD_CELLS))
     telemetry.gauge('pool_generation_bps', { peer }, this.#generation.perSecond(this.#options.nowMs()) * CELL_BITS)
     telemetry.gauge('pool_asked_bps', { peer }, demand.askedBps)
     telemetry.gauge('pool_granted_bps', { peer }, demand.grantedBps)
