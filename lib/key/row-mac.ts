@@ -1,16 +1,18 @@
-import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
-import { bytesOf, type SecretKey } from './secret-key.ts'
+import { timingSafeEqual } from 'node:crypto'
+import { hmacTag } from './hkdf.ts'
+import { joinSecrets } from './join.ts'
+import type { SecretKey } from './secret-key.ts'
 
 /** Length of a row's tag, in bytes. */
 export const ROW_TAG_BYTES = 16
 
 /** Tags that bind what a row says to the place where it lies: a row that was altered, or put in another's place, does not fit. */
 export class RowMac {
-  readonly #key: KeyObject
+  readonly #key: SecretKey
 
   /** The key may be wiped afterwards. */
   constructor(key: SecretKey) {
-    this.#key = createSecretKey(bytesOf(key))
+    this.#key = joinSecrets([key])
   }
 
   /** The row with its tag behind it. */
@@ -28,8 +30,10 @@ export class RowMac {
   }
 
   #tag(place: Uint8Array, row: Uint8Array): Buffer {
-    const length = Buffer.alloc(2)
-    length.writeUInt16BE(place.byteLength)
-    return createHmac('sha256', this.#key).update(length).update(place).update(row).digest().subarray(0, ROW_TAG_BYTES)
+    const placed = Buffer.allocUnsafe(2 + place.byteLength + row.byteLength)
+    placed.writeUInt16BE(place.byteLength)
+    placed.set(place, 2)
+    placed.set(row, 2 + place.byteLength)
+    return hmacTag('sha256', this.#key, placed).subarray(0, ROW_TAG_BYTES)
   }
 }

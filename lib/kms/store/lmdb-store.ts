@@ -16,7 +16,7 @@ import { RowMac } from '../../key/row-mac.ts'
 import { SecretKey } from '../../key/secret-key.ts'
 import { type Applied, applyChanges } from './apply-changes.ts'
 import { decodeBlock, decodePool, encodeBlock, encodePool, newPoolRecord } from './block-record.ts'
-import { claimOwnership, enterStore } from './store-owner.ts'
+import { claimOwnership, enterStore, releaseOwnership } from './store-owner.ts'
 
 /** Version of the layout below; a store with another one is refused. */
 const SCHEMA_VERSION = 2
@@ -138,6 +138,8 @@ export class LmdbPoolStore implements PoolStore {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    // On a full disk it stays, and counts for as long as this process lives.
+    await releaseOwnership(this.#db).catch(() => {})
     await this.#db.close()
     this.#leave()
   }

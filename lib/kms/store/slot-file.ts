@@ -17,6 +17,9 @@ export interface RekeyReport {
 /** Places that share a sync while keys change. */
 const REKEY_TOGETHER = 256
 
+/** Places that are read at once when the file is opened. */
+const READ_TOGETHER = 1024
+
 interface PendingWrite {
   readonly slot: number
   /** What to write, told when its turn has come: nothing where undefined. */
@@ -58,9 +61,7 @@ export class SlotFile implements SlotStore {
     })
     const { size } = await file.stat()
     const slots = new SlotFile(file, new KekRing(kek, ...(earlier ? [earlier] : [])), Math.ceil(size / SLOT_BYTES))
-    for (let slot = slots.#places - 1; slot >= 0; slot--) {
-      if (isEmptySlot(await slots.#readPlace(slot))) slots.#free.push(slot)
-    }
+    await slots.#findFree()
     return slots
   }
 
@@ -77,6 +78,7 @@ export class SlotFile implements SlotStore {
 
   async erase(slot: number): Promise<void> {
     if (slot < 0 || slot >= this.#places || this.#free.includes(slot)) return
+    this.#kept.delete(slot)
     let erasing = this.#erasing.get(slot)
     if (erasing === undefined) {
       // Free once and for all: two that erase at the same moment must not both give the place away.
@@ -90,15 +92,30 @@ export class SlotFile implements SlotStore {
 
   /** A key of the file's own by name: made at the first call, the same at all later ones. The caller wipes it. */
   async ownKey(name: string): Promise<SecretKey> {
-    const context = lp('qkdkit/1 slot', 'own', name)
+    const [found] = await this.ownKeys(name)
+    if (found !== undefined) return found.key
+    const key = SecretKey.random(32)
+    await this.putOwnKey(name, key)
+    return key
+  }
+
+  /** The file's own keys of that name, each with its place; the caller wipes them. */
+  async ownKeys(name: string): Promise<{ slot: number; key: SecretKey }[]> {
+    const context = ownContext(name)
+    const found: { slot: number; key: SecretKey }[] = []
     for (let slot = 0; slot < this.#places; slot++) {
       if (!isSlotOf(await this.#readPlace(slot), context)) continue
       this.#kept.add(slot)
-      return this.read(slot, context)
+      found.push({ slot, key: await this.read(slot, context) })
     }
-    const key = SecretKey.random(32)
-    this.#kept.add(await this.put(key, context))
-    return key
+    return found
+  }
+
+  /** Keeps a key as the file's own, durably, beside those of that name; gives its place. */
+  async putOwnKey(name: string, key: SecretKey): Promise<number> {
+    const slot = await this.put(key, ownContext(name))
+    this.#kept.add(slot)
+    return slot
   }
 
   async eraseAllBut(live: ReadonlySet<number>): Promise<void> {
@@ -145,6 +162,21 @@ export class SlotFile implements SlotStore {
     return this.close()
   }
 
+  async #findFree(): Promise<void> {
+    const empty: number[] = []
+    const places = Buffer.alloc(READ_TOGETHER * SLOT_BYTES)
+    for (let first = 0; first < this.#places; first += READ_TOGETHER) {
+      // The last place may be a part of one; what is not there counts as zeros.
+      places.fill(0)
+      await this.#file.read(places, 0, places.byteLength, first * SLOT_BYTES)
+      const count = Math.min(READ_TOGETHER, this.#places - first)
+      for (let at = 0; at < count; at += 1)
+        if (isEmptySlot(places.subarray(at * SLOT_BYTES, (at + 1) * SLOT_BYTES))) empty.push(first + at)
+    }
+    // The lowest places are taken again first.
+    this.#free.push(...empty.reverse())
+  }
+
   async #readPlace(slot: number): Promise<Buffer> {
     const place = Buffer.alloc(SLOT_BYTES)
     await this.#file.read(place, 0, SLOT_BYTES, slot * SLOT_BYTES)
@@ -179,4 +211,8 @@ export class SlotFile implements SlotStore {
       }
     }
   }
+}
+
+function ownContext(name: string): Buffer {
+  return lp('qkdkit/1 slot', 'own', name)
 }

@@ -7,6 +7,7 @@ const OWNER_KEY = Buffer.from('owner')
 export interface OwnedDatabase {
   get(key: Buffer): Buffer | undefined
   put(key: Buffer, value: Buffer): Promise<boolean>
+  remove(key: Buffer): Promise<boolean>
   transaction<T>(run: () => T): Promise<T>
 }
 
@@ -51,6 +52,13 @@ export async function claimOwnership(db: OwnedDatabase, directory: string): Prom
     })
     if (claimed) return
   }
+}
+
+/** Takes this process out of the store: it may live on, and another is to have the store. */
+export async function releaseOwnership(db: OwnedDatabase): Promise<void> {
+  await db.transaction(() => {
+    if (readOwner(db)?.pid === process.pid) void db.remove(OWNER_KEY)
+  })
 }
 
 function readOwner(db: OwnedDatabase): Owner | undefined {

@@ -58,4 +58,17 @@ describe('LmdbPoolStore', () => {
     }
     await (await LmdbPoolStore.open(dir.path)).close()
   })
+
+  it('lets another process have a store that this one has closed', async () => {
+    await using dir = await createTempDir()
+    await (await LmdbPoolStore.open(dir.path)).close()
+    const next = fork(new URL('../../helpers/store-holder.ts', import.meta.url), [dir.path], {
+      execArgv: ['--import', 'tsx'],
+    })
+    try {
+      expect(await Promise.race([once(next, 'message'), once(next, 'exit')])).to.include('open')
+    } finally {
+      next.kill('SIGKILL')
+    }
+  })
 })
