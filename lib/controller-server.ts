@@ -12,6 +12,7 @@ import { Election } from './qnl/control/election.ts'
 import { EmbeddedController } from './qnl/control/embedded-controller.ts'
 import { openPostgresSession } from './qnl/control/postgres-memory.ts'
 import { serveController } from './qnl/control/serve-controller.ts'
+import { openControllerConsole } from './site-console.ts'
 import { debugLogger } from './util/debug-logger.ts'
 import type { ListenAddress } from './util/listen.ts'
 import { Opened } from './util/opened.ts'
@@ -27,6 +28,8 @@ export interface ControllerServerOptions {
 export interface ControllerServer extends Closable {
   readonly controllerId: string
   readonly address: ListenAddress
+  /** Where a browser finds its page; undefined where the configuration has none. */
+  readonly consoleUrl: string | undefined
   /** True while this one plans: always for the only controller, with replicas for one of them. */
   readonly leading: boolean
 }
@@ -56,6 +59,8 @@ export async function createControllerServer(
       }),
     )
     const address = await listener.listen()
+    const status = async () => leader.controller?.status()
+    const page = config.console && opened.add(await openControllerConsole(config, config.console, { status }))
     let closing: Promise<void> | undefined
     const close = () => {
       closing ??= opened.close()
@@ -64,6 +69,7 @@ export async function createControllerServer(
     return {
       controllerId: config.controllerId,
       address,
+      consoleUrl: page?.url,
       get leading() {
         return leader.controller !== undefined
       },

@@ -44,6 +44,7 @@ export {
   loadSiteConfig,
   readKmeTlsFiles,
 } from './config.ts'
+export { layOut, type Place } from './console/map-layout.ts'
 export { type ControllerServer, type ControllerServerOptions, createControllerServer } from './controller-server.ts'
 export { type CreatePkcs12Options, createPkcs12 } from './create-pkcs12.ts'
 export {

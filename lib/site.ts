@@ -26,6 +26,7 @@ import { openStore } from './kms/store/open-store.ts'
 import { createSimulatedLinkPair } from './qll/simulated-link-pair.ts'
 import { DirectQnl } from './qnl/direct-qnl.ts'
 import { SiteBorder } from './site-border.ts'
+import { openSiteConsole } from './site-console.ts'
 import { watchInterruptions } from './site-interruptions.ts'
 import { openSiteNetwork } from './site-network.ts'
 import { createOpsServer } from './site-ops.ts'
@@ -70,6 +71,8 @@ export interface ServedSite extends Site {
     readonly border: (ListenAddress & { readonly url: string }) | undefined
     /** Health, readiness and metrics; undefined where the configuration has none. */
     readonly ops: ListenAddress | undefined
+    /** The page that shows the site to a person; undefined where the configuration has none. */
+    readonly console: { readonly url: string } | undefined
     /** Where the KMSs of other sites connect. */
     readonly peer: ListenAddress
     /** Where listening link ends wait, by link ID. */
@@ -200,6 +203,8 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
   const borderAddress = kms.receiver && (await border?.listen(kms.receiver))
   const site = new AssembledSite({ siteId, kmeId, telemetry, kms, links, opened })
   const ops = config.ops === undefined ? undefined : await opened.add(createOpsServer(config.ops, site)).listen()
+  const auditLines = audit && (() => audit.head.n)
+  const page = config.console && opened.add(await openSiteConsole(config, config.console, { site, auditLines }))
   return Object.assign(site, {
     address: {
       ...addresses(server, peers, listening),
@@ -207,6 +212,7 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
       skip: skip && { ...skip.address, url: skip.url },
       border: borderAddress,
       ops,
+      console: page && { url: page.url },
     },
   })
 }
@@ -228,7 +234,7 @@ function addresses(
   server: HttpsServer,
   peers: TlsChannelListener,
   links: Readonly<Record<string, ListenAddress>>,
-): Omit<ServedSite['address'], 'node' | 'ops' | 'skip' | 'border'> {
+): Omit<ServedSite['address'], 'node' | 'ops' | 'console' | 'skip' | 'border'> {
   return { etsi014: { ...server.address, url: server.url }, peer: peers.address, links }
 }
 

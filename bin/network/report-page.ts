@@ -1,9 +1,8 @@
-import type { NetworkFile, NetworkSimulation } from '../../lib/index.ts'
+import { layOut, type NetworkFile, type NetworkSimulation } from '../../lib/index.ts'
 import { xyChart } from '../link/chart.ts'
 import { reportStyle } from '../link/report-style.ts'
 import { element, escapeText, label } from '../link/svg.ts'
 import { countText, percentText, rateText, timeText } from '../link/units.ts'
-import { layOut } from './map-layout.ts'
 import { servedShare, worstDemands } from './simulation-words.ts'
 
 const WIDTH = 1160

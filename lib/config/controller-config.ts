@@ -1,4 +1,5 @@
 import type { JsonSchema, SchemaFault } from '../util/json-schema.ts'
+import { type ConsoleConfig, type ConsoleConfigFile, checkConsole, consoleSchema } from './console-config.ts'
 import { etsiId, integer, list, listenSchema, name, objectSchema, text } from './schema-parts.ts'
 import { type ListenConfig, type TlsIdentity, tlsFilesSchema } from './site-config.ts'
 
@@ -32,14 +33,17 @@ export interface ControllerConfig {
   readonly state: ControllerStateConfig
   /** At most so long between a changed demand and its plan, in milliseconds. Default 1,000. */
   readonly periodMs: number
+  /** The page that shows the network to a person. Default nowhere. */
+  readonly console?: ConsoleConfig
 }
 
 /** The same as it stands in a file. */
-export interface ControllerConfigFile extends Omit<ControllerConfig, 'listen' | 'operators' | 'periodMs'> {
+export interface ControllerConfigFile extends Omit<ControllerConfig, 'listen' | 'operators' | 'periodMs' | 'console'> {
   readonly $schema?: string
   readonly listen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
   readonly operators?: readonly string[]
   readonly periodMs?: number
+  readonly console?: ConsoleConfigFile
 }
 
 /** JSON Schema (draft 2020-12) of the configuration of a network's controller. */
@@ -84,14 +88,15 @@ export const controllerConfigSchema: JsonSchema = {
         ['path', 'url', 'passwordFile'],
       ),
       periodMs: integer('At most so long between a changed demand and its plan, ms', 50, 60_000, 1_000),
+      console: consoleSchema,
     },
-    ['$schema', 'operators', 'periodMs'],
+    ['$schema', 'operators', 'periodMs', 'console'],
   ),
 }
 
 /** What the schema cannot say. */
-export function checkControllerConfig({ sites, state }: ControllerConfigFile): SchemaFault[] {
-  const faults: SchemaFault[] = []
+export function checkControllerConfig({ sites, state, console: page }: ControllerConfigFile): SchemaFault[] {
+  const faults: SchemaFault[] = checkConsole(page)
   for (const field of ['siteId', 'kmeId'] as const) {
     const seen = new Map<string, number>()
     for (const [index, site] of sites.entries()) {

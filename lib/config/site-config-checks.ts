@@ -1,5 +1,6 @@
 import type { SchemaFault } from '../util/json-schema.ts'
 import { checkBorder } from './border-config.ts'
+import { checkConsole } from './console-config.ts'
 import { checkEtsi014 } from './etsi014-config.ts'
 import { checkLinkKind } from './link-config.ts'
 import { checkNetwork } from './network-config.ts'
@@ -12,6 +13,7 @@ export function checkSiteConfig(config: SiteConfigFile): SchemaFault[] {
     ...checkPeers(config),
     ...checkSaes(config),
     ...checkEtsi014(config.etsi014, config.saes),
+    ...checkConsole(config.console),
     ...checkBorder(config.border, {
       saeIds: [...config.saes.map(({ saeId }) => saeId), ...config.peers.flatMap(saesOf)],
       kmeIds: [config.kmeId, ...config.peers.map(({ kmeId }) => kmeId)],

@@ -2,6 +2,7 @@ import type { SecurityLevel } from '../interface/kms.ts'
 import type { PolicyFile } from '../interface/policy.ts'
 import type { JsonSchema } from '../util/json-schema.ts'
 import { type BorderConfig, type BorderConfigFile, borderSchema } from './border-config.ts'
+import { type ConsoleConfig, type ConsoleConfigFile, consoleSchema } from './console-config.ts'
 import { type Etsi014Config, etsi014Schema } from './etsi014-config.ts'
 import { type StoreKekConfig, storeKekSchema } from './kek-config.ts'
 import { type LinkConfig, type LinkConfigFile, linkKindSchemas, type MlDsaIdentity } from './link-config.ts'
@@ -128,13 +129,26 @@ export interface SiteConfig {
   readonly audit?: { readonly file: string }
   /** `/healthz`, `/readyz` and `/metrics`, without TLS: an address that only the machine or its watchers reach. Default nowhere. */
   readonly ops?: ListenConfig
+  /** The page that shows all of it to a person. Default nowhere. */
+  readonly console?: ConsoleConfig
 }
 
 /** The same as it stands in a file: `tls` has paths, relative to the file; what has a default may be missing. */
 export interface SiteConfigFile
   extends Omit<
     SiteConfig,
-    'listen' | 'peerListen' | 'network' | 'skip' | 'border' | 'links' | 'store' | 'pool' | 'keys' | 'policy' | 'ops'
+    | 'listen'
+    | 'peerListen'
+    | 'network'
+    | 'skip'
+    | 'border'
+    | 'links'
+    | 'store'
+    | 'pool'
+    | 'keys'
+    | 'policy'
+    | 'ops'
+    | 'console'
   > {
   readonly $schema?: string
   readonly listen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
@@ -148,6 +162,7 @@ export interface SiteConfigFile
   readonly keys?: Partial<KeysConfig>
   readonly policy?: { readonly file: string }
   readonly ops?: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
+  readonly console?: ConsoleConfigFile
 }
 
 /** `{cert, key, ca}` as paths of PEM files. */
@@ -312,7 +327,22 @@ export const siteConfigSchema: JsonSchema = {
         file: text('Audit log, relative to this file; made where it is missing'),
       }),
       ops: listen('Health, readiness and metrics, over HTTP without TLS'),
+      console: consoleSchema,
     },
-    ['$schema', 'etsi014', 'mlDsa', 'network', 'store', 'pool', 'keys', 'policy', 'audit', 'ops', 'skip', 'border'],
+    [
+      '$schema',
+      'etsi014',
+      'console',
+      'mlDsa',
+      'network',
+      'store',
+      'pool',
+      'keys',
+      'policy',
+      'audit',
+      'ops',
+      'skip',
+      'border',
+    ],
   ),
 }

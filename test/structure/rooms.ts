@@ -67,6 +67,11 @@ export const rooms: readonly Room[] = [
   { room: 'lib/qnl/', holds: 'network layer', sees: ground },
   { room: 'lib/kms/', holds: 'service layer: pools, their protocol and store', sees: ground },
   {
+    room: 'lib/kms/owner/',
+    holds: 'one owner of the pools, many processes that serve its hosts: requests in batches',
+    sees: ground,
+  },
+  {
     room: 'lib/client/',
     holds: 'the host side: remote KMS, agreement on keys',
     sees: [
@@ -80,7 +85,12 @@ export const rooms: readonly Room[] = [
   },
   { room: 'lib/console/', holds: 'what the console shows, and the server of its page', sees: ground },
   { room: 'lib/console/page/', holds: "the console's page, as the browser loads it", sees: [] },
-  { room: 'lib/site-console.ts', holds: 'composition root: the console of a site, and of a controller', sees: ['lib/'] },
+  {
+    room: 'lib/site-console.ts',
+    holds: 'composition root: the console of a site, and of a controller',
+    sees: ['lib/'],
+  },
+  { room: 'lib/site-health.ts', holds: 'composition root: what a site stands on, for its console', sees: ['lib/'] },
   { room: 'lib/site-links.ts', holds: 'composition root: the link ends of a site', sees: ['lib/'] },
   {
     room: 'lib/site-network.ts',

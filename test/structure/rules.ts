@@ -100,7 +100,8 @@ export function worldFaults(source: Source): Fault[] {
 function isGlobal(tokens: readonly Token[], at: number): boolean {
   const before = tokens[at - 1]?.text
   if (before === '.' || before === '?.') return tokens[at - 2]?.text === 'globalThis'
-  return tokens[at + 1]?.text !== ':' && tokens[at + 1]?.text !== '('
+  const [next, afterNext] = [tokens[at + 1]?.text, tokens[at + 2]?.text]
+  return next !== ':' && next !== '(' && !(next === '?' && afterNext === ':')
 }
 
 /** The bytes of a key are taken only inside `lib/key`. */

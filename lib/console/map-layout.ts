@@ -4,6 +4,9 @@ export interface Place {
   readonly y: number
 }
 
+/** More sites than this stand in a circle: the springs of so many take longer than anybody waits. */
+const MOST_BY_SPRINGS = 400
+
 /** Rounds until the places are where they stay. */
 const ROUNDS = 250
 
@@ -27,7 +30,8 @@ export function layOut(
   const ends = links.map(({ a, b }) => [index.get(a)!, index.get(b)!] as const)
   const fx = new Float64Array(count)
   const fy = new Float64Array(count)
-  for (let round = 0; round < ROUNDS; round++) {
+  const rounds = count > MOST_BY_SPRINGS ? 0 : ROUNDS
+  for (let round = 0; round < rounds; round++) {
     fx.fill(0)
     fy.fill(0)
     const push = (p: number, q: number, strength: (distance: number) => number) => {
@@ -52,8 +56,9 @@ export function layOut(
   }
   const scaled = (values: Float64Array) => {
     const low = Math.min(...values)
-    const size = Math.max(1e-9, Math.max(...values) - low)
-    return values.map(value => (value - low) / size)
+    const size = Math.max(...values) - low
+    // Places on one line are in the middle of the map, not at its edge.
+    return values.map(value => (size < 1e-3 ? 0.5 : (value - low) / size))
   }
   const [sx, sy] = [scaled(x), scaled(y)]
   return new Map(ids.map((id, at) => [id, { x: sx[at]!, y: sy[at]! }]))

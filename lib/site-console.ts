@@ -1,0 +1,82 @@
+import type { ConsoleConfig } from './config/console-config.ts'
+import type { ControllerConfig } from './config/controller-config.ts'
+import type { SiteConfig, TlsIdentity } from './config/site-config.ts'
+import { createConsoleFeed } from './console/console-feed.ts'
+import { type ConsoleServer, createConsoleServer } from './console/console-server.ts'
+import { ControllerView } from './console/controller-view.ts'
+import type { HealthRow } from './console/sections.ts'
+import { type ConsoleView, SiteView } from './console/site-view.ts'
+import { isKmeCertificate } from './http/kme-identity.ts'
+import type { CertificateIdentity } from './interface/http.ts'
+import type { Closable } from './interface/lifecycle.ts'
+import type { NetworkController, NetworkStatus } from './interface/network-controller.ts'
+import type { Site } from './site.ts'
+import { siteHealth } from './site-health.ts'
+import { dialController } from './site-network.ts'
+
+/** How long a controller may take to answer the console, in milliseconds; the map shows the own links until it does. */
+const ANSWER_MS = 2_000
+
+/** A console that serves, and where a browser finds it. */
+export interface ServedConsole extends Closable {
+  readonly url: string
+}
+
+/** Opens the console of a running site. Close it before the site. */
+export async function openSiteConsole(
+  config: SiteConfig,
+  at: ConsoleConfig,
+  { site, auditLines }: { site: Site; auditLines: (() => number) | undefined },
+): Promise<ServedConsole> {
+  const { siteId, tls, network } = config
+  const controller = network && dialController({ tls, network })
+  const view = new SiteView({
+    siteId,
+    telemetry: site.telemetry,
+    status: () => site.status(),
+    network: controller && (() => controller.status({ signal: AbortSignal.timeout(ANSWER_MS) })),
+    health: () => health(config, site, auditLines),
+  })
+  return await serve(view, at, { tls, controller })
+}
+
+/** Opens the console of a controller, or of one of its replicas. `status` gives undefined while another one plans. */
+export async function openControllerConsole(
+  { controllerId, tls }: Pick<ControllerConfig, 'controllerId' | 'tls'>,
+  at: ConsoleConfig,
+  { status }: { status: () => Promise<NetworkStatus | undefined> },
+): Promise<ServedConsole> {
+  return await serve(new ControllerView({ controllerId, status }), at, { tls, controller: undefined })
+}
+
+async function serve(
+  view: ConsoleView,
+  { host, port, viewers }: ConsoleConfig,
+  { tls, controller }: { tls: TlsIdentity; controller: NetworkController | undefined },
+): Promise<ServedConsole> {
+  let server: ConsoleServer | undefined
+  const close = async () => {
+    await server?.close()
+    await controller?.close()
+  }
+  try {
+    const isViewer =
+      viewers && ((identity: CertificateIdentity) => viewers.some(name => isKmeCertificate(identity, name)))
+    const feed = createConsoleFeed({ view })
+    server = createConsoleServer({ feed, host, port, ...(isViewer && { tls: { ...tls, isViewer } }) })
+    await server.listen()
+    return { url: server.url, close, [Symbol.asyncDispose]: close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+function health(config: SiteConfig, site: Site, auditLines: (() => number) | undefined): Promise<readonly HealthRow[]> {
+  return siteHealth({
+    config,
+    pools: () => site.status().pools,
+    readings: () => site.telemetry.readings(),
+    auditLines,
+  })
+}

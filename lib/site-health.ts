@@ -1,0 +1,100 @@
+import { X509Certificate } from 'node:crypto'
+import { statfs } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { SiteConfig } from './config/site-config.ts'
+import { GaugeTable } from './console/gauge-table.ts'
+import type { HealthRow } from './console/sections.ts'
+import type { GaugeReading } from './interface/telemetry.ts'
+import type { KeyPoolStatus } from './kms/pool/key-pool.ts'
+
+/** What is looked at. */
+export interface SiteHealthOptions {
+  readonly config: Pick<SiteConfig, 'store' | 'audit' | 'tls'>
+  readonly pools: () => readonly KeyPoolStatus[]
+  readonly readings: () => readonly GaugeReading[]
+  /** Number of the last line of the audit log; undefined without one. */
+  readonly auditLines: (() => number) | undefined
+  readonly now?: () => number
+}
+
+const DAY_MS = 86_400_000
+const GIB = 1024 ** 3
+
+/** What a site stands on besides its network: disks, logs, certificates, secrets. Never rejects. */
+export async function siteHealth(options: SiteHealthOptions): Promise<readonly HealthRow[]> {
+  const { config, pools } = options
+  const status = pools()
+  const gauges = new GaugeTable(options.readings())
+  return [
+    ...(await storeRows(config.store, status, gauges)),
+    await auditRow(options, gauges),
+    backupRow(gauges),
+    secretRow(gauges, status),
+    certificateRow(config.tls.cert, options.now?.() ?? Date.now()),
+  ]
+}
+
+async function storeRows(
+  store: SiteConfig['store'],
+  pools: readonly KeyPoolStatus[],
+  gauges: GaugeTable,
+): Promise<HealthRow[]> {
+  const count = (of: (pool: KeyPoolStatus) => number) => pools.reduce((all, pool) => all + of(pool), 0)
+  const live = count(({ blocks: { received, ready, active } }) => received + ready + active)
+  const mismatches = count(pool => pool.mismatches)
+  const blocks: HealthRow = {
+    name: 'Blocks',
+    state: mismatches === 0 ? 'ok' : 'warning',
+    text: `${live} live${mismatches === 0 ? '' : `, ${mismatches} erased because the sites differed`}`,
+  }
+  if (store.kind === 'memory')
+    return [{ name: 'Store', state: 'off', text: 'in memory: ends with the process' }, blocks]
+  if (gauges.value('store_synchronous') === 0)
+    return [{ name: 'Store', state: 'bad', text: `${store.kind}: the standby does not keep up` }, blocks]
+  const disk = await diskRow(store.path)
+  return [{ name: 'Store', state: disk.state, text: `${store.kind}, ${disk.text}` }, blocks]
+}
+
+async function auditRow({ config: { audit }, auditLines }: SiteHealthOptions, gauges: GaugeTable): Promise<HealthRow> {
+  const name = 'Audit log'
+  if (audit === undefined) return { name, state: 'off', text: 'none is written' }
+  if (gauges.value('audit_blocked') === 1)
+    return { name, state: 'bad', text: 'cannot be written: requests are refused' }
+  const disk = await diskRow(dirname(audit.file))
+  return { name, state: disk.state, text: `${auditLines?.() ?? 0} lines, ${disk.text}` }
+}
+
+/** Room on the disk that a path lies on, in whole tenths of GiB, so that the words don't change all the time. */
+async function diskRow(path: string): Promise<Pick<HealthRow, 'state' | 'text'>> {
+  try {
+    const { bavail, blocks, bsize } = await statfs(path)
+    const share = bavail / Math.max(1, blocks)
+    const state = share < 0.02 ? 'bad' : share < 0.1 ? 'warning' : 'ok'
+    return { state, text: `${((bavail * bsize) / GIB).toFixed(1)} GiB free` }
+  } catch (error) {
+    return { state: 'bad', text: (error as NodeJS.ErrnoException).code ?? String(error) }
+  }
+}
+
+function secretRow(gauges: GaugeTable, pools: readonly KeyPoolStatus[]): HealthRow {
+  const name = 'Secrets'
+  const ages = pools.flatMap(({ remoteSiteId: peer }) => gauges.value('pair_secret_age_ms', { peer }) ?? [])
+  if (ages.length === 0) return { name, state: 'off', text: 'no other site was met yet' }
+  const missing = pools.length - ages.length
+  const oldest = Math.floor(Math.max(...ages) / 60_000)
+  return {
+    name,
+    state: missing === 0 ? 'ok' : 'warning',
+    text: `${ages.length} of ${pools.length} sites, oldest ${oldest} min`,
+  }
+}
+
+function certificateRow(pem: string, nowMs: number): HealthRow {
+  const days = Math.floor((Date.parse(new X509Certificate(pem).validTo) - nowMs) / DAY_MS)
+  const state = days < 7 ? 'bad' : days < 30 ? 'warning' : 'ok'
+  return { name: 'Certificate', state, text: days < 0 ? 'has expired' : `${days} days left` }
+}
+
+function backupRow(_: GaugeTable): HealthRow {
+  return { name: 'Backup', state: 'off', text: 'none is known here' }
+}
