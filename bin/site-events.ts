@@ -14,6 +14,8 @@ export function describeEvent(event: TelemetryEvent): string | undefined {
       return event.outcome === 'in-force'
         ? `policy in force: ${event.rules} rules`
         : `policy refused, the one before stays in force: ${event.reason}`
+    case 'worker':
+      return `worker ${event.state}: ${event.ready} of ${event.count} serve${because}`
     case 'alarm':
       return `alarm ${event.id} ${event.state} (${event.severity}): ${event.text}`
     default:

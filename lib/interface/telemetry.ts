@@ -96,6 +96,8 @@ export type TelemetryEvent =
     }
   | { type: 'tls-session'; masterSaeId: string; slaveSaeId: string; keyId: string; level: SecurityLevel | undefined }
   | { type: 'tls-refused'; saeId: string; reason: string }
+  /** A process that serves hosts has come or gone; `ready` of `count` serve now. */
+  | { type: 'worker'; state: 'ready' | 'lost'; ready: number; count: number; reason?: string }
   /** A host says that a session of its own stands on a key from now on. */
   | {
       type: 'session-keyed'
@@ -159,6 +161,7 @@ export interface GaugeLabels {
   qnl_granted_bps: { peer: string }
   qnl_plan_epoch: Record<never, never>
   tls_pending_lookups: Record<never, never>
+  site_workers: Record<never, never>
   /** Set by stores that have a standby alone. */
   store_synchronous: Record<never, never>
   store_kek_version: Record<never, never>

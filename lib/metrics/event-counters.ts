@@ -74,6 +74,9 @@ export class EventCounters {
           outcome: event.outcome,
         })
         return
+      case 'worker':
+        if (event.state === 'lost') this.#add('qkd_workers_lost', 'Worker processes that ended by themselves', {})
+        return
       case 'policy':
         this.#add('qkd_policy_loads', 'Policies that came into force, or were refused', { outcome: event.outcome })
         return

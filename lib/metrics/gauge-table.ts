@@ -53,6 +53,7 @@ const words: Readonly<Record<GaugeName, GaugeWords>> = {
   qnl_granted_bps: bps('Key that the network promises for the pair'),
   qnl_plan_epoch: one('Number of the plan in force'),
   tls_pending_lookups: one('Handshakes that wait for their key'),
+  site_workers: one('Worker processes that serve hosts'),
   store_synchronous: one('1 while a standby of the store has what is committed, 0 while this database alone has it'),
   store_kek_version: one('Name of the key encryption key in use, as a number: another one after each change'),
   audit_blocked: one('1 while the audit log cannot be written and no key leaves, 0 otherwise'),
