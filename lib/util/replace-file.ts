@@ -1,5 +1,6 @@
 import { open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { syncDirectory } from './sync-directory.ts'
 
 /** Puts `text` into the file at `path`, whole or not at all, and durably before it resolves. */
 export async function replaceFile(path: string, text: string): Promise<void> {
@@ -12,6 +13,5 @@ export async function replaceFile(path: string, text: string): Promise<void> {
     await file.close()
   }
   await rename(next, path)
-  const folder = await open(dirname(path), 'r')
-  await folder.sync().finally(() => folder.close())
+  await syncDirectory(dirname(path))
 }

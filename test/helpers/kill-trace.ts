@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { proposeNextKek } from '../../lib/kms/store/next-kek.ts'
 import { runTrace, type TraceReport } from './key-trace.ts'
-import { startSiteProcesses } from './site-process.ts'
+import { type SiteProcess, type SiteProcesses, type SiteProcessesOptions, startSiteProcesses } from './site-process.ts'
 import { until } from './until.ts'
 
 const KEYS_BETWEEN_KILLS = 20
@@ -13,6 +13,12 @@ export interface KillTraceOptions {
   readonly lossRatio?: number
   /** Has the site change its key encryption key at the moment of each kill. Default false. */
   readonly rekey?: boolean
+  /** How a site ends. Default by SIGKILL. */
+  readonly end?: (site: SiteProcess) => Promise<void>
+  /** How the sites are started, and how many blocks they keep. */
+  readonly sites?: SiteProcessesOptions
+  /** Looks at the sites when the trace is over. */
+  readonly after?: (sites: SiteProcesses) => Promise<void>
   /** Runs what `npm run build` made. */
   readonly built?: boolean
   readonly log?: (line: string) => void
@@ -26,10 +32,13 @@ export async function runKillTrace({
   kills,
   lossRatio = 0.1,
   rekey = false,
+  end = site => site.kill(),
+  sites: options = {},
+  after = async () => {},
   built = false,
   log = () => {},
 }: KillTraceOptions): Promise<TraceReport> {
-  await using sites = await startSiteProcesses({ built })
+  await using sites = await startSiteProcesses({ built, ...options })
   const lanes = [
     { master: sites.kms('alice'), slave: sites.kms('bob') },
     { master: sites.kms('ben'), slave: sites.kms('amy') },
@@ -65,10 +74,12 @@ export async function runKillTrace({
     // The site looks twice a second, so that a kill meets it before, within and after the change.
     if (rekey) await proposeNextKek(join(sites.directory, `${site.siteId}.kek`))
     await pause(Math.random() * (rekey ? 1_000 : 300))
-    await site.kill()
+    await end(site)
     await site.start()
     if (kill % 10 === 0) log(`${kill} of ${kills} kills`)
   }
   done.abort()
-  return await trace
+  const report = await trace
+  await after(sites)
+  return report
 }

@@ -37,6 +37,10 @@ export interface SiteProcessesOptions {
   readonly built?: boolean
   /** Runs the source of another copy of the project, by its root. Default: this one. */
   readonly root?: string
+  /** Whether each site writes its decisions to `<siteId>.audit`. Default not. */
+  readonly audit?: boolean
+  /** What a site's process has in its environment besides this one's, by site and directory. Default nothing. */
+  readonly env?: (siteId: 'site-a' | 'site-b', directory: string) => Readonly<Record<string, string>>
 }
 
 type LinkFields = Readonly<Record<string, unknown>>
@@ -46,12 +50,18 @@ export class SiteProcess {
   readonly siteId: string
   readonly #configPath: string
   readonly #program: readonly string[]
+  readonly #env: Readonly<Record<string, string>>
   #child: ChildProcess | undefined
   #stderr = ''
 
-  constructor(siteId: string, configPath: string, { built, root }: { built: boolean; root: string | undefined }) {
+  constructor(
+    siteId: string,
+    configPath: string,
+    { built, root, env = {} }: { built: boolean; root: string | undefined; env?: Readonly<Record<string, string>> },
+  ) {
     this.siteId = siteId
     this.#configPath = configPath
+    this.#env = env
     this.#program = built ? BUILT : root === undefined ? SOURCE : ['--import', 'tsx', join(root, 'bin/qkd.ts')]
   }
 
@@ -67,7 +77,8 @@ export class SiteProcess {
   /** Starts the process and waits for its ready line. */
   async start(): Promise<void> {
     const args = [...this.#program, 'site', 'serve', '--config', this.#configPath, '--json']
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const env = { ...process.env, ...this.#env }
+    const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
     this.#stderr = ''
     child.stderr!.on('data', chunk => {
@@ -80,6 +91,12 @@ export class SiteProcess {
     })
     await Promise.race([ready, ended])
     ended.catch(() => {})
+  }
+
+  /** Resolves when the process has ended by itself, or by what somebody else did to it. */
+  async ended(): Promise<void> {
+    const child = this.#child
+    if (child !== undefined && child.exitCode === null && child.signalCode === null) await once(child, 'exit')
   }
 
   /** `kill -9`; resolves when it is gone. */
@@ -107,7 +124,7 @@ const SAES = { 'site-a': ['alice', 'amy'], 'site-b': ['bob', 'ben'] } as const
 /** Writes configurations and certificates for two sites and starts both. */
 export async function startSiteProcesses(options: SiteProcessesOptions = {}): Promise<SiteProcesses> {
   const { store = 'lmdb', rateBps = 200_000_000, targetBlocks = 16, built = false, root } = options
-  const { link = { kind: 'simulated', rateBps } } = options
+  const { link = { kind: 'simulated', rateBps }, audit = false, env = () => ({}) } = options
   const dir = await createTempDir('qkdkit-sites-')
   const authority = createTestAuthority()
   const [etsiA, etsiB, peerA, peerB, quantum] = await freePorts(5)
@@ -138,6 +155,7 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
       store:
         store === 'memory' ? { kind: store } : { kind: store, path: `${siteId}.store`, kek: { file: `${siteId}.kek` } },
       pool: { targetBlocks },
+      ...(audit && { audit: { file: `${siteId}.audit` } }),
     }
     const path = join(dir.path, `${siteId}.json`)
     await writeFile(path, JSON.stringify(config, null, 2))
@@ -145,8 +163,8 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
   }
   await writeFile(join(dir.path, 'link.psk'), randomBytes(32), { mode: 0o600 })
   const processes = [
-    new SiteProcess('site-a', await write('site-a', etsiA!, peerA!), { built, root }),
-    new SiteProcess('site-b', await write('site-b', etsiB!, peerB!), { built, root }),
+    new SiteProcess('site-a', await write('site-a', etsiA!, peerA!), { built, root, env: env('site-a', dir.path) }),
+    new SiteProcess('site-b', await write('site-b', etsiB!, peerB!), { built, root, env: env('site-b', dir.path) }),
   ] as const
   try {
     await Promise.all(processes.map(site => site.start()))

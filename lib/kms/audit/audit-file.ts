@@ -1,7 +1,9 @@
 import { constants, write } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { ClosedError, StoreError } from '../../errors.ts'
 import type { AuditEntry, AuditLog } from '../../interface/audit.ts'
+import { syncDirectory } from '../../util/sync-directory.ts'
 import { FIRST_LINK, formatLine, linkOf, MAX_LINE_BYTES, parseLine } from './audit-line.ts'
 
 /**
@@ -10,6 +12,9 @@ import { FIRST_LINK, formatLine, linkOf, MAX_LINE_BYTES, parseLine } from './aud
  */
 const DSYNC = constants.O_DSYNC as number | undefined
 const OPEN_FLAGS = constants.O_APPEND | constants.O_CREAT | constants.O_RDWR | (DSYNC ?? 0)
+
+/** What goes into one write, but for its last line: so far behind the end a power loss may have torn the file. */
+const MAX_WRITE_BYTES = 131_072
 
 /** Entries that may wait for the disk; the next one is refused. */
 const MAX_QUEUED = 10_000
@@ -56,7 +61,7 @@ export class AuditFile implements AuditLog {
   }
 
   /**
-   * Opens or begins the file. A last line that a crash cut short was never acknowledged, and goes.
+   * Opens or begins the file. What a crash cut short, or a power loss tore in the middle, was never acknowledged, and goes.
    * @throws {StoreError} the file can't be opened, or its last line is none
    */
   static async open(path: string, options: AuditFileOptions): Promise<AuditFile> {
@@ -65,6 +70,7 @@ export class AuditFile implements AuditLog {
       file = await open(path, OPEN_FLAGS, 0o600)
       const end = await readEnd(file)
       await file.truncate(end.sizeBytes)
+      if (end.n === 0) await syncDirectory(dirname(path))
       return new AuditFile(path, file, options, end)
     } catch (cause) {
       await file?.close().catch(() => {})
@@ -100,27 +106,33 @@ export class AuditFile implements AuditLog {
     while (this.#queue.length > 0) {
       // What comes in this turn of the event loop belongs to the same write.
       await new Promise(setImmediate)
-      await this.#writeBatch(this.#queue.splice(0))
+      await this.#writeBatch()
     }
     this.#writing = undefined
   }
 
-  async #writeBatch(batch: readonly Queued[]): Promise<void> {
+  async #writeBatch(): Promise<void> {
     const at = new Date(this.#now()).toISOString()
     let n = this.#n
     let link = this.#link
+    let [count, lengthBytes] = [0, 0]
     const lines: string[] = []
-    const taken = batch.filter(({ entry, reject }) => {
-      const line = formatLine(entry, { n: n + 1, at, siteId: this.#siteId, follows: link })
+    const taken: Queued[] = []
+    for (const queued of this.#queue) {
+      if (lengthBytes >= MAX_WRITE_BYTES) break
+      count += 1
+      const line = formatLine(queued.entry, { n: n + 1, at, siteId: this.#siteId, follows: link })
       if (line.length > MAX_LINE_BYTES) {
-        reject(new StoreError(`An entry of the audit log would have more than ${MAX_LINE_BYTES} bytes`))
-        return false
+        queued.reject(new StoreError(`An entry of the audit log would have more than ${MAX_LINE_BYTES} bytes`))
+        continue
       }
       lines.push(`${line}\n`)
+      taken.push(queued)
+      lengthBytes += line.length
       n += 1
       link = linkOf(line)
-      return true
-    })
+    }
+    this.#queue.splice(0, count)
     try {
       const bytes = Buffer.from(lines.join(''))
       await this.#append(bytes)
@@ -174,12 +186,15 @@ interface AuditEnd {
 /** The end of the last whole line, and what the next one follows. */
 async function readEnd(file: FileHandle): Promise<AuditEnd> {
   const { size } = await file.stat()
-  const lengthBytes = Math.min(size, 2 * MAX_LINE_BYTES + 2)
-  const tail = Buffer.alloc(lengthBytes)
-  await file.read(tail, 0, lengthBytes, size - lengthBytes)
+  const lengthBytes = Math.min(size, MAX_WRITE_BYTES + 3 * (MAX_LINE_BYTES + 1))
+  const whole = Buffer.alloc(lengthBytes)
+  await file.read(whole, 0, lengthBytes, size - lengthBytes)
+  // Where the file has grown and its bytes never came there are zeros, which no line has: the last write was torn.
+  const torn = whole.indexOf(0)
+  const tail = torn < 0 ? whole : whole.subarray(0, torn)
   const end = tail.lastIndexOf(0x0a)
   if (end < 0) {
-    if (size > MAX_LINE_BYTES) throw new Error('it has no end of a line where one must be')
+    if (size > (torn < 0 ? MAX_LINE_BYTES : lengthBytes)) throw new Error('it has no end of a line where one must be')
     return { sizeBytes: 0, n: 0, link: FIRST_LINK }
   }
   const text = tail.subarray(tail.lastIndexOf(0x0a, end - 1) + 1, end).toString()

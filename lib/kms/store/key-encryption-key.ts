@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { StoreError } from '../../errors.ts'
 import { passphraseKey, type ScryptCost } from '../../key/passphrase-key.ts'
 import { SecretKey } from '../../key/secret-key.ts'
+import { syncDirectory } from '../../util/sync-directory.ts'
 
 const KEK_BYTES = 32
 const MAX_PASSPHRASE_BYTES = 1024
@@ -87,15 +88,6 @@ export async function writeKeyFile(path: string, secret: SecretKey, flags: 'r+' 
     await file.sync()
   } finally {
     await file.close()
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r')
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
   }
 }
 

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import type { PoolStore } from '../../interface/pool-store.ts'
 import { RowMac } from '../../key/row-mac.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
+import { syncDirectory } from '../../util/sync-directory.ts'
 import { type KekSource, loadKek } from './key-encryption-key.ts'
 import { LmdbPoolStore } from './lmdb-store.ts'
 import { keksInUse, takeNextKek } from './next-kek.ts'
@@ -41,6 +42,8 @@ export async function openStore({ path, kek: source }: StorePlace): Promise<Open
     const rowKey = await slots.ownKey('rows')
     store.protect(new RowMac(rowKey))
     rowKey.wipe()
+    // The names of what was made, before anything in it is told of.
+    if (create) for (const directory of [path, dirname(path)]) await syncDirectory(directory)
     const taken = 'file' in source ? await takeNextKek(source.file, slots) : undefined
     const rekeyed = taken ?? (source.previous === undefined ? undefined : await slots.rekey())
     return { store, slots, ...(rekeyed && { rekeyed }) }
@@ -51,7 +54,8 @@ export async function openStore({ path, kek: source }: StorePlace): Promise<Open
   }
 }
 
-async function allKeks(source: StorePlace['kek'], current: SecretKey, directory: string) {
+/** The key in use, and the one before it while keys change. */
+export async function allKeks(source: StorePlace['kek'], current: SecretKey, directory: string) {
   if ('file' in source) {
     const inUse = await keksInUse(source.file, current)
     if (inUse.earlier !== undefined) return inUse

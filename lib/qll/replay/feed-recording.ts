@@ -3,9 +3,10 @@ import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { InvalidArgumentError, StoreError } from '../../errors.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
+import { syncDirectory } from '../../util/sync-directory.ts'
 import { encodeState, feedingDigest, readState, stateName } from './feeding-state.ts'
 import { fileOf, listRecording, REPLAY_BLOCK_BYTES, recordedFileName } from './recording.ts'
-import { readSpentMark, syncDirectory } from './spent-mark.ts'
+import { readSpentMark } from './spent-mark.ts'
 
 /** What feeding a recording came to. */
 export interface FedRecording {

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { ConfigError, StoreError } from '../../errors.ts'
 import type { LinkBlock } from '../../interface/link.ts'
 import { SecretKey } from '../../key/secret-key.ts'
-import { readSpentMark, type SpentMark, syncDirectory, writeSpentMark } from './spent-mark.ts'
+import { syncDirectory } from '../../util/sync-directory.ts'
+import { readSpentMark, type SpentMark, writeSpentMark } from './spent-mark.ts'
 
 /** Bytes of a block: what pools take. */
 export const REPLAY_BLOCK_BYTES = 32_000

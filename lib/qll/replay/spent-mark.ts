@@ -3,6 +3,7 @@ import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { StoreError } from '../../errors.ts'
 import { compileSchema } from '../../util/json-schema.ts'
+import { syncDirectory } from '../../util/sync-directory.ts'
 
 /** How far one end has got in its copy of a recording. */
 export interface SpentMark {
@@ -62,15 +63,5 @@ export async function writeSpentMark(directory: string, { number, ...mark }: Spe
     await syncDirectory(directory)
   } catch (cause) {
     throw new StoreError(`${path} can't be written: ${(cause as Error).message}`, { cause })
-  }
-}
-
-/** A name that was put in place is there after a power cut only once its directory is on the disk too. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }

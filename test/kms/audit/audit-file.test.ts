@@ -88,6 +88,24 @@ describe('AuditFile', () => {
     expect(log.head.n).to.equal(1)
   })
 
+  it('takes back a write of which a power loss has left only the end', async () => {
+    await using dir = await createTempDir()
+    const path = join(dir.path, 'audit.log')
+    {
+      await using log = await opened(dir.path)
+      await log.record(entry(0))
+      await log.record(entry(1))
+    }
+    const lines = (await readFile(path, 'utf8')).split('\n')
+    await appendFile(path, `{"n":3,${'\0'.repeat(4096)}"follows":"x"}\n${lines[1]}\n`)
+    {
+      await using log = await opened(dir.path)
+      expect(log.head.n).to.equal(2)
+      await log.record(entry(2))
+    }
+    expect(await verifyAudit(path)).to.include({ ok: true, lines: 3 })
+  })
+
   it('does not go on from a last line that is none', async () => {
     await using dir = await createTempDir()
     await writeFile(join(dir.path, 'audit.log'), 'no audit log\n')
