@@ -55,6 +55,7 @@ export const rooms: readonly Room[] = [
   { room: 'lib/http/', holds: 'handlers bound to node:https, and in process', sees: ground },
   { room: 'lib/channel/', holds: 'message channels: in memory, over mutual TLS', sees: ground },
   { room: 'lib/metrics/', holds: 'what a site says of itself: health, readiness, metrics', sees: ground },
+  { room: 'lib/alarms/', holds: 'alarms: conditions, what becomes of them, and where they go', sees: ground },
   { room: 'lib/operators/', holds: 'who looks after a site, and what each may do', sees: ground },
   { room: 'lib/etsi014/', holds: 'ETSI GS QKD 014: server and client of one wire format', sees: ground },
   {
@@ -105,6 +106,8 @@ export const rooms: readonly Room[] = [
   },
   { room: 'lib/controller-server.ts', holds: 'composition root: the controller of a network', sees: ['lib/'] },
   { room: 'lib/site.ts', holds: 'composition root: where the layers meet', sees: ['lib/'] },
+  { room: 'lib/site-hosts.ts', holds: 'composition root: the server of a site for its hosts', sees: ['lib/'] },
+  { room: 'lib/workers/', holds: 'composition root: processes that serve the hosts of a site', sees: ['lib/'] },
   { room: 'lib/site-ops.ts', holds: 'composition root: health and metrics of a site', sees: ['lib/'] },
   { room: 'lib/site-border.ts', holds: 'composition root: the border to other domains', sees: ['lib/'] },
   { room: 'lib/site-skip.ts', holds: 'composition root: SKIP for the encryptors of a site', sees: ['lib/'] },
