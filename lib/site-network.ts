@@ -142,6 +142,7 @@ async function openLocal(config: SiteConfig, { telemetry, logger }: SiteNetworkO
         siteId,
         links,
         partners: network.nodes.map(each => partner({ config, network, node: each, neighbours })),
+        ...(network.split === undefined ? {} : { split: network.split }),
         telemetry,
         ...(stock === undefined ? {} : { stock }),
         ...log,
@@ -185,8 +186,14 @@ function partner(parts: {
   neighbours: NeighbourWatch
 }) {
   const { config, network, node, neighbours } = parts
-  const { siteId, kmeId, host, port, domain } = node
-  const known = { siteId, peerId: kmeId, ...(domain === undefined ? {} : { domain }) }
+  const { siteId, kmeId, host, port, domain, mode, announce } = node
+  const known = {
+    siteId,
+    peerId: kmeId,
+    ...(domain === undefined ? {} : { domain }),
+    ...(mode === undefined ? {} : { mode }),
+    ...(announce === undefined ? {} : { announce }),
+  }
   if (!dials(config.siteId, siteId) || host === undefined || port === undefined) return known
   const identify = (identity: CertificateIdentity) => (isKmeCertificate(identity, kmeId) ? kmeId : undefined)
   const { heartbeatMs } = network

@@ -12,6 +12,10 @@ export interface NetworkNodeConfig {
   readonly port?: number
   /** Who runs the site: shares of one key never cross two relays of one domain. Default the site itself. */
   readonly domain?: string
+  /** How key shared with it travels, whatever this site's KMS asks. Default what the KMS asks: `multipath`. */
+  readonly mode?: 'single' | 'multipath' | 'split'
+  /** Relays between the two announce how their links' keys differ: for latency, and only where both sites say so. Default false. */
+  readonly announce?: boolean
 }
 
 /** A controller, or one of its replicas. */
@@ -33,6 +37,8 @@ export interface NetworkConfig {
   readonly heartbeatMs: number
   /** Where the node is a process of its own (`qkd network node`): there the KMS finds it. Default: in the site's process. */
   readonly qnl?: { readonly host: string; readonly port: number }
+  /** What this site demands of shares, whatever a plan says. */
+  readonly split?: { readonly minShares?: number }
   /** Where link key and the last plan outlive a restart. Default nowhere: what was not used is lost. */
   readonly state?: { readonly path: string; readonly kek: { readonly file: string } }
 }
@@ -74,8 +80,19 @@ export const networkSchema: JsonSchema = objectSchema(
           host: text('Address of its network.listen, where this site has the smaller siteId and dials'),
           port: port('TCP port there'),
           domain: name('Who runs the site: shares of one key never cross two relays of one domain'),
+          mode: {
+            enum: ['single', 'multipath', 'split'],
+            description:
+              'How key shared with it travels: one path, several, or shares over paths that meet nowhere; what the KMS asks, multipath, where it is left out',
+          },
+          announce: {
+            type: 'boolean',
+            default: false,
+            description:
+              'Relays between the two announce how the keys of their links differ: less latency; both sites must say so',
+          },
         },
-        ['host', 'port', 'domain'],
+        ['host', 'port', 'domain', 'mode', 'announce'],
       ),
       1_024,
     ),
@@ -90,12 +107,17 @@ export const networkSchema: JsonSchema = objectSchema(
       host: text('Address at which it waits for the KMS'),
       port: port('TCP port there'),
     }),
+    split: objectSchema(
+      'What this site demands of shares (mode split), whatever a plan says',
+      { minShares: integer('Fewest shares of a key', 2, 8, 2) },
+      ['minShares'],
+    ),
     state: objectSchema('Where link key and the last plan outlive a restart', {
       path: text('Directory, relative to this file; made where it is missing'),
       kek: objectSchema('Key encryption key', { file: text('File of 32 bytes, mode 0600, relative to this file') }),
     }),
   },
-  ['heartbeatMs', 'qnl', 'state'],
+  ['heartbeatMs', 'qnl', 'split', 'state'],
 )
 
 /** What the schema cannot say: nodes that stand twice, or that nobody dials. */
@@ -109,6 +131,9 @@ export function checkNetwork(siteId: string, network: NetworkConfigFile | undefi
     }
     if (seen.has(node.siteId)) faults.push({ path: `${path}/siteId`, message: `"${node.siteId}" stands here twice` })
     seen.add(node.siteId)
+    if (node.mode === 'split' && node.announce === true) {
+      faults.push({ path: `${path}/announce`, message: 'shares are never announced; remove it, or the mode "split"' })
+    }
     for (const field of ['host', 'port'] as const) {
       if (siteId > node.siteId || node[field] !== undefined) continue
       const message = `field "${field}" is missing: site "${siteId}" sorts before "${node.siteId}", so it opens the connection`

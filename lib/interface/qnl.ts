@@ -21,6 +21,8 @@ export interface Demand {
   readonly deadlineMs?: number
   /** One path, several for rate, or XOR shares over node-disjoint paths so that no single relay learns the key. */
   readonly mode: 'single' | 'multipath' | 'split'
+  /** In `split` mode the number of shares, 2 to 8. Default 2. */
+  readonly shares?: number
 }
 
 /** What the network promises for a demand. */

@@ -73,13 +73,22 @@ export class DemandBook {
  * @throws {InvalidArgumentError} a field is out of its range
  */
 export function checkDemand(demand: Demand): Demand {
-  const { rateBps, weight, kind, deadlineMs, mode } = demand
+  const { rateBps, weight, kind, deadlineMs, mode, shares } = demand
   if (!(Number.isFinite(rateBps) && rateBps >= 0)) throw faulty('rateBps', 'a number of bits per second from 0 up')
   if (!(Number.isFinite(weight) && weight > 0)) throw faulty('weight', 'a number above 0')
   if (!KINDS.includes(kind)) throw faulty('kind', `one of ${KINDS.join(', ')}`)
   if (!MODES.includes(mode)) throw faulty('mode', `one of ${MODES.join(', ')}`)
   if (deadlineMs !== undefined) requireInteger('demand.deadlineMs', deadlineMs, { min: 1, max: MAX_DEADLINE_MS })
-  return Object.freeze({ rateBps, weight, kind, mode, ...(deadlineMs !== undefined && { deadlineMs }) })
+  if (shares !== undefined) requireInteger('demand.shares', shares, { min: 2, max: 8 })
+  if (shares !== undefined && mode !== 'split') throw faulty('mode', 'split where there are shares')
+  return Object.freeze({
+    rateBps,
+    weight,
+    kind,
+    mode,
+    ...(deadlineMs !== undefined && { deadlineMs }),
+    ...(shares !== undefined && { shares }),
+  })
 }
 
 function faulty(field: string, range: string): InvalidArgumentError {

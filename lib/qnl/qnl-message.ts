@@ -49,8 +49,9 @@ const demand = record(
     kind: { enum: ['continuous', 'on-demand'] },
     mode: { enum: ['single', 'multipath', 'split'] },
     deadlineMs: { type: 'integer', minimum: 1 },
+    shares: { type: 'integer', minimum: 2, maximum: 8 },
   },
-  ['deadlineMs'],
+  ['deadlineMs', 'shares'],
 )
 
 const linkStatus = record(

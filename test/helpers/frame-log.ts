@@ -16,6 +16,8 @@ export interface LoggedChunk {
   readonly chunk: number
   readonly attempt: number
   readonly path: readonly string[]
+  /** Nothing is sent for it: the pad itself is set aside for the block. */
+  readonly reserves: boolean
   readonly sizeBytes: number
 }
 
@@ -36,9 +38,24 @@ export interface LoggedKey {
   readonly number: bigint
 }
 
+/** What a relay says of the ranges of its two links. */
+export interface LoggedJoint {
+  readonly from: string
+  readonly to: string
+  readonly source: string
+  readonly dest: string
+  readonly transfer: bigint
+  readonly path: readonly string[]
+  /** Place of the relay in the path. */
+  readonly place: number
+}
+
 /** Numbers of the messages on the wire, written down here a second time: the log must not share the code it judges. */
 const FRAME = 4
 const OFFER = 5
+const JOINT = 17
+/** Flag of a chunk that reserves. */
+const RESERVES = 2
 
 class Cursor {
   readonly #view: DataView
@@ -91,10 +108,18 @@ export function readFrame(bytes: Uint8Array, from: string, to: string): LoggedFr
     const path = cursor.texts()
     cursor.number(1)
     cursor.number(2)
-    cursor.number(1)
-    return { source, dest, transfer, share, chunk, attempt, path, sizeBytes: cursor.number(4) }
+    const reserves = (cursor.number(1) & RESERVES) !== 0
+    return { source, dest, transfer, share, chunk, attempt, path, reserves, sizeBytes: cursor.number(4) }
   })
   return { from, to, linkId, ranges, chunks, bytes: Uint8Array.from(bytes) }
+}
+
+/** The message as a relay's announcement, if it is one. */
+export function readJoint(bytes: Uint8Array, from: string, to: string): LoggedJoint | undefined {
+  const cursor = new Cursor(bytes)
+  if (cursor.number(1) !== JOINT) return undefined
+  const [source, dest, transfer, path] = [cursor.text(), cursor.text(), cursor.long(), cursor.texts()]
+  return { from, to, source, dest, transfer, path, place: cursor.number(1) }
 }
 
 /** The block that the message announces as a key, if it does. */

@@ -6,7 +6,7 @@ import type { Demand } from '../../lib/interface/qnl.ts'
 import type { SimulatedLink, SimulatedLinkSource } from '../../lib/qll/simulated-link.ts'
 import { createSimulatedLinkPair } from '../../lib/qll/simulated-link-pair.ts'
 import { RelayNode } from '../../lib/qnl/relay/relay-node.ts'
-import type { RelayLimits } from '../../lib/qnl/relay/relay-options.ts'
+import type { RelayLimits, RelayPartner, SplitBounds } from '../../lib/qnl/relay/relay-options.ts'
 
 /** Sees or changes what one node sends to another. */
 export type ChannelTap = (channel: MessageChannel, from: string, to: string) => MessageChannel
@@ -21,6 +21,10 @@ export interface RelayNetworkOptions {
   /** Where a site's link key waits across restarts. Default nowhere. */
   readonly stock?: (siteId: string) => LinkStock | undefined
   readonly domains?: Readonly<Record<string, string>>
+  /** What a site says of its pair with another. */
+  readonly pairs?: (siteId: string, other: string) => Pick<RelayPartner, 'mode' | 'announce'>
+  /** What a site demands of shares. */
+  readonly splitOf?: (siteId: string) => SplitBounds
 }
 
 /** Nodes of a whole network in this process: every node talks to every other over channels in memory. */
@@ -44,6 +48,7 @@ export interface PlannedDemand {
 /** Builds the network and opens all nodes. */
 export async function createRelayNetwork(options: RelayNetworkOptions): Promise<RelayNetwork> {
   const { rateBps = 100_000_000, limits, tap = channel => channel, stock, domains = {} } = options
+  const { pairs = () => ({}), splitOf } = options
   const siteIds = [...new Set(options.links.flatMap(link => link.split('-')))].sort()
   const ends = new Map<string, [SimulatedLinkSource, SimulatedLink]>()
   for (const linkId of options.links) {
@@ -69,11 +74,13 @@ export async function createRelayNetwork(options: RelayNetworkOptions): Promise<
       .map(other => ({
         siteId: other,
         peerId: `kme-${other}`,
+        ...pairs(siteId, other),
         ...(domains[other] === undefined ? {} : { domain: domains[other] }),
         ...(siteId < other ? { dial: dial(siteId, other) } : {}),
       }))
     const own = {
       ...(limits === undefined ? {} : { limits }),
+      ...(splitOf === undefined ? {} : { split: splitOf(siteId) }),
       ...(stock === undefined ? {} : { stock: stock(siteId) }),
     }
     nodes.set(siteId, new RelayNode({ siteId, links, partners, ...own }))

@@ -28,6 +28,8 @@ export interface RelaySiteConfig {
   readonly tls: { readonly cert: string; readonly key: string; readonly ca: string }
   readonly rateBps: number
   readonly limits: Partial<RelayLimits>
+  /** Relays announce. */
+  readonly announce: boolean
   readonly stock: string
   /** Where uses of link key are written, and the blocks that were handed out. */
   readonly padLog: string
@@ -62,6 +64,7 @@ const partners = siteIds
   .map(site => ({
     siteId: site,
     peerId: kmeOf(site),
+    announce: config.announce,
     ...(siteId < site && {
       dial: async (signal: AbortSignal) => {
         const identify = (identity: CertificateIdentity) => (siteOf(identity) === site ? kmeOf(site) : undefined)

@@ -21,6 +21,8 @@ export interface RelayTraceOptions {
   /** Blocks that both ends must have got. */
   readonly blocks: number
   readonly chunkBytes: number
+  /** Relays announce instead of passing chunks on. Default false. */
+  readonly announce?: boolean
   /** Time from one kill to the next, in milliseconds: from half of it to one and a half. */
   readonly killEveryMs: number
   /** Kills at least, even if the blocks are there before. */
@@ -113,7 +115,7 @@ class BlockLog {
  * the other, relays and ends alike, is killed with SIGKILL at a random moment and started again.
  */
 export async function runRelayTrace(options: RelayTraceOptions): Promise<RelayTraceReport> {
-  const { blocks, chunkBytes, killEveryMs, minKills, log = () => {} } = options
+  const { blocks, chunkBytes, announce = false, killEveryMs, minKills, log = () => {} } = options
   await using dir = await createTempDir('qkdkit-relay-')
   const authority = createTestAuthority()
   const ports = await freePorts(SITE_IDS.length + 3)
@@ -130,6 +132,7 @@ export async function runRelayTrace(options: RelayTraceOptions): Promise<RelayTr
         linkPorts,
         tls: { cert, key, ca },
         rateBps: 400_000_000,
+        announce,
         limits: { chunkBytes, resendMs: 500, settleMs: 200, readyBlocks: 64, stockBlocks: 64, blockLifeMs: 15_000 },
         stock: file(`${siteId}.stock`),
         padLog: file(`${siteId}.pads`),

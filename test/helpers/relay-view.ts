@@ -1,4 +1,4 @@
-import type { LoggedFrame } from './frame-log.ts'
+import type { LoggedFrame, LoggedJoint } from './frame-log.ts'
 
 /** Bytes of the key that authenticates a frame, at the beginning of its pads. */
 const TAG_KEY_BYTES = 32
@@ -48,6 +48,57 @@ export function viewOf(
     }
   }
   return known
+}
+
+/** Bytes of an announced block with its tags, and of the key of a relay's tag that follows in a range. */
+const ANNOUNCED_BYTES = 32_064
+const JOINT_KEY_BYTES = 32
+
+/** A byte of an announced key: it is a byte of the range of the first link. */
+export function announcedEquation(
+  frames: readonly LoggedFrame[],
+  { transfer, at }: { transfer: bigint; at: number },
+): Equation {
+  return new Set([rangeByte(frames, transfer, 1)(at)])
+}
+
+/**
+ * The same for relays that announce: each byte of an announcement is the XOR of a byte of two links' ranges, the bytes that
+ * carry tag keys included, and all key of a held relay's links is known.
+ */
+export function jointView(
+  held: readonly string[],
+  log: {
+    readonly frames: readonly LoggedFrame[]
+    readonly joints: readonly LoggedJoint[]
+    readonly places: readonly number[]
+  },
+): Equation[] {
+  const known: Equation[] = []
+  for (const { transfer, path, place } of log.joints) {
+    const [before, after] = [rangeByte(log.frames, transfer, place), rangeByte(log.frames, transfer, place + 1)]
+    const ofTags = Array.from({ length: JOINT_KEY_BYTES * (place - 1) }, (_, at) => ANNOUNCED_BYTES + at)
+    for (const at of [...log.places, ...ofTags]) {
+      const pads = [before(at), after(at < ANNOUNCED_BYTES ? at : at + JOINT_KEY_BYTES)]
+      known.push(new Set(pads))
+      if (held.includes(path[place]!)) known.push(...pads.map(pad => new Set([pad])))
+    }
+  }
+  return known
+}
+
+/** The names of the bytes of the range that a link of a transfer's path has reserved, counted from 1. */
+function rangeByte(frames: readonly LoggedFrame[], transfer: bigint, link: number): (at: number) => string {
+  for (const frame of frames) {
+    let before = TAG_KEY_BYTES
+    for (const chunk of frame.chunks) {
+      const isIt = chunk.reserves && chunk.transfer === transfer && chunk.path[link - 1] === frame.from
+      const from = before
+      before += chunk.sizeBytes
+      if (isIt) return at => padNames(frame)(from + at)
+    }
+  }
+  throw new Error(`No range of link ${link} for block ${transfer}`)
 }
 
 /** Rank over GF(2) of sums of unknowns. */

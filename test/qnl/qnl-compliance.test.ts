@@ -83,6 +83,15 @@ qnlCompliance({
 })
 
 qnlCompliance({
+  backend: 'relay node, announcing relays',
+  setup: () =>
+    createRelayFixture({ links: ['alice-r1', 'r1-r2', 'bob-r2'], pairs: () => ({ announce: true }) }, [
+      'alice-r1-r2-bob',
+    ]),
+  teardown,
+})
+
+qnlCompliance({
   backend: 'relay node, two shares',
   setup: () =>
     createRelayFixture(

@@ -36,8 +36,15 @@ const id: JsonSchema = { type: 'integer', minimum: 1, maximum: 2 ** 32 }
 const linkState: JsonSchema = { enum: ['up', 'degraded', 'down'] }
 
 const demand = record(
-  { rateBps, weight, kind: { enum: ['continuous', 'on-demand'] }, mode, deadlineMs: { type: 'integer', minimum: 1 } },
-  ['deadlineMs'],
+  {
+    rateBps,
+    weight,
+    kind: { enum: ['continuous', 'on-demand'] },
+    mode,
+    deadlineMs: { type: 'integer', minimum: 1 },
+    shares: { type: 'integer', minimum: 2, maximum: 8 },
+  },
+  ['deadlineMs', 'shares'],
 )
 const report = record({
   siteId: name,

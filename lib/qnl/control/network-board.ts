@@ -120,13 +120,14 @@ export class NetworkBoard {
   file(nowMs: number): NetworkFile {
     const crossing = this.#pairsOver(new Set(this.links.filling()))
     const demands = this.#pairs.all(nowMs).map(
-      ([id, { a, b, rateBps, weight, mode, untilMs }]): NetworkDemand => ({
+      ([id, { a, b, rateBps, weight, mode, shares, untilMs }]): NetworkDemand => ({
         id,
         a,
         b,
         rateBps,
         weight: crossing.has(id) ? weight * FILLING_WEIGHT : weight,
         mode,
+        ...(shares === undefined ? {} : { shares }),
         limitBps: rateBps,
         ...(untilMs < Number.POSITIVE_INFINITY ? { deadlineMs: untilMs - nowMs } : {}),
       }),
@@ -173,7 +174,9 @@ export class NetworkBoard {
       // A split that grows would need paths apart from those that it has: that is the next plan's work.
       if (missingBps <= 0 || (planned !== undefined && demand.mode === 'split') || this.#full.has(id)) continue
       try {
-        const grant = this.#router.grant({ a: demand.a, b: demand.b, rateBps: missingBps, mode: demand.mode })
+        const { a, b, mode, shares } = demand
+        const kind = { mode, ...(shares === undefined ? {} : { shares }) }
+        const grant = this.#router.grant({ a, b, rateBps: missingBps, ...kind })
         const paths = [...(planned?.paths ?? []), ...grant.paths]
         this.#planned.set(id, { demand, rateBps: (planned?.rateBps ?? 0) + grant.rateBps, paths })
         served.push(id)

@@ -12,6 +12,8 @@ export interface PairDemand {
   readonly rateBps: number
   readonly weight: number
   readonly mode: Demand['mode']
+  /** Shares of a `split`. */
+  readonly shares?: number
   readonly kind: Demand['kind']
   /** When the demand ends, in milliseconds of the controller's clock; infinite for most. */
   readonly untilMs: number
@@ -75,6 +77,7 @@ export class PairTable {
       weight: Math.max(...asks.map(({ demand }) => demand.weight)),
       // Where one side wants no relay to know the key, the other's word does not lower that.
       mode: split ? 'split' : first.demand.mode,
+      ...(split && { shares: Math.max(...asks.map(({ demand }) => demand.shares ?? 2)) }),
       kind: asks.every(({ demand }) => demand.kind === 'on-demand') ? 'on-demand' : 'continuous',
       untilMs: Math.max(...asks.map(({ untilMs }) => untilMs)),
     }
@@ -99,6 +102,7 @@ function same(p: Demand, q: Demand): boolean {
     p.rateBps === q.rateBps &&
     p.weight === q.weight &&
     p.mode === q.mode &&
+    p.shares === q.shares &&
     p.kind === q.kind &&
     (p.deadlineMs === undefined) === (q.deadlineMs === undefined)
   )

@@ -66,15 +66,25 @@ export class Arrivals {
 
   /** Takes a chunk over. */
   chunk(chunk: Chunk): void {
-    const { send, onRefused } = this.#options
-    const { transfer } = chunk
-    const incoming = this.#incoming.get(transfer)
+    const incoming = this.#incoming.get(chunk.transfer)
     if (incoming === undefined) {
       chunk.content.wipe()
-      onRefused('unannounced')
+      this.#options.onRefused('unannounced')
       return
     }
-    const taken = incoming.take(chunk)
+    this.#taken(incoming, incoming.take(chunk))
+  }
+
+  /** A relay of an announced block has spoken. */
+  joint(message: Of<'joint'>): void {
+    const incoming = this.#incoming.get(message.transfer)
+    if (incoming === undefined) this.#options.onRefused('unannounced')
+    else this.#taken(incoming, incoming.announce(message))
+  }
+
+  #taken(incoming: Incoming, taken: ReturnType<Incoming['take']>): void {
+    const { send, onRefused } = this.#options
+    const { transfer } = incoming
     if (taken === 'whole') {
       const { weak, tag } = incoming.confirmation
       send({ type: 'confirm', transfer, weak: weak ? 1 : 0, tag })
@@ -135,7 +145,8 @@ export class Arrivals {
     if (fault !== undefined) this.#refuse(transfer, fault)
     else if (offer.block !== 0n) this.#openDirect(offer)
     else {
-      const incoming = Incoming.open({ source, dest, transfer, split: offer.split === 1, chunkBytes, paths, domainOf })
+      const kind = { split: offer.split === 1, announced: offer.announced === 1 }
+      const incoming = Incoming.open({ source, dest, transfer, ...kind, chunkBytes, paths, domainOf })
       if (incoming === undefined) this.#refuse(transfer, 'not its paths')
       else {
         this.#incoming.set(transfer, incoming)
@@ -155,10 +166,11 @@ export class Arrivals {
   }
 
   /** Why a block is not wanted, whatever its paths are. */
-  #faultOf({ transfer, split, sizeBytes, chunkBytes, paths }: Of<'offer'>): string | undefined {
-    const { minShares, splitOnly } = this.#options
+  #faultOf({ transfer, split, announced, sizeBytes, chunkBytes, paths }: Of<'offer'>): string | undefined {
+    const { minShares, announces, splitOnly } = this.#options
     if (sizeBytes !== MATERIAL_BYTES || chunkBytes < MIN_CHUNK_BYTES || this.#incoming.has(transfer)) return 'malformed'
     if (splitOnly() && split !== 1) return 'this site takes shares alone'
+    if (announced === 1 && !announces) return 'this site takes no announced key'
     return split === 1 && paths.length < minShares ? `fewer shares than ${minShares}` : undefined
   }
 

@@ -1,10 +1,10 @@
-import { type Chunk, chunkKey } from './frame.ts'
+import { chunkKey, type Waiting } from './frame.ts'
 
 /** Bytes that a flow of weight 256 may send in one round. */
 const QUANTUM_BYTES = 4096
 
 interface Flow {
-  readonly chunks: Chunk[]
+  readonly chunks: Waiting[]
   deficit: number
   quantum: number
 }
@@ -24,7 +24,7 @@ export class FairQueue {
   }
 
   /** False where the same chunk waits already. */
-  push(chunk: Chunk): boolean {
+  push(chunk: Waiting): boolean {
     const key = chunkKey(chunk)
     if (this.#keys.has(key)) return false
     this.#keys.add(key)
@@ -42,7 +42,7 @@ export class FairQueue {
   }
 
   /** The next chunk if it has at most so many bytes; undefined where nothing waits, or the next is larger. */
-  take(maxBytes: number): Chunk | undefined {
+  take(maxBytes: number): Waiting | undefined {
     for (;;) {
       const head = this.#flows.entries().next()
       if (head.done === true) return undefined
@@ -66,8 +66,8 @@ export class FairQueue {
   }
 
   /** Takes everything out that `picks` chooses. */
-  remove(picks: (chunk: Chunk) => boolean): Chunk[] {
-    const removed: Chunk[] = []
+  remove(picks: (chunk: Waiting) => boolean): Waiting[] {
+    const removed: Waiting[] = []
     for (const [name, flow] of [...this.#flows]) {
       const kept = flow.chunks.filter(chunk => !picks(chunk))
       removed.push(...flow.chunks.filter(chunk => picks(chunk)))

@@ -7,6 +7,9 @@ import { FRAME_ID, MAX_SHARES, name, path } from './relay-wire.ts'
 export const FRAME_KEY_BYTES = 32
 export const FRAME_TAG_BYTES = 16
 const MAX_RANGES = 64
+/** Flags of a chunk. */
+const WEAK = 1
+const RESERVES = 2
 const MAX_CHUNKS_IN_FRAME = 256
 
 /** A stretch of link key: bytes `from` to `from + sizeBytes` of a block of the link. */
@@ -37,6 +40,8 @@ export interface ChunkHeader extends ChunkId {
   readonly weight: number
   /** True once it has crossed a link without a quantum channel. */
   readonly weak: boolean
+  /** True where the frame has no bytes for it: its pad itself is reserved for the block (rule L5). */
+  readonly reserves: boolean
   readonly sizeBytes: number
 }
 
@@ -47,13 +52,33 @@ export interface Chunk extends ChunkHeader {
   readonly sinceMs: number
 }
 
+/** Key of a link that waits to be reserved for a block whose relays announce. */
+export interface Reservation extends ChunkHeader {
+  readonly reserves: true
+  readonly sinceMs: number
+  /** Takes the range over when it was drawn; the frame that names it to the other end leaves then. */
+  readonly onRange: (range: SecretKey) => void
+  /** It is given up before its turn. */
+  readonly onDropped: () => void
+}
+
+/** What waits for pads of a link. */
+export type Waiting = Chunk | Reservation
+
+/** Throws away what waits. */
+export function dropWaiting(waiting: Waiting): void {
+  if ('content' in waiting) waiting.content.wipe()
+  else waiting.onDropped()
+}
+
 /** What a frame says before its content. */
 export interface FrameHeader {
   readonly linkId: string
   /** Ascending in a session. */
   readonly sequence: bigint
-  /** The pads, in order: first the key of the tag, then what hides the content. */
+  /** The pads, in order: first the key of the tag, then what hides the content, then what is reserved. */
   readonly ranges: readonly PadRange[]
+  /** Those that reserve stand last. */
   readonly chunks: readonly ChunkHeader[]
 }
 
@@ -69,7 +94,7 @@ export function encodeFrameHeader({ linkId, sequence, ranges, chunks }: FrameHea
     writer
       .u8(chunk.hop)
       .u16(chunk.weight)
-      .u8(chunk.weak ? 1 : 0)
+      .u8((chunk.weak ? WEAK : 0) | (chunk.reserves ? RESERVES : 0))
       .u32(chunk.sizeBytes)
   }
   return writer.bytes()
@@ -98,14 +123,25 @@ export function decodeFrame(bytes: Uint8Array): OpenFrame {
   const chunkCount = reader.u16()
   if (chunkCount === 0 || chunkCount > MAX_CHUNKS_IN_FRAME) throw new ProtocolError(`A frame with ${chunkCount} chunks`)
   const chunks = Array.from({ length: chunkCount }, () => readChunk(reader))
-  const contentBytes = chunks.reduce((sum, chunk) => sum + chunk.sizeBytes, 0)
+  const contentBytes = sizeOf(chunks.filter(({ reserves }) => !reserves))
+  const reservedBytes = sizeOf(chunks) - contentBytes
+  if (chunks.some(({ reserves }, i) => reserves && chunks[i + 1]?.reserves === false)) {
+    throw new ProtocolError('What a frame reserves does not stand last')
+  }
   const padBytes = ranges.reduce((sum, range) => sum + range.sizeBytes, 0)
-  if (padBytes !== FRAME_KEY_BYTES + contentBytes || reader.remaining !== contentBytes + FRAME_TAG_BYTES) {
+  if (
+    padBytes !== FRAME_KEY_BYTES + contentBytes + reservedBytes ||
+    reader.remaining !== contentBytes + FRAME_TAG_BYTES
+  ) {
     throw new ProtocolError('The sizes in a frame do not add up')
   }
   const tagAt = bytes.byteLength - FRAME_TAG_BYTES
   const hidden = reader.raw(contentBytes)
   return { linkId, sequence, ranges, chunks, hidden, tagged: bytes.subarray(0, tagAt), tag: bytes.subarray(tagAt) }
+}
+
+function sizeOf(chunks: readonly ChunkHeader[]): number {
+  return chunks.reduce((sum, chunk) => sum + chunk.sizeBytes, 0)
 }
 
 function readChunk(reader: ByteReader): ChunkHeader {
@@ -119,7 +155,7 @@ function readChunk(reader: ByteReader): ChunkHeader {
     path: path.read(reader),
     hop: reader.u8(),
     weight: reader.u16(),
-    weak: reader.u8() === 1,
+    ...flagsOf(reader.u8()),
     sizeBytes: reader.u32(),
   }
   const { path: sites, hop, share, sizeBytes, source, dest } = chunk
@@ -127,6 +163,11 @@ function readChunk(reader: ByteReader): ChunkHeader {
   if (!onPath || new Set(sites).size !== sites.length) throw new ProtocolError('A chunk that is not on its path')
   if (share >= MAX_SHARES || sizeBytes === 0) throw new ProtocolError('A chunk of no share, or without content')
   return chunk
+}
+
+function flagsOf(flags: number): { weak: boolean; reserves: boolean } {
+  if ((flags & ~(WEAK | RESERVES)) !== 0) throw new ProtocolError('A chunk with flags that there are not')
+  return { weak: (flags & WEAK) !== 0, reserves: (flags & RESERVES) !== 0 }
 }
 
 /** The chunk's name in tables. */

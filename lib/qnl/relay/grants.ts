@@ -1,6 +1,7 @@
 import type { NodePlan, RoutedDemand } from '../../interface/network-node.ts'
 import type { Demand } from '../../interface/qnl.ts'
 import { PathSet, pathSetsOf } from './path-set.ts'
+import type { RelayPartner } from './relay-options.ts'
 import type { SiteDomains } from './relay-sets.ts'
 
 /** What a site gets for one far site now. */
@@ -24,6 +25,8 @@ export interface GrantGround {
   readonly lost: boolean
   readonly minShares: number
   readonly domainOf: SiteDomains
+  /** What this site says of the pair itself. */
+  readonly partner: Pick<RelayPartner, 'mode' | 'announce'>
   /** Rate of the link to a neighbour that is up, in bits per second; 0 for one that is down, undefined where there is none. */
   readonly linkBps: (siteId: string) => number | undefined
 }
@@ -33,8 +36,8 @@ export interface GrantGround {
  * neighbour over the common link. A plan cannot turn a demand for shares into one without.
  */
 export function grantFor(ground: GrantGround): Grant {
-  const { remoteSiteId, plan, demand, linkBps, lost } = ground
-  const splitOnly = demand?.mode === 'split'
+  const { remoteSiteId, plan, demand, partner, linkBps, lost } = ground
+  const splitOnly = demand?.mode === 'split' || partner.mode === 'split'
   const nothing = (reason: string): Grant => ({
     rateBps: 0,
     routes: [],
@@ -43,11 +46,11 @@ export function grantFor(ground: GrantGround): Grant {
     reason,
   })
   if (lost) return nothing('The connection to its node is lost')
-  if (plan === undefined) return unplanned(ground, nothing)
+  if (plan === undefined) return unplanned(ground, { splitOnly, nothing })
   const routed = plan.demands.find(each => each.remoteSiteId === remoteSiteId)
   if (routed === undefined) return nothing('The plan has no path to it')
   if (splitOnly && routed.mode !== 'split') return nothing('The plan has no shares for it')
-  const sets = pathSetsOf(routed, ground)
+  const sets = pathSetsOf(routed, { ...ground, announces: partner.announce === true })
   if (typeof sets === 'string') return nothing(sets)
   const alive = sets.filter(({ paths }) => paths.every(path => (linkBps(path[1]!) ?? 0) > 0))
   if (alive.length === 0 && sets.length > 0) return nothing('Every path to it begins with a link that is down')
@@ -56,10 +59,13 @@ export function grantFor(ground: GrantGround): Grant {
   return { rateBps, routes: alive, weight: routed.weight, splitOnly, reason }
 }
 
-function unplanned({ siteId, remoteSiteId, demand, linkBps }: GrantGround, nothing: (reason: string) => Grant): Grant {
+function unplanned(
+  { siteId, remoteSiteId, demand, linkBps }: GrantGround,
+  { splitOnly, nothing }: { splitOnly: boolean; nothing: (reason: string) => Grant },
+): Grant {
   const rateBps = linkBps(remoteSiteId)
   if (rateBps === undefined) return nothing('There is no plan yet')
-  if (demand?.mode === 'split') return nothing('There is no plan yet, and shares need one')
+  if (splitOnly) return nothing('There is no plan yet, and shares need one')
   if (rateBps === 0) return nothing('The link is down')
   // One of two begins, as with a plan, so that the link is not asked for twice its key.
   const routes =

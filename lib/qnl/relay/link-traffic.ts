@@ -1,7 +1,18 @@
 import { oneTimeTag, verifyOneTimeTag } from '../../key/one-time-pad.ts'
-import { copyPad, cutPad, hideUnderPad, showUnderPad, wipePad } from '../../key/pad.ts'
+import { copyPad, cutPad, hideUnderPad, type PadPiece, showUnderPad, wipePad } from '../../key/pad.ts'
+import type { SecretKey } from '../../key/secret-key.ts'
 import { FairQueue } from './fair-queue.ts'
-import { type Chunk, type ChunkId, decodeFrame, encodeFrameHeader, FRAME_KEY_BYTES, type OpenFrame } from './frame.ts'
+import {
+  type Chunk,
+  type ChunkId,
+  decodeFrame,
+  dropWaiting,
+  encodeFrameHeader,
+  FRAME_KEY_BYTES,
+  type OpenFrame,
+  type Reservation,
+  type Waiting,
+} from './frame.ts'
 import type { LinkPool } from './link-pool.ts'
 
 /** Content of one frame at most: small chunks share a tag and its key, large ones have one each. */
@@ -59,17 +70,17 @@ export class LinkTraffic {
     return this.#queue.sizeBytes
   }
 
-  /** Takes a chunk over and sends it when it is its turn. False where it waits already. */
-  enqueue(chunk: Chunk): boolean {
+  /** Takes a chunk, or a reservation, over and sends it when it is its turn. False where it waits already. */
+  enqueue(chunk: Waiting): boolean {
     if (!this.#queue.push(chunk)) return false
     this.wake()
     return true
   }
 
   /** Throws away what `picks` chooses of what waits; gives how many chunks that were. */
-  discard(picks: (chunk: Chunk) => boolean): number {
+  discard(picks: (chunk: Waiting) => boolean): number {
     const removed = this.#queue.remove(picks)
-    for (const { content } of removed) content.wipe()
+    for (const waiting of removed) dropWaiting(waiting)
     return removed.length
   }
 
@@ -113,7 +124,7 @@ export class LinkTraffic {
     const pad = pool.receiveLane.find(ranges)
     if (pad === 'spent') return 'spent pad'
     if (pad === 'unknown') return 'unknown pad'
-    const [keyPad, contentPad] = cutPad(pad, FRAME_KEY_BYTES)
+    const [keyPad, restPad] = cutPad(pad, FRAME_KEY_BYTES)
     // The pad is wiped only for a valid frame: whoever sends others must not burn key.
     if (!verifyOneTimeTag(copyPad(keyPad), [tagged], tag)) {
       pool.receiveLane.forged(ranges)
@@ -123,11 +134,10 @@ export class LinkTraffic {
     if (sequence <= this.#heardSequence) return 'out of order'
     this.#heardSequence = sequence
     wipePad(keyPad)
-    const contents = showUnderPad(
-      hidden,
-      contentPad,
-      chunks.map(({ sizeBytes }) => sizeBytes),
-    )
+    const [contentPad, reservedPad] = cutPad(restPad, hidden.byteLength)
+    const sizesOf = (reserved: boolean) =>
+      chunks.filter(({ reserves }) => reserves === reserved).map(({ sizeBytes }) => sizeBytes)
+    const contents = [...showUnderPad(hidden, contentPad, sizesOf(false)), ...takeRanges(reservedPad, sizesOf(true))]
     pool.receiveLane.spend(ranges)
     const { remoteSiteId, link } = pool
     const weak = link.status().secrecy === 'computational'
@@ -152,27 +162,51 @@ export class LinkTraffic {
 
   #nextFrame(): { readonly bytes: Uint8Array; readonly chunks: readonly ChunkId[] } | undefined {
     const chunks: Chunk[] = []
+    const reservations: Reservation[] = []
     let room = Math.min(FRAME_BYTES, this.pool.sendLane.sizeBytes - FRAME_KEY_BYTES)
-    while (chunks.length < FRAME_CHUNKS) {
-      const chunk = this.#queue.take(room)
-      if (chunk === undefined) break
-      chunks.push(chunk)
-      room -= chunk.sizeBytes
+    let contentBytes = 0
+    while (chunks.length + reservations.length < FRAME_CHUNKS) {
+      const waiting = this.#queue.take(room)
+      if (waiting === undefined) break
+      room -= waiting.sizeBytes
+      if ('content' in waiting) {
+        chunks.push(waiting)
+        contentBytes += waiting.sizeBytes
+      } else reservations.push(waiting)
     }
-    if (chunks.length === 0) return undefined
-    const contentBytes = chunks.reduce((sum, chunk) => sum + chunk.sizeBytes, 0)
-    const { ranges, pieces } = this.pool.sendLane.draw(FRAME_KEY_BYTES + contentBytes)!
-    const [keyPad, contentPad] = cutPad(pieces, FRAME_KEY_BYTES)
+    const all = [...chunks, ...reservations]
+    if (all.length === 0) return undefined
+    const sizeBytes = all.reduce((sum, waiting) => sum + waiting.sizeBytes, 0)
+    const { ranges, pieces } = this.pool.sendLane.draw(FRAME_KEY_BYTES + sizeBytes)!
+    const [keyPad, restPad] = cutPad(pieces, FRAME_KEY_BYTES)
+    const [contentPad, reservedPad] = cutPad(restPad, contentBytes)
     const key = copyPad(keyPad)
     wipePad(keyPad)
     this.#sentSequence += 1n
-    const header = encodeFrameHeader({ linkId: this.pool.linkId, sequence: this.#sentSequence, ranges, chunks })
+    const header = encodeFrameHeader({ linkId: this.pool.linkId, sequence: this.#sentSequence, ranges, chunks: all })
     const hidden = hideUnderPad(
       chunks.map(({ content }) => content),
       contentPad,
     )
     for (const { content } of chunks) content.wipe()
+    const reserved = takeRanges(
+      reservedPad,
+      reservations.map(each => each.sizeBytes),
+    )
+    for (const [i, range] of reserved.entries()) reservations[i]!.onRange(range)
     const tagged = Buffer.concat([header, hidden])
-    return { bytes: Buffer.concat([tagged, oneTimeTag(key, [tagged])]), chunks }
+    return { bytes: Buffer.concat([tagged, oneTimeTag(key, [tagged])]), chunks: all }
   }
+}
+
+/** The pad as ranges of these sizes, which the caller owns. The pad is wiped: it is no pad any more. */
+function takeRanges(pad: readonly PadPiece[], sizesBytes: readonly number[]): SecretKey[] {
+  let rest = [...pad]
+  const ranges = sizesBytes.map(sizeBytes => {
+    const [piece, others] = cutPad(rest, sizeBytes)
+    rest = others
+    return copyPad(piece)
+  })
+  wipePad(pad)
+  return ranges
 }

@@ -2,7 +2,8 @@ import { timingSafeEqual } from 'node:crypto'
 import type { QnlBlock } from '../../interface/qnl.ts'
 import { splitSecret } from '../../key/pad.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
-import type { Chunk } from './frame.ts'
+import type { Chunk, Reservation } from './frame.ts'
+import { rangeBytes } from './joint.ts'
 import { relayedWay } from './link-news.ts'
 import type { PathSet } from './path-set.ts'
 import { RelaySets, type SiteDomains } from './relay-sets.ts'
@@ -44,7 +45,8 @@ export class Outgoing {
   readonly #options: OutgoingOptions
   readonly #relays: RelaySets
   readonly #paths: (readonly string[])[]
-  readonly #material: SecretKey
+  /** Of an announced block there once the first link has given it. */
+  #material: SecretKey | undefined
   readonly #shares: readonly SecretKey[]
   #weak = false
 
@@ -54,8 +56,8 @@ export class Outgoing {
     this.#options = options
     this.#relays = relays
     this.#paths = [...options.route.paths]
-    this.#material = drawMaterial()
-    this.#shares = splitSecret(this.#material, this.#paths.length)
+    this.#material = options.route.announced ? undefined : drawMaterial()
+    this.#shares = this.#material === undefined ? [] : splitSecret(this.#material, this.#paths.length)
   }
 
   /**
@@ -92,7 +94,7 @@ export class Outgoing {
 
   /** All chunks, or those of these numbers, to be sent now. */
   chunks(numbers?: readonly number[]): Chunk[] {
-    const { source, dest, transfer, chunkBytes, weight } = this.#options
+    const { chunkBytes } = this.#options
     const count = chunkCount(chunkBytes)
     const all = numbers ?? Array.from({ length: count * this.#shares.length }, (_, i) => i)
     return all.flatMap(number => {
@@ -101,10 +103,22 @@ export class Outgoing {
       if (material === undefined) return []
       const chunk = number % count
       const content = chunkOf(material, chunk, chunkBytes)
-      const path = this.#paths[share]!
-      const common = { source, dest, transfer, share, chunk, attempt: this.resent, path, hop: 1, weight, weak: false }
-      return [{ ...common, sizeBytes: content.sizeBytes, content, sinceMs: performance.now() }]
+      return [{ ...this.#header(share, chunk), sizeBytes: content.sizeBytes, content, sinceMs: performance.now() }]
     })
+  }
+
+  /** What waits for the range of the first link that an announced block is made of. */
+  reservation(): Reservation {
+    return {
+      ...this.#header(0, 0),
+      reserves: true,
+      sizeBytes: rangeBytes(1),
+      sinceMs: performance.now(),
+      onRange: range => {
+        this.#material = range
+      },
+      onDropped: () => {},
+    }
   }
 
   /** Which share a chunk of that number belongs to. */
@@ -123,18 +137,19 @@ export class Outgoing {
   confirm(tag: Uint8Array, weak: boolean): boolean {
     if (this.resent === 0 && this.#leftMs > 0) this.route.confirmTime.observe(performance.now() - this.#leftMs)
     this.#weak = weak
+    if (this.#material === undefined) return false
     return timingSafeEqual(transferTag(this.#material, { ...this.#context(), relays: [] }, 'dest'), tag)
   }
 
   /** This end's tag, over everything that both must agree on. */
   get tag(): Buffer {
-    return transferTag(this.#material, this.#context(), 'source')
+    return transferTag(this.#material!, this.#context(), 'source')
   }
 
   /** The block; the caller owns it. The rest is wiped. */
   finish(): Omit<QnlBlock, 'number'> {
     const context = this.#context()
-    const secret = blockIn(this.#material)
+    const secret = blockIn(this.#material!)
     this.wipe()
     const { dest: remoteSiteId } = this.#options
     const way = relayedWay(this.#relays.shares, this.#beganMs)
@@ -142,8 +157,15 @@ export class Outgoing {
   }
 
   wipe(): void {
-    this.#material.wipe()
+    this.#material?.wipe()
     for (const share of this.#shares) share.wipe()
+  }
+
+  #header(share: number, chunk: number) {
+    const { source, dest, transfer, weight } = this.#options
+    const path = this.#paths[share]!
+    const place = { source, dest, transfer, share, chunk, attempt: this.resent, path, hop: 1 }
+    return { ...place, weight, weak: false, reserves: false }
   }
 
   #context(): TransferContext {

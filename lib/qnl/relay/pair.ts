@@ -3,7 +3,7 @@ import type { NextBlockOptions, QnlBlock } from '../../interface/qnl.ts'
 import { BLOCK_BYTES } from '../../key/cells.ts'
 import { BlockNumbers } from '../../util/block-numbers.ts'
 import { Arrivals, directBlock } from './arrivals.ts'
-import type { Chunk } from './frame.ts'
+import { type Chunk, dropWaiting, type Waiting } from './frame.ts'
 import type { LinkTraffic, RefusedBecause } from './link-traffic.ts'
 import { Outgoing } from './outgoing.ts'
 import type { PathSet } from './path-set.ts'
@@ -25,6 +25,8 @@ export interface PairOptions {
   readonly limits: RelayLimits
   readonly domainOf: SiteDomains
   readonly minShares: number
+  /** This site takes blocks whose relays announce. */
+  readonly announces: boolean
   /** The link to a neighbour. */
   readonly linkTo: (siteId: string) => LinkTraffic | undefined
   /** Sends to the other end of the pair, if there is a connection. */
@@ -159,6 +161,9 @@ export class Pair {
       case 'reroute':
         this.#arrivals.reroute(message)
         return
+      case 'joint':
+        this.#arrivals.joint(message)
+        return
       case 'confirm':
         this.#onConfirm(message)
         return
@@ -256,8 +261,8 @@ export class Pair {
     if (outgoing === undefined) return false
     this.#outgoing.set(transfer, outgoing)
     route.spend(performance.now())
-    const split = route.split ? 1 : 0
-    send({ type: 'offer', transfer, split, sizeBytes: MATERIAL_BYTES, chunkBytes, block: 0n, paths: outgoing.paths })
+    const kind = { split: route.split ? 1 : 0, announced: route.announced ? 1 : 0 }
+    send({ type: 'offer', transfer, ...kind, sizeBytes: MATERIAL_BYTES, chunkBytes, block: 0n, paths: outgoing.paths })
     return true
   }
 
@@ -269,7 +274,7 @@ export class Pair {
     this.#direct.set(transfer, { secret: block.secret, route, sinceMs: performance.now() })
     route.spend(performance.now())
     const common = { sizeBytes: MATERIAL_BYTES, chunkBytes: MATERIAL_BYTES, paths: route.paths }
-    this.#options.send({ type: 'offer', transfer, split: 0, block: block.number, ...common })
+    this.#options.send({ type: 'offer', transfer, split: 0, announced: 0, block: block.number, ...common })
     return true
   }
 
@@ -277,7 +282,7 @@ export class Pair {
     const outgoing = this.#outgoing.get(transfer)
     if (outgoing === undefined || outgoing.accepted) return
     outgoing.accepted = true
-    this.#enqueue(outgoing, outgoing.chunks())
+    this.#enqueue(outgoing, outgoing.route.announced ? [outgoing.reservation()] : outgoing.chunks())
   }
 
   #onConfirm({ transfer, weak, tag }: Of<'confirm'>): void {
@@ -336,13 +341,18 @@ export class Pair {
   #onMissing({ transfer, chunks }: Of<'missing'>): void {
     const outgoing = this.#outgoing.get(transfer)
     if (outgoing === undefined || chunks.length === 0) return
+    if (outgoing.route.announced) {
+      // A range never serves a second announcement: the next block takes others.
+      this.#drop(transfer, 'not all was announced')
+      return
+    }
     outgoing.resent += 1
     for (const share of new Set(chunks.map(number => outgoing.shareOf(number)))) {
       if (this.#keepPath(outgoing, share)) continue
       this.#drop(transfer, 'no path for a share is left')
       return
     }
-    const waits = (chunk: Chunk) => chunk.transfer === transfer && chunk.source === this.#options.localSiteId
+    const waits = (chunk: Waiting) => chunk.transfer === transfer && chunk.source === this.#options.localSiteId
     for (const path of outgoing.paths) this.#options.linkTo(path[1]!)?.discard(waits)
     this.#enqueue(outgoing, outgoing.chunks(chunks))
   }
@@ -377,13 +387,13 @@ export class Pair {
     })
   }
 
-  #enqueue(outgoing: Outgoing, chunks: readonly Chunk[]): void {
+  #enqueue(outgoing: Outgoing, chunks: readonly Waiting[]): void {
     // Before the first is queued: it may leave at once.
     outgoing.queue(chunks.length)
     for (const chunk of chunks) {
       const link = this.#options.linkTo(chunk.path[1]!)
       if (link?.enqueue(chunk) === true) continue
-      chunk.content.wipe()
+      dropWaiting(chunk)
       outgoing.left()
     }
   }

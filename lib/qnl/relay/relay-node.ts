@@ -8,6 +8,7 @@ import type { Demand, DemandGrant, NextBlockOptions, Qnl, QnlBlock, QnlEvent, Qn
 import { debugLogger } from '../../util/debug-logger.ts'
 import { Listeners } from '../../util/listeners.ts'
 import { checkDemand } from '../demand-book.ts'
+import { Announcer } from './announcer.ts'
 import { type Grant, grantFor } from './grants.ts'
 import { LinkNews } from './link-news.ts'
 import { LinkPlane } from './link-plane.ts'
@@ -46,6 +47,7 @@ export class RelayNode implements Qnl {
   readonly #logger: Logger
   readonly #links: LinkPlane
   readonly #transit: Transit
+  readonly #announcer: Announcer
   readonly #news: LinkNews
   readonly #partners = new Map<string, Partner>()
   readonly #demands = new NodeDemands(remoteSiteId => this.#regrant(remoteSiteId))
@@ -91,7 +93,14 @@ export class RelayNode implements Qnl {
       for (const { line } of this.#partners.values()) line.send(message)
     }
     this.#news = new LinkNews({ siteId, links: options.links, tellAll })
+    this.#announcer = new Announcer({
+      siteId,
+      lineTo: remoteSiteId => this.#partners.get(remoteSiteId)?.line,
+      maxBytes: limits.transitBytes,
+      onRefused: (reason, peerSiteId) => this.counters.refuse(reason, peerSiteId),
+    })
     this.#transit = new Transit({
+      onward: chunk => this.#announcer.onward(chunk),
       linkTo: remoteSiteId => this.#links.to(remoteSiteId),
       maxBytes: limits.transitBytes,
       onRefused: (reason, peerSiteId) => this.counters.refuse(reason, peerSiteId),
@@ -166,7 +175,11 @@ export class RelayNode implements Qnl {
     this.#requireOpen()
     signal?.throwIfAborted()
     const partner = this.#partnerAt(remoteSiteId)
-    this.#demands.set(remoteSiteId, checkDemand(demand))
+    // What the site has laid down for the pair goes before what its KMS asks, and a split is never lowered.
+    const mode = demand.mode === 'split' ? demand.mode : (partner.mode ?? demand.mode)
+    // As many shares as this site wants at least, or more where its KMS does.
+    const shares = Math.max(this.#minShares, demand.shares ?? 0)
+    this.#demands.set(remoteSiteId, checkDemand({ ...demand, mode, ...(mode === 'split' && { shares }) }))
     const { rateBps } = this.#grant(partner)
     this.#changed()
     return { rateBps, epoch: this.#epoch }
@@ -261,6 +274,7 @@ export class RelayNode implements Qnl {
       limits: this.#limits,
       domainOf: this.#domainOf,
       minShares: this.#minShares,
+      announces: partner.announce === true,
       linkTo: remoteSiteId => this.#links.to(remoteSiteId),
       send: message => line.send(message),
       onRefused: reason => this.counters.refuse(reason, siteId),
@@ -279,7 +293,18 @@ export class RelayNode implements Qnl {
 
   #take(siteId: string, message: RelayMessage): void {
     if (message.type === 'news') this.#news.hear(siteId, message)
+    else if (message.type === 'joint') this.#hearJoint(siteId, message)
     else if (!this.#links.message(siteId, message)) this.#partners.get(siteId)?.pair.message(message)
+  }
+
+  #hearJoint(siteId: string, message: Extract<RelayMessage, { type: 'joint' }>): void {
+    if (message.dest !== this.siteId) this.#announcer.forward(message, siteId)
+    else
+      this.#arrive(
+        message.source,
+        pair => pair.message(message),
+        () => {},
+      )
   }
 
   #arrive(source: string, use: (pair: Pair) => void, otherwise: () => void): void {
@@ -295,6 +320,7 @@ export class RelayNode implements Qnl {
     this.#options.partners.find(partner => partner.siteId === siteId)?.domain ?? siteId
 
   #ground(remoteSiteId: string) {
+    const partner = this.#options.partners.find(({ siteId }) => siteId === remoteSiteId)!
     return {
       siteId: this.siteId,
       remoteSiteId,
@@ -303,6 +329,7 @@ export class RelayNode implements Qnl {
       lost: this.#partners.get(remoteSiteId)?.lost ?? false,
       minShares: this.#minShares,
       domainOf: this.#domainOf,
+      partner,
       linkBps: (siteId: string) => {
         const status = this.#links.to(siteId)?.pool.link.status()
         return status === undefined ? undefined : status.state === 'down' ? 0 : status.rateBps

@@ -2,6 +2,7 @@ import type { Link } from '../../interface/link.ts'
 import type { LinkStock } from '../../interface/link-stock.ts'
 import type { Logger } from '../../interface/logger.ts'
 import type { MessageChannel } from '../../interface/message-channel.ts'
+import type { Demand } from '../../interface/qnl.ts'
 import type { Telemetry } from '../../interface/telemetry.ts'
 import { requireInteger } from '../../util/deadline.ts'
 
@@ -14,13 +15,23 @@ export interface RelayPartner {
    * Who runs the site. Shares of one key never cross two relays of one domain. Default the site itself.
    */
   readonly domain?: string
+  /**
+   * How key shared with it travels, whatever this site's KMS asks: `split` takes and sends nothing but shares. Default what
+   * the KMS asks.
+   */
+  readonly mode?: Demand['mode']
+  /**
+   * Relays between the two announce how the keys of their links differ, instead of passing chunks on: for latency, not with
+   * `split`, and only where both ends say so. Default false.
+   */
+  readonly announce?: boolean
   /** Opens a channel to it, where this end dials; left out where the partner dials in. */
   readonly dial?: (signal: AbortSignal) => Promise<MessageChannel>
 }
 
 /** What this site demands of a split, whatever its plan says. */
 export interface SplitBounds {
-  /** Fewest shares of a key; from 2. Default 2. */
+  /** Fewest shares of a key, 2 to 8. Default 2. */
   readonly minShares?: number
 }
 
@@ -90,5 +101,5 @@ export function checkRelayOptions({ limits = {}, split = {} }: RelayNodeOptions)
 } {
   const all = { ...DEFAULT_RELAY_LIMITS, ...limits }
   for (const [name, range] of Object.entries(RANGES)) requireInteger(name, all[name as keyof RelayLimits], range)
-  return { limits: all, minShares: requireInteger('minShares', split.minShares ?? 2, { min: 2, max: 16 }) }
+  return { limits: all, minShares: requireInteger('minShares', split.minShares ?? 2, { min: 2, max: 8 }) }
 }

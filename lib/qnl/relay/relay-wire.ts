@@ -92,6 +92,11 @@ const linkMark: FieldKind<LinkMark> = {
 const blocks = list(u64, MAX_BLOCKS)
 const nonce = fixedBytes(NONCE_BYTES)
 const tag = fixedBytes(16)
+/** The XOR of two ranges of link key: at most 65,535 bytes, by its length before it. */
+const jointBytes: FieldKind<Uint8Array> = {
+  write: (w, v) => w.field(v),
+  read: r => Uint8Array.from(r.field()),
+}
 /** Sites in order. */
 export const path = list(name, MAX_PATH_SITES)
 
@@ -104,10 +109,21 @@ const MESSAGES = {
   leased: { id: 3, fields: { linkId: name, nonce, commits: count, granted: blocks, refused: blocks } },
   /** What the sender has of the link now, as in its hello. */
   stock: { id: 15, fields: { link: linkHello } },
-  /** A key is on its way: one path for each share. `block` is set where a block of the common link is the key itself. */
+  /**
+   * A key is on its way: one path for each share. `block` is set where a block of the common link is the key itself,
+   * `announced` where a range of the first link is, and relays announce.
+   */
   offer: {
     id: 5,
-    fields: { transfer: u64, split: u8, sizeBytes: u32, chunkBytes: u32, block: u64, paths: list(path, MAX_SHARES) },
+    fields: {
+      transfer: u64,
+      split: u8,
+      sizeBytes: u32,
+      chunkBytes: u32,
+      block: u64,
+      paths: list(path, MAX_SHARES),
+      announced: u8,
+    },
   },
   accept: { id: 6, fields: { transfer: u64 } },
   /** From now on the share may come on this path too. */
@@ -124,6 +140,8 @@ const MESSAGES = {
   missing: { id: 13, fields: { transfer: u64, chunks: list(u16, MAX_CHUNKS) } },
   /** Numbers at or below it are spent at the sender's KMS. */
   floor: { id: 14, fields: { number: u64 } },
+  /** A relay says aloud how the ranges of its two links differ. */
+  joint: { id: 17, fields: { source: name, dest: name, transfer: u64, path, place: u8, joint: jointBytes, tag } },
   /** What the sender's links are like now. */
   news: { id: 16, fields: { links: list(linkMark, MAX_LINKS) } },
 } as const

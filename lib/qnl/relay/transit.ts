@@ -1,4 +1,4 @@
-import { type Chunk, chunkKey } from './frame.ts'
+import { type Chunk, chunkKey, type Reservation } from './frame.ts'
 import type { LinkTraffic, RefusedBecause } from './link-traffic.ts'
 
 /** Chunks that are remembered, so that a repeated one goes no further. */
@@ -10,6 +10,8 @@ export interface TransitOptions {
   readonly linkTo: (siteId: string) => LinkTraffic | undefined
   /** Content of other sites' chunks that may wait here, in bytes. */
   readonly maxBytes: number
+  /** What a range of the last link begins at the next one; undefined where it is none. */
+  readonly onward: (chunk: Chunk) => Reservation | undefined
   readonly onRefused: (reason: RefusedBecause, linkId: string) => void
 }
 
@@ -33,15 +35,16 @@ export class Transit {
 
   /** Sends a chunk on to the next site of its path. */
   forward(chunk: Chunk, fromLinkId: string): void {
-    const refused = this.#refuse(chunk)
-    if (refused !== undefined) {
+    const next = chunk.reserves ? this.#options.onward(chunk) : { ...chunk, hop: chunk.hop + 1 }
+    const refused = next === undefined ? 'malformed' : this.#refuse(chunk)
+    if (next === undefined || refused !== undefined) {
       chunk.content.wipe()
-      this.#options.onRefused(refused, fromLinkId)
+      this.#options.onRefused(refused ?? 'malformed', fromLinkId)
       return
     }
     this.#remember(chunkKey(chunk))
     this.#bytes += chunk.sizeBytes
-    this.#options.linkTo(chunk.path[chunk.hop + 1]!)!.enqueue({ ...chunk, hop: chunk.hop + 1 })
+    this.#options.linkTo(chunk.path[chunk.hop + 1]!)!.enqueue(next)
   }
 
   #refuse(chunk: Chunk): RefusedBecause | undefined {

@@ -9,8 +9,8 @@ let last = 0n
 
 function chunk(dest: string, { weight = 256, sizeBytes = 1000 } = {}): Chunk {
   last += 1n
-  const common = { source: 'a', dest, transfer: last, share: 0, chunk: 0, attempt: 0, path: PATH, hop: 1, weak: false }
-  return { ...common, weight, sizeBytes, content: SecretKey.random(8), sinceMs: 0 }
+  const common = { source: 'a', dest, transfer: last, share: 0, chunk: 0, attempt: 0, path: PATH, hop: 1 }
+  return { ...common, weak: false, reserves: false, weight, sizeBytes, content: SecretKey.random(8), sinceMs: 0 }
 }
 
 /** Bytes of each destination among the next so many. */

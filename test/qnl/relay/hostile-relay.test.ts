@@ -31,12 +31,14 @@ function counted(network: RelayNetwork): number {
 describe('a hostile relay', function () {
   this.timeout(60_000)
 
-  for (const act of HOSTILE_ACTS) {
-    it(`that ${act} messages brings no wrong key to either end, is noticed, and stops nothing for good`, async () => {
+  const cases = HOSTILE_ACTS.flatMap(act => [false, true].map(announce => ({ act, announce })))
+  for (const { act, announce } of cases) {
+    it(`that ${act} ${announce ? 'announcements' : 'messages'} brings no wrong key to either end, is noticed, and stops nothing for good`, async () => {
       let [hostile, done] = [true, 0]
       await using network = await createRelayNetwork({
         links: ['a-b', 'b-c', 'c-d'],
         limits: { resendMs: 50, chunkBytes: 4096, blockLifeMs: 2000 },
+        pairs: () => ({ announce }),
         tap: (channel, from) =>
           from === 'b'
             ? hostileChannel(channel, act, { isHostile: () => hostile, onDone: () => (done += 1) })
@@ -65,10 +67,11 @@ describe('a hostile relay', function () {
   const [source, dest, transfer, chunkBytes] = ['a', 'd', 7n, 1024]
   const path = ['a', 'b', 'd']
   const domainOf = (site: string) => site
+  const common = { source, dest, transfer, chunkBytes, domainOf }
   const open = () => {
     const route = new PathSet({ paths: [path], split: false, rateBps: 1000 })
-    const outgoing = Outgoing.open({ source, dest, transfer, route, chunkBytes, weight: 256, domainOf })!
-    const incoming = Incoming.open({ source, dest, transfer, split: false, chunkBytes, paths: [path], domainOf })!
+    const outgoing = Outgoing.open({ ...common, route, weight: 256 })!
+    const incoming = Incoming.open({ ...common, split: false, announced: false, paths: [path] })!
     return { outgoing, incoming }
   }
   const altered = (chunk: Chunk): Chunk => ({ ...chunk, content: SecretKey.random(chunk.sizeBytes) })

@@ -151,6 +151,47 @@ describe('split over disjoint paths', function () {
     expect(await block.catch((error: Error) => error.message)).to.equal('none came')
     expect(frames).to.deep.equal([])
   })
+
+  it('takes no fewer shares than this site wants, whatever plan and other end say', async () => {
+    const five = { links: ['a-b', 'b-z', 'a-c', 'c-z', 'a-d', 'd-z'], splitOf: () => ({ minShares: 3 }) } as const
+    await using network = await createRelayNetwork(five)
+    const [node, demand] = [network.node('a'), { rateBps: 1000, weight: 1, kind: 'continuous', mode: 'split' } as const]
+    network.plan({ paths: ['a-b-z', 'a-c-z'], mode: 'split' })
+    expect((await node.setDemand('z', demand)).rateBps).to.equal(0)
+    expect(node.report().demands).to.deep.equal([{ remoteSiteId: 'z', demand: { ...demand, shares: 3 } }])
+    network.plan({ paths: ['a-b-z', 'a-c-z', 'a-d-z'], mode: 'split' })
+    expect((await node.setDemand('z', demand)).rateBps).to.equal(1000)
+    await take(network, 2)
+  })
+
+  it('refuses at the far end an offer of fewer shares than that end wants', async () => {
+    const { network, frames } = await createLoggedNetwork({
+      links: ['a-b', 'b-z', 'a-c', 'c-z'],
+      splitOf: siteId => ({ minShares: siteId === 'z' ? 3 : 2 }),
+    })
+    await using _ = network
+    network.plan({ paths: ['a-b-z', 'a-c-z'], mode: 'split' })
+    const wait = new AbortController()
+    const block = network.node('a').nextBlock('z', { signal: wait.signal })
+    setTimeout(() => wait.abort(new Error('none came')), 300)
+    expect(await block.catch((error: Error) => error.message)).to.equal('none came')
+    expect(frames).to.deep.equal([])
+  })
+
+  it('is what a site says of a pair itself, before and against what its KMS asks', async () => {
+    await using network = await createRelayNetwork({
+      links: ['a-b', 'b-z', 'a-z'],
+      pairs: () => ({ mode: 'split' }),
+    })
+    const demand = { rateBps: 1000, weight: 1, kind: 'continuous', mode: 'multipath' } as const
+    // Without a plan there are no shares, and the link alone is not taken for them.
+    expect((await network.node('a').setDemand('z', demand)).rateBps).to.equal(0)
+    expect(network.node('a').report().demands[0]!.demand).to.deep.include({ mode: 'split', shares: 2 })
+    network.plan({ paths: ['a-z'] })
+    expect((await network.node('a').status()).demands[0]!.grantedBps).to.equal(0)
+    network.plan({ paths: ['a-b-z', 'a-z'], mode: 'split' })
+    await take(network, 2)
+  })
 })
 
 /** A channel that loses every frame while `isDeaf`. */
