@@ -54,8 +54,9 @@ export async function connectPostgres(options: PostgresOptions): Promise<Postgre
 
 /** SQLSTATE of what the server refused; undefined where it did not answer. */
 export function sqlStateOf(error: unknown): string | undefined {
-  const { code } = ((error as Error).cause ?? {}) as { code?: unknown }
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+  // What the network says has codes of its own, and one of them is as long: EPIPE.
+  const { code, severity } = ((error as Error).cause ?? {}) as { code?: unknown; severity?: unknown }
+  return typeof code === 'string' && typeof severity === 'string' ? code : undefined
 }
 
 class Connection implements PostgresClient {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
-import { chown, mkdir } from 'node:fs/promises'
+import { appendFile, chown, mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { createTempDir } from './temp-dir.ts'
@@ -26,35 +26,131 @@ export function postgresPrograms(): string | undefined {
 
 /** Starts a server; it refuses to run as root, so it runs as the user `postgres` there. */
 export async function startPostgres(programs: string): Promise<PostgresServer> {
-  const dir = await createTempDir('qkdkit-pg-')
-  const data = join(dir.path, 'data')
-  const isRoot = process.getuid?.() === 0
-  const as = async (...command: readonly string[]) => {
-    const [file, ...args] = isRoot
+  const node = await PostgresNode.create(programs, { fsync: 'off' })
+  await node.start()
+  return {
+    url: node.url,
+    kill: () => node.kill(),
+    start: () => node.start(),
+    [Symbol.asyncDispose]: () => node[Symbol.asyncDispose](),
+  }
+}
+
+/** One server with its data, apart or as one of two. */
+export class PostgresNode implements AsyncDisposable {
+  /** With the data, the socket and the log. */
+  readonly directory: string
+  readonly #programs: string
+  readonly #dir: AsyncDisposable
+
+  private constructor(programs: string, dir: AsyncDisposable & { path: string }) {
+    this.#programs = programs
+    this.#dir = dir
+    this.directory = dir.path
+  }
+
+  /** A fresh cluster with these settings, not started. */
+  static async create(programs: string, settings: Readonly<Record<string, string>> = {}): Promise<PostgresNode> {
+    const node = await PostgresNode.empty(programs)
+    await node.run('initdb', '-D', node.#data, '-U', 'qkd', '--auth=trust', '--no-sync', '-E', 'UTF8')
+    await node.configure({ shared_buffers: '8MB', ...settings })
+    return node
+  }
+
+  /** A place for a cluster that is copied from another. */
+  static async empty(programs: string): Promise<PostgresNode> {
+    const node = new PostgresNode(programs, await createTempDir('qkdkit-pg-'))
+    await node.#makeData()
+    if (isRoot) await chown(node.directory, ...(await postgresUser()))
+    return node
+  }
+
+  /** URL of the server, whose only way is a socket. */
+  get url(): string {
+    return `postgresql://qkd@localhost/postgres?host=${encodeURIComponent(this.directory)}`
+  }
+
+  /** Runs one of PostgreSQL's programs as the server's user. */
+  async run(program: string, ...args: readonly string[]): Promise<void> {
+    const command = [join(this.#programs, program), ...args]
+    const [file, ...rest] = isRoot
       ? ['setpriv', '--reuid', 'postgres', '--regid', 'postgres', '--clear-groups', ...command]
       : command
-    await run(file!, args, { cwd: dir.path, timeout: 60_000 })
+    await run(file!, rest, { cwd: this.directory, timeout: 60_000 })
   }
-  await mkdir(data, { mode: 0o700 })
-  if (isRoot) {
-    const [uid, gid] = await Promise.all(
-      ['-u', '-g'].map(async flag => Number((await run('id', [flag, 'postgres'])).stdout)),
-    )
-    for (const path of [dir.path, data]) await chown(path, uid!, gid!)
+
+  /** Adds settings, for the next start or `reload`; the last of the same name counts. */
+  async configure(settings: Readonly<Record<string, string>>): Promise<void> {
+    const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value}'\n`)
+    await appendFile(join(this.#data, 'postgresql.conf'), lines.join(''))
   }
-  const settings = `-c listen_addresses= -c unix_socket_directories=${dir.path} -c fsync=off -c shared_buffers=8MB`
-  const log = join(dir.path, 'log')
-  const start = () => as(join(programs, 'pg_ctl'), '-D', data, '-l', log, '-w', '-o', settings, 'start')
-  const stop = (mode: string) => as(join(programs, 'pg_ctl'), '-D', data, '-w', '-m', mode, 'stop')
-  await as(join(programs, 'initdb'), '-D', data, '-U', 'qkd', '--auth=trust', '--no-sync', '-E', 'UTF8')
-  await start()
-  return {
-    url: `postgresql://qkd@localhost/postgres?host=${encodeURIComponent(dir.path)}`,
-    kill: () => stop('immediate'),
-    start,
-    [Symbol.asyncDispose]: async () => {
-      await stop('immediate').catch(() => {})
-      await dir[Symbol.asyncDispose]()
-    },
+
+  async start(): Promise<void> {
+    const place = `-c listen_addresses= -c unix_socket_directories=${this.directory}`
+    await this.run('pg_ctl', '-D', this.#data, '-l', join(this.directory, 'log'), '-w', '-o', place, 'start')
   }
+
+  async reload(): Promise<void> {
+    await this.run('pg_ctl', '-D', this.#data, 'reload')
+  }
+
+  async promote(): Promise<void> {
+    await this.run('pg_ctl', '-D', this.#data, '-w', 'promote')
+  }
+
+  /** `kill -9` of the server and every process of it. */
+  async kill(): Promise<void> {
+    const [pid] = (await readFile(join(this.#data, 'postmaster.pid'), 'utf8')).split('\n')
+    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    for (const each of [pid!, ...children.trim().split(' ')]) end(Number(each))
+    // The next start refuses where a process of this one still holds the memory that they share.
+    for (const each of children.trim().split(' ')) while (existsSync(`/proc/${each}/stat`)) await pause()
+    await rm(join(this.#data, 'postmaster.pid'), { force: true })
+  }
+
+  /** Makes this one a standby of `primary`, over a copy of all that is there. */
+  async follow(primary: PostgresNode): Promise<void> {
+    await rm(this.#data, { recursive: true, force: true })
+    await this.#makeData()
+    const from = `host=${primary.directory} user=qkd dbname=postgres`
+    await this.run('pg_basebackup', '-D', this.#data, '-d', from, '-R', '-X', 'stream', '-c', 'fast', '--no-sync')
+  }
+
+  /** Ends the server at once, in order. */
+  async stop(): Promise<void> {
+    await this.run('pg_ctl', '-D', this.#data, '-w', '-m', 'immediate', 'stop')
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop().catch(() => {})
+    await this.#dir[Symbol.asyncDispose]()
+  }
+
+  get #data(): string {
+    return join(this.directory, 'data')
+  }
+
+  async #makeData(): Promise<void> {
+    await mkdir(this.#data, { mode: 0o700 })
+    if (isRoot) await chown(this.#data, ...(await postgresUser()))
+  }
+}
+
+const isRoot = process.getuid?.() === 0
+
+async function postgresUser(): Promise<[number, number]> {
+  const ids = ['-u', '-g'].map(async flag => Number((await run('id', [flag, 'postgres'])).stdout))
+  return [await ids[0]!, await ids[1]!]
+}
+
+function end(pid: number): void {
+  try {
+    if (pid > 0) process.kill(pid, 'SIGKILL')
+  } catch {
+    // Gone by itself.
+  }
+}
+
+function pause(): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, 5))
 }

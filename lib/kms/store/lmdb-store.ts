@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { ClosedError, StoreError } from '../../errors.ts'
+import type { Closable } from '../../interface/lifecycle.ts'
 import type {
   BlockRecord,
   Change,
@@ -198,6 +199,32 @@ export class LmdbPoolStore implements PoolStore {
     if (this.#closed) throw new ClosedError('The pool store is closed')
     return this.#db
   }
+}
+
+/**
+ * Takes a directory for this process alone, by a database that holds nothing but who has it.
+ * @throws {StoreError} another process has it, or this one already
+ */
+export async function claimDirectory(directory: string): Promise<Closable> {
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const leave = await enterStore(directory)
+  const owner: RootDatabase<Buffer, Buffer> = open({
+    path: join(directory, 'owner.mdb'),
+    encoding: 'binary',
+    keyEncoding: 'binary',
+    noSubdir: true,
+  })
+  const close = async () => {
+    await owner.close()
+    leave()
+  }
+  try {
+    await claimOwnership(owner, directory)
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { close, [Symbol.asyncDispose]: close }
 }
 
 async function checkSchema(db: RootDatabase<Buffer, Buffer>, directory: string): Promise<void> {

@@ -25,7 +25,8 @@ export async function enterStore(directory: string): Promise<() => void> {
   return () => openHere.delete(path)
 }
 
-interface Owner {
+/** A process, told from a later one with the same number. */
+export interface Owner {
   readonly pid: number
   /** Distinguishes a process from a later one with the same number; empty where the system doesn't tell. */
   readonly startedAt: string
@@ -37,7 +38,7 @@ interface Owner {
  * @throws {StoreError} the store is in use
  */
 export async function claimOwnership(db: OwnedDatabase, directory: string): Promise<void> {
-  const self: Owner = { pid: process.pid, startedAt: await startOf(process.pid) }
+  const self = await thisProcess()
   for (;;) {
     const seen = readOwner(db)
     if (seen !== undefined && seen.pid !== self.pid && (await isAlive(seen))) {
@@ -61,12 +62,18 @@ export async function releaseOwnership(db: OwnedDatabase): Promise<void> {
   })
 }
 
+/** This process. */
+export async function thisProcess(): Promise<Owner> {
+  return { pid: process.pid, startedAt: await startOf(process.pid) }
+}
+
 function readOwner(db: OwnedDatabase): Owner | undefined {
   const value = db.get(OWNER_KEY)
   return value === undefined ? undefined : (JSON.parse(value.toString('utf8')) as Owner)
 }
 
-async function isAlive({ pid, startedAt }: Owner): Promise<boolean> {
+/** True while the process runs. */
+export async function isAlive({ pid, startedAt }: Owner): Promise<boolean> {
   try {
     process.kill(pid, 0)
   } catch (error) {

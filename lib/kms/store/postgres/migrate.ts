@@ -1,0 +1,37 @@
+import { StoreError } from '../../../errors.ts'
+import type { PostgresClient } from '../../../util/postgres-client.ts'
+import { MIGRATIONS } from './migrations.ts'
+
+/** Number of the lock under which one process at a time changes the schema: the first 63 bits of SHA-256 of "qkdkit schema". */
+const LOCK = '4504659003426843046'
+
+/**
+ * Brings the schema of the database to this version's, each step in a transaction of its own. A step that another process
+ * takes at the same moment is waited for.
+ * @throws {StoreError} a newer version wrote the schema, or a step failed
+ */
+export async function migrate(client: PostgresClient, steps: readonly string[] = MIGRATIONS): Promise<void> {
+  await client.query(`select pg_advisory_lock(${LOCK})`)
+  try {
+    await client.query(
+      'create table if not exists qkd_schema (version integer primary key, made_at timestamptz not null)',
+    )
+    const found = await schemaVersion(client)
+    if (found > steps.length) {
+      throw new StoreError(
+        `The database has schema ${found}; this version of qkdkit knows up to ${steps.length}: update it, or name another database`,
+      )
+    }
+    for (const [at, step] of steps.entries()) {
+      if (at < found) continue
+      await client.write(`begin; ${step}; insert into qkd_schema values (${at + 1}, now()); commit`)
+    }
+  } finally {
+    await client.query(`rollback; select pg_advisory_unlock(${LOCK})`).catch(() => {})
+  }
+}
+
+async function schemaVersion(client: PostgresClient): Promise<number> {
+  const [row] = await client.query('select coalesce(max(version), 0) as version from qkd_schema')
+  return Number(row!.version)
+}
