@@ -3,9 +3,6 @@ import { dialTlsChannel } from './channel/tls-dial.ts'
 import { createTlsChannelListener, type TlsChannelListener } from './channel/tls-listener.ts'
 import type { PeerConfig, SiteConfig } from './config/site-config.ts'
 import { dials } from './config/site-config-checks.ts'
-import { createEtsi014Handler } from './etsi014/handler.ts'
-import { saeIdentifier } from './etsi014/sae-identity.ts'
-import { createHttpsServer, type HttpsServer } from './http/https-server.ts'
 import { isKmeCertificate } from './http/kme-identity.ts'
 import type { AuditLog } from './interface/audit.ts'
 import type { CertificateIdentity } from './interface/http.ts'
@@ -27,6 +24,7 @@ import { createSimulatedLinkPair } from './qll/simulated-link-pair.ts'
 import { DirectQnl } from './qnl/direct-qnl.ts'
 import { SiteBorder } from './site-border.ts'
 import { openSiteConsole } from './site-console.ts'
+import { type HostServer, openHostServer } from './site-hosts.ts'
 import { watchInterruptions } from './site-interruptions.ts'
 import { openSiteNetwork } from './site-network.ts'
 import { createOpsServer } from './site-ops.ts'
@@ -34,6 +32,7 @@ import { createSkipServer } from './site-skip.ts'
 import { TelemetryHub } from './telemetry.ts'
 import type { ListenAddress } from './util/listen.ts'
 import { Opened } from './util/opened.ts'
+import type { StartWorker } from './workers/worker-process.ts'
 
 /**
  * The composition root: the only place where concrete classes of several layers meet. A site is the same whether its
@@ -62,6 +61,8 @@ export interface Site extends KmsDirectory, Closable {
 
 /** A site that serves other machines. */
 export interface ServedSite extends Site {
+  /** Process IDs of the workers that serve hosts now; empty without workers. */
+  workerPids(): readonly number[]
   readonly address: {
     /** The ETSI GS QKD 014 server, for the site's hosts. */
     readonly etsi014: ListenAddress & { readonly url: string }
@@ -85,6 +86,8 @@ export interface ServedSite extends Site {
 /** What the caller may bring along. */
 export interface SiteOptions {
   readonly logger?: Logger
+  /** Starts a worker process; needed where the configuration has `workers`. */
+  readonly startWorker?: StartWorker
 }
 
 class AssembledSite implements Site {
@@ -159,7 +162,7 @@ export async function createSite(config: SiteConfig, options: SiteOptions = {}):
   }
 }
 
-async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Opened): Promise<ServedSite> {
+async function openSite(config: SiteConfig, { logger, startWorker }: SiteOptions, opened: Opened): Promise<ServedSite> {
   const { siteId, kmeId, tls } = config
   const telemetry = new TelemetryHub()
   const { store, slots } = await openKept(config, { opened, logger })
@@ -196,8 +199,7 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
     }),
   )
   await peers.listen()
-  const server = opened.add(createServer(config, kms, logger))
-  await server.listen()
+  const server = opened.add(await openHostServer(config, { directory: kms, telemetry, startWorker, logger }))
   const skip = config.skip && opened.add(createSkipServer(config, config.skip, { directory: kms, logger }))
   await skip?.listen()
   const borderAddress = kms.receiver && (await border?.listen(kms.receiver))
@@ -206,6 +208,7 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
   const auditLines = audit && (() => audit.head.n)
   const page = config.console && opened.add(await openSiteConsole(config, config.console, { site, auditLines }))
   return Object.assign(site, {
+    workerPids: () => server.workerPids(),
     address: {
       ...addresses(server, peers, listening),
       node: network.nodeAddress,
@@ -217,21 +220,8 @@ async function openSite(config: SiteConfig, { logger }: SiteOptions, opened: Ope
   })
 }
 
-function createServer(config: SiteConfig, kms: SiteKms, logger: Logger | undefined): HttpsServer {
-  const { saeIdentity: sources, clientCertificate, maxConnections, ...options } = config.etsi014 ?? {}
-  const saeIdentity = saeIdentifier(config.saes, sources)
-  const log = logger === undefined ? {} : { logger }
-  const handler = createEtsi014Handler({ ...options, directory: kms, saeIdentity, ...log })
-  const limits = {
-    ...(clientCertificate !== undefined && { clientCertificate }),
-    ...(maxConnections !== undefined && { maxConnections }),
-    ...(options.bodyLimitBytes !== undefined && { bodyLimitBytes: options.bodyLimitBytes }),
-  }
-  return createHttpsServer({ ...config.tls, ...config.listen, ...limits, handler, ...log })
-}
-
 function addresses(
-  server: HttpsServer,
+  server: HostServer,
   peers: TlsChannelListener,
   links: Readonly<Record<string, ListenAddress>>,
 ): Omit<ServedSite['address'], 'node' | 'ops' | 'console' | 'skip' | 'border'> {

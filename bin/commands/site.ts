@@ -1,7 +1,8 @@
-import { createSite, loadSiteConfig, type ServedSite, watchPolicyFile } from '../../lib/index.ts'
+import { createSite, loadSiteConfig, requireInteger, type ServedSite, watchPolicyFile } from '../../lib/index.ts'
 import { defineCommand, defineGroup } from '../command.ts'
 import { credentials } from '../credentials.ts'
 import { describeEvent } from '../site-events.ts'
+import { startWorker } from '../start-worker.ts'
 import { printJson, printLines, stopSignal, warn } from '../terminal.ts'
 
 const serveCommand = defineCommand({
@@ -10,14 +11,21 @@ const serveCommand = defineCommand({
   builder: yargs =>
     yargs
       .option('config', { type: 'string', demandOption: true, requiresArg: true, describe: "The site's configuration" })
+      .option('workers', {
+        type: 'number',
+        requiresArg: true,
+        describe: 'Processes that do TLS and HTTP for the hosts [default: workers of the configuration, or none]',
+      })
       .example('$0 site serve --config site-a.json', 'prints one line when it serves; events go to standard error')
       .example('$0 site serve --config site-a.json --json', 'the same for a program: addresses as JSON'),
-  handler: async ({ config: path, json }) => {
+  handler: async ({ config: path, workers, json }) => {
+    if (workers !== undefined) requireInteger('--workers', workers, { min: 0, max: 64 })
     // Asked for before anything is open, so that a signal during the start is not lost.
     const stopped = stopSignal()
     const { config, policyPath, warnings } = await loadSiteConfig(path, credentials())
     warn(warnings, { json })
-    await using site = await createSite(config)
+    const asked = workers === undefined ? config : { ...config, workers }
+    await using site = await createSite(asked, { startWorker })
     site.telemetry.subscribe(event => {
       const text = describeEvent(event)
       if (text !== undefined) process.stderr.write(`${json ? JSON.stringify({ event }) : text}\n`)

@@ -103,6 +103,8 @@ export interface SiteConfig {
   readonly listen: ListenConfig
   /** How that server treats its callers. */
   readonly etsi014?: Etsi014Config
+  /** Processes that do TLS and HTTP for the hosts, 1 to 64. Default 0: the process of the site does it itself. */
+  readonly workers?: number
   /** The server of Cisco's SKIP, for encryptors that don't speak ETSI 014. Default none. */
   readonly skip?: SkipConfig
   /** This site's part of the border to other domains: ETSI GS QKD 020. Default none. */
@@ -250,6 +252,7 @@ export const siteConfigSchema: JsonSchema = {
       kmeId: etsiId('KME ID of this site'),
       listen: listen('The ETSI GS QKD 014 server'),
       etsi014: etsi014Schema,
+      workers: integer('Processes that do TLS and HTTP for the hosts; 0 for none but that of the site', 0, 64, 0),
       skip: skipSchema,
       border: borderSchema(tlsFilesSchema),
       peerListen: listen('Where the KMSs of other sites connect'),

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
+import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { ClosedError } from '../errors.ts'
 import type { CertificateIdentity, HttpHandler, HttpRequest, HttpResponse } from '../interface/http.ts'
@@ -52,6 +53,8 @@ export interface HttpsServerOptions extends TlsCredentials {
 export interface HttpsServer extends Closable {
   /** Begins to listen and tells where. */
   listen(options?: AbortOptions): Promise<ListenAddress>
+  /** Takes over a connection that another process has accepted, of which nothing was read yet. In place of `listen()`. */
+  accept(socket: Socket): void
   /** Where it listens; throws before `listen()`. */
   readonly address: ListenAddress
   /** `https://host:port`, without a slash at the end; throws before `listen()`. */
@@ -70,12 +73,14 @@ class NodeHttpsServer implements HttpsServer {
   readonly #listen: { host: string; port: number }
   readonly #bodyLimitBytes: number
   readonly #maxRequests: number
+  readonly #maxConnections: number
   readonly #drainTimeoutMs: number
   readonly #logger: Logger
   readonly #psk: PskIdentities | undefined
   readonly #certificates = new KnownCertificates()
   readonly #connections = new WeakMap<TLSSocket, Connection>()
   #running = 0
+  #accepting = false
   #address: ListenAddress | undefined
   #closing: Promise<void> | undefined
 
@@ -104,7 +109,8 @@ class NodeHttpsServer implements HttpsServer {
       maxHeaderSize: 16 * 1024,
       noDelay: true,
     })
-    this.#server.maxConnections = atLeastOne('maxConnections', options.maxConnections ?? 1_024)
+    this.#maxConnections = atLeastOne('maxConnections', options.maxConnections ?? 1_024)
+    this.#server.maxConnections = this.#maxConnections
     // Ahead of the listener that reads requests.
     if (required) this.#server.prependListener('secureConnection', socket => this.#requireKnown(socket))
     this.#sockets = new TlsSockets(this.#server)
@@ -128,6 +134,17 @@ class NodeHttpsServer implements HttpsServer {
     return this.#address
   }
 
+  accept(socket: Socket): void {
+    if (this.#closing !== undefined || this.#sockets.size >= this.#maxConnections) {
+      socket.destroy()
+      return
+    }
+    // Node arms its watch over requests that take too long when a server begins to listen, which this one never does.
+    if (this.#address === undefined && !this.#accepting) this.#server.emit('listening')
+    this.#accepting = true
+    this.#server.emit('connection', socket)
+  }
+
   close({ signal }: AbortOptions = {}): Promise<void> {
     this.#closing ??= this.#drain(signal)
     return this.#closing
@@ -138,7 +155,9 @@ class NodeHttpsServer implements HttpsServer {
   }
 
   async #drain(signal: AbortSignal | undefined): Promise<void> {
-    const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
+    const ended = new Promise<void>(resolve => this.#server.close(() => resolve()))
+    // A server that never listened does not count its connections itself.
+    const closed = ended.then(() => this.#sockets.whenEmpty())
     this.#sockets.destroyUnsecured()
     for (const socket of this.#sockets.secured) if (this.#connectionOf(socket).running === 0) socket.destroy()
     const force = new AbortController()

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { startWorker } from '../../bin/start-worker.ts'
 import type { Etsi014Config } from '../../lib/config/etsi014-config.ts'
 import type { SiteConfig, StoreConfig } from '../../lib/config/site-config.ts'
 import type { SkipConfig } from '../../lib/config/skip-config.ts'
@@ -83,6 +84,8 @@ export interface ServedTestSitesOptions extends TestSitesOptions {
   readonly ops?: boolean
   /** Servers for encryptors at the first and the second site, besides where they listen. Default none. */
   readonly skip?: readonly [Omit<SkipConfig, 'listen'>, Omit<SkipConfig, 'listen'>]
+  /** Worker processes of the first site. Default none. */
+  readonly workers?: number
   /** How both ETSI 014 servers treat their callers, given the way to certificates. Default as shipped. */
   readonly etsi014?: (credentials: ServedTestSites['credentials']) => Etsi014Config
 }
@@ -125,6 +128,7 @@ export async function createServedTestSites(options: ServedTestSitesOptions = {}
     ...watched,
     ...etsi014,
     ...skipOf(0),
+    ...(options.workers && { workers: options.workers }),
     siteId: 'site-a',
     kmeId: 'kme-a',
     listen,
@@ -135,7 +139,7 @@ export async function createServedTestSites(options: ServedTestSitesOptions = {}
     links: [{ ...link, peerSiteId: 'site-b', role: 'connect', port: siteB.address.links['a-b']!.port }],
     store: storeAt('site-a'),
   }
-  const siteA = await createSite(configA)
+  const siteA = await createSite(configA, { startWorker })
   const sites = [siteA, siteB] as const
   return {
     sites,

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect as tcpConnect } from 'node:net'
+import { type AddressInfo, createServer, connect as tcpConnect } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
 import { expect } from 'chai'
 import { createHttpsServer, type HttpsServerOptions } from '../../lib/http/https-server.ts'
@@ -44,6 +44,71 @@ async function talk(address: { host: string; port: number }, text: string, crede
 }
 
 describe('HttpsServer', () => {
+  describe('with connections that somebody else accepts', () => {
+    /** A server that never listens, behind a door that hands everything to it. */
+    async function behindDoor(options: Partial<HttpsServerOptions> = {}) {
+      const handler = async ({ target }: HttpRequest) => ({ status: 200, headers: {}, body: Buffer.from(target) })
+      const server = createHttpsServer({ ...kme, handler, ...options })
+      const door = createServer({ pauseOnConnect: true }, socket => server.accept(socket)).listen(0, '127.0.0.1')
+      await once(door, 'listening')
+      const { address: host, port } = door.address() as AddressInfo
+      const close = async () => {
+        await server.close()
+        door.close()
+      }
+      return { server, address: { host, port }, close }
+    }
+
+    it('serves them as its own', async () => {
+      const { address, close } = await behindDoor()
+      const text = 'GET /here HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'
+      expect(await talk(address, text)).to.match(/^HTTP\/1.1 200.*\/here$/s)
+      await close()
+    })
+
+    it('cuts off who takes too long over a handshake or a request', async () => {
+      const { address, close } = await behindDoor({ requestTimeoutMs: 200, handshakeTimeoutMs: 200 })
+      expect(await talk(address, 'GET / HTTP/1.1\r\n')).to.match(/^HTTP\/1.1 408 /)
+      const silent = tcpConnect(address)
+      silent.resume()
+      await once(silent, 'close')
+      await close()
+    })
+
+    it('takes no more than it may at a time', async () => {
+      const { address, close } = await behindDoor({ maxConnections: 1 })
+      const first = connect({ ...address, ...sae })
+      await once(first, 'secureConnect')
+      expect(await talk(address, 'GET / HTTP/1.1\r\n')).to.match(/^failed/)
+      first.destroy()
+      await close()
+    })
+
+    it('answers what runs before its close ends, and takes no more', async () => {
+      let finish: () => void = () => {}
+      const asked = new Promise<void>(tell => {
+        finish = tell
+      })
+      let answer: () => void = () => {}
+      const handler = async () => {
+        finish()
+        await new Promise<void>(resolve => {
+          answer = resolve
+        })
+        return { status: 200, headers: {}, body: Buffer.from('late') }
+      }
+      const { address, server, close } = await behindDoor({ handler })
+      const talking = talk(address, 'GET / HTTP/1.1\r\nhost: x\r\n\r\n')
+      await asked
+      const closing = server.close()
+      expect(await talk(address, 'GET / HTTP/1.1\r\n')).to.match(/^failed/)
+      answer()
+      expect(await talking).to.match(/late$/)
+      await closing
+      await close()
+    })
+  })
+
   it('lets nobody in without a certificate of its authority', async () => {
     const { server, seen } = await start()
     const rogue = createTestAuthority('Rogue CA').issue('sae-1')
