@@ -364,8 +364,7 @@ export class Pair {
     const planned = this.#plannedFor(outgoing)
     if (planned.some(path => isSame(path, current)) && usable(current)) return true
     for (const path of planned) {
-      // A share never changes to the direct link: another share may be on it.
-      if (!usable(path) || (outgoing.route.split && path.length === 2) || !outgoing.reroute(share, path)) continue
+      if (!usable(path) || !outgoing.reroute(share, path)) continue
       this.#options.send({ type: 'reroute', transfer: outgoing.transfer, share, path })
       return true
     }

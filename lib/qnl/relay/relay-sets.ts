@@ -12,6 +12,8 @@ export class RelaySets {
   readonly #domainOf: SiteDomains
   readonly #domains: Set<string>[]
   readonly #relays = new Set<string>()
+  /** The share that was ever sent over the direct link, which no relay sees. */
+  #direct: number | undefined
   readonly #paths: Map<string, readonly string[]>[]
 
   constructor(shares: number, domainOf: SiteDomains = siteId => siteId) {
@@ -36,9 +38,14 @@ export class RelaySets {
     const paths = this.#paths[share]
     if (own === undefined || paths === undefined || paths.size >= MAX_PATHS) return false
     const relays = path.slice(1, -1)
-    const domains = relays.map(this.#domainOf)
     const others = this.#domains.filter((_, i) => i !== share)
+    // The direct link is a path of its own (rule L7): one share at most, and never one that was elsewhere before, because
+    // two shares over it would be one share for who breaks that link.
+    const isTaken = own.size > 0 || (this.#direct ?? share) !== share
+    if (relays.length === 0 && others.length > 0 && isTaken) return false
+    const domains = relays.map(this.#domainOf)
     if (others.some(seen => domains.some(domain => seen.has(domain)))) return false
+    if (relays.length === 0) this.#direct = share
     for (const domain of domains) own.add(domain)
     for (const relay of relays) this.#relays.add(relay)
     paths.set(path.join('\n'), path)
@@ -49,7 +56,5 @@ export class RelaySets {
 /** Whether the paths, one a share, may carry the shares of one key: they meet in no relay and in nobody who runs one. */
 export function areDisjoint(paths: readonly (readonly string[])[], domainOf?: SiteDomains): boolean {
   const sets = new RelaySets(paths.length, domainOf)
-  // Two shares over the one direct link would be one share for who breaks that link.
-  const direct = paths.filter(path => path.length === 2).length
-  return direct <= 1 && paths.every((path, share) => sets.admit(share, path))
+  return paths.every((path, share) => sets.admit(share, path))
 }

@@ -16,10 +16,11 @@
 #define RESTORES 0
 #endif
 #ifndef CHECKS
-#define CHECKS 7
+#define CHECKS 15
 #endif
 #define TWICE 1   /* no cell is a pad twice */
 #define FORWARD 2 /* no chunk goes on twice */
+#define SEEN 8    /* the recorder of all pads sees each that serves twice (L8) */
 #define SPOILT 4  /* an honest frame opens, whatever others have sent before it */
 #define check(which, what) assert(!((CHECKS & which)) || (what))
 #define bit(n) (1 << (n))
@@ -34,6 +35,12 @@ bool restored[2];
 byte crashes[2], asks[2], nonce[2], drawn[2], spent[2];
 byte leases[2], answers[2]; /* by asker: every message that was ever sent */
 byte used, frames, forwarded;
+byte logs[2]; /* what each end has written down before it sent: no crash and no restore touches it */
+#ifdef NO_L8
+#define recorded(e) logs[e]
+#else
+#define recorded(e) (logs[0] | logs[1])
+#endif
 
 inline restart(e) {
   nonce[e] = 0; drawn[e] = 0; spent[e] = 0;
@@ -83,6 +90,8 @@ inline grant(e, p, n) {
 #endif
 inline draw(e) {
   check(TWICE, !(used & bit(drawn[e])));
+  check(SEEN, !(used & bit(drawn[e])) || (recorded(e) & bit(drawn[e])));
+  logs[e] = logs[e] | bit(drawn[e]);
   used = used | bit(drawn[e]); frames = frames | bit(drawn[e]);
   drawn[e]++
 }

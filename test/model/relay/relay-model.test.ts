@@ -3,18 +3,18 @@ import { expect } from 'chai'
 import { findProgram, peerProgram } from '../../helpers/peer-program.ts'
 import { type Defines, verify } from '../spin.ts'
 
-type ModelFile = 'lanes.pml' | 'shares.pml'
+const MODELS = ['lanes.pml', 'shares.pml', 'announce.pml'] as const
+type ModelFile = (typeof MODELS)[number]
 interface Run {
   readonly name: string
   readonly model: ModelFile
   readonly defines: Defines
 }
 
-/** Checks of the two models by their bits. */
-const TWICE = 1
-const FORWARD = 2
-const SPOILT = 4
-const APART = 1
+/** Checks of the models by their bits. */
+const [TWICE, FORWARD, SPOILT, SEEN] = [1, 2, 4, 8]
+const [APART, LINK, CLASS] = [1, 2, 4]
+const [ONCE, RIGHT, SHRED, COMMON] = [1, 2, 4, 8]
 
 const sound: readonly Run[] = [
   { name: 'two restarts of each end', model: 'lanes.pml', defines: { CRASHES: 2 } },
@@ -26,6 +26,14 @@ const sound: readonly Run[] = [
   },
   { name: "the other end's", model: 'lanes.pml', defines: { RESTORES: 2, CHECKS: TWICE | SPOILT } },
   { name: 'shares under plans that change', model: 'shares.pml', defines: {} },
+  { name: 'blocks that relays announce', model: 'announce.pml', defines: {} },
+  { name: 'shares, which are not announced', model: 'announce.pml', defines: { SPLIT: 1 } },
+  // Whatever else is broken: what serves twice is seen.
+  {
+    name: 'the recorder sees blocks that both ends encrypt with',
+    model: 'lanes.pml',
+    defines: { NO_L1_LANES: true, CHECKS: SEEN },
+  },
 ]
 
 const mutants: readonly (Run & { readonly check: number })[] = [
@@ -61,7 +69,41 @@ const mutants: readonly (Run & { readonly check: number })[] = [
     defines: { NO_L4: true },
     check: FORWARD,
   },
+  {
+    name: 'L5: a reservation that comes again is announced again',
+    model: 'announce.pml',
+    defines: { NO_L5_ONCE: true },
+    check: ONCE,
+  },
+  {
+    name: 'L5: what is reserved serves as a pad too',
+    model: 'announce.pml',
+    defines: { NO_L5_PAD: true },
+    check: ONCE,
+  },
+  { name: 'L5: one end alone sets the range aside', model: 'announce.pml', defines: { NO_L5_BOTH: true }, check: ONCE },
+  { name: 'L5: announcements have no tag', model: 'announce.pml', defines: { NO_L5_MAC: true }, check: RIGHT },
+  { name: 'L5: a relay keeps what it announced', model: 'announce.pml', defines: { NO_L5_SHRED: true }, check: SHRED },
+  {
+    name: 'L5: two shares are announced over one link',
+    model: 'announce.pml',
+    defines: { NO_L5_SPLIT: true, SPLIT: 1 },
+    check: COMMON,
+  },
   { name: 'L6: a share takes the path of another', model: 'shares.pml', defines: { NO_L6: true }, check: APART },
+  { name: 'L7: the direct link carries both shares', model: 'shares.pml', defines: { NO_L7_LINK: true }, check: LINK },
+  {
+    name: 'L7: a key with a share on the direct link is called direct',
+    model: 'shares.pml',
+    defines: { NO_L7_CLASS: true },
+    check: CLASS,
+  },
+  {
+    name: 'L8: the recorder hears of one end alone',
+    model: 'lanes.pml',
+    defines: { NO_L8: true, NO_L1_LANES: true },
+    check: SEEN,
+  },
   { name: 'R13: disjoint plans are enough', model: 'shares.pml', defines: { NO_R13: true }, check: APART },
 ]
 
@@ -101,10 +143,15 @@ describe('the model of the relays', function () {
   })
 
   it('has a mutant for every rule that it can leave out', () => {
-    const text = (['lanes.pml', 'shares.pml'] as const).map(model => readFileSync(pathOf(model), 'utf8')).join('\n')
+    const text = MODELS.map(model => readFileSync(pathOf(model), 'utf8')).join('\n')
     const rules = new Set([...text.matchAll(/#if(?:n?def) (NO_\w+)/g)].map(([, rule]) => rule))
     expect(
       new Set(mutants.flatMap(({ defines }) => Object.keys(defines).filter(key => key.startsWith('NO_')))),
     ).to.deep.equal(rules)
+  })
+
+  it('has a mutant for each of the rules L1 to L8 and for R13', () => {
+    const rules = new Set(mutants.map(({ name }) => name.split(/[: ]/)[0]))
+    expect([...rules].sort()).to.deep.equal(['L1', 'L2', 'L3', 'L4', 'L5', 'L6', 'L7', 'L8', 'R13'])
   })
 })

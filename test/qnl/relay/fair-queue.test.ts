@@ -65,6 +65,18 @@ describe('RelaySets', () => {
     expect(sets.relays).to.deep.equal(['b', 'c', 'd'])
   })
 
+  it('lets one share over the direct link, and none that was at a relay before (rule L7)', () => {
+    const sets = new RelaySets(3)
+    expect(sets.admit(0, ['a', 'b', 'z'])).to.equal(true)
+    expect(sets.admit(1, ['a', 'z'])).to.equal(true)
+    expect(sets.admit(2, ['a', 'z'])).to.equal(false)
+    expect(sets.admit(0, ['a', 'z'])).to.equal(false)
+    expect(sets.admit(1, ['a', 'c', 'z'])).to.equal(true)
+    expect(sets.admit(1, ['a', 'z']), 'it may have been there, but so may another by now').to.equal(false)
+    const whole = new RelaySets(1)
+    expect(whole.admit(0, ['a', 'b', 'z']) && whole.admit(0, ['a', 'z'])).to.equal(true)
+  })
+
   it('takes paths for disjoint that meet nowhere, with one direct link at most', () => {
     expect(
       areDisjoint([
