@@ -92,7 +92,7 @@ function secretRow(gauges: GaugeTable, pools: readonly KeyPoolStatus[]): HealthR
 function certificateRow(pem: string, nowMs: number): HealthRow {
   const days = Math.floor((Date.parse(new X509Certificate(pem).validTo) - nowMs) / DAY_MS)
   const state = days < 7 ? 'bad' : days < 30 ? 'warning' : 'ok'
-  return { name: 'Certificate', state, text: days < 0 ? 'has expired' : `${days} days left` }
+  return { name: 'Certificate', state, text: days < 0 ? 'has expired' : `${days} ${days === 1 ? 'day' : 'days'} left` }
 }
 
 function backupRow(_: GaugeTable): HealthRow {

@@ -11,16 +11,28 @@ export interface PageFile {
 
 const SCRIPT = 'text/javascript; charset=utf-8'
 
+/** The page's own scripts. */
+const SCRIPTS = [
+  'app',
+  'charts',
+  'connection',
+  'html',
+  'icons',
+  'keyboard',
+  'network-map',
+  'service-panels',
+  'supply-panels',
+  'tables',
+  'trouble-panels',
+  'words',
+] as const
+
 /** Every file that the browser is given, by its path. There are no others: nothing is looked up by a name from outside. */
 const FILES: Readonly<Record<string, { readonly from: string; readonly type: string }>> = {
   '/': { from: './page/index.html', type: 'text/html; charset=utf-8' },
   '/style.css': { from: './page/style.css', type: 'text/css; charset=utf-8' },
   '/icon.svg': { from: './page/icon.svg', type: 'image/svg+xml' },
-  ...Object.fromEntries(
-    ['app', 'charts', 'connection', 'html', 'icons', 'keyboard', 'network-map', 'panels', 'tables', 'words'].map(
-      name => [`/${name}.mjs`, { from: `./page/${name}.mjs`, type: SCRIPT }],
-    ),
-  ),
+  ...Object.fromEntries(SCRIPTS.map(name => [`/${name}.mjs`, { from: `./page/${name}.mjs`, type: SCRIPT }])),
 }
 
 /** Packages that the page is drawn with, and where the browser finds them: it can't resolve their names. */
