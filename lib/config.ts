@@ -17,6 +17,7 @@ import type { NetworkConfig } from './config/network-config.ts'
 import { type OperatorConfig, operatorConfigSchema } from './config/operator-config.ts'
 import { loadPolicyFile } from './config/policy-file.ts'
 import { readSkip } from './config/psk-file.ts'
+import { readAlarms } from './config/read-alarms.ts'
 import {
   checkSaeProfile,
   type PeerKme,
@@ -227,6 +228,7 @@ async function resolveSiteConfig(
   const skip = file.skip === undefined ? {} : { skip: await readSkip(baseDir, file.skip, findings) }
   const devices = await readDeviceTls(baseDir, file.links, findings)
   const border = file.border === undefined ? {} : { border: await readBorder(baseDir, file.border, findings) }
+  const alarms = file.alarms === undefined ? {} : { alarms: await readAlarms(baseDir, file.alarms, findings) }
   const store = await resolveStore(file, { baseDir, ...(credentialsDirectory && { credentialsDirectory }) }, findings)
   const { network } = resolveNetwork(baseDir, file)
   if (network?.state !== undefined)
@@ -237,11 +239,13 @@ async function resolveSiteConfig(
   const policy = policyPath === undefined ? undefined : (await loadPolicyFile(policyPath)).file
   // The check has filled in every default of the schema.
   const config = {
-    ...(rest as Omit<SiteConfig, 'links' | 'skip' | 'border' | 'network'>),
+    ...(rest as Omit<SiteConfig, 'links' | 'skip' | 'border' | 'network' | 'alarms' | 'operators'>),
     tls,
     ...mlDsa,
     ...skip,
     ...border,
+    ...alarms,
+    ...resolveOperators(baseDir, file),
     ...resolveNetwork(baseDir, file),
     store,
     links: file.links.map((link, index) =>
@@ -284,4 +288,11 @@ function resolveNetwork(baseDir: string, { network }: SiteConfigFile): { network
   if (state === undefined) return { network: rest }
   const place = { path: resolve(baseDir, state.path), kek: { file: resolve(baseDir, state.kek.file) } }
   return { network: { ...rest, state: place } }
+}
+
+/** `operators` with its socket's path absolute; the check has filled in every default of the schema. */
+function resolveOperators(baseDir: string, { operators }: SiteConfigFile): Pick<SiteConfig, 'operators'> {
+  if (operators === undefined) return {}
+  const { socket, ...rest } = operators as NonNullable<SiteConfig['operators']>
+  return { operators: { ...rest, ...(socket !== undefined && { socket: resolve(baseDir, socket) }) } }
 }

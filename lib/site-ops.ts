@@ -1,12 +1,13 @@
 import type { ListenConfig } from './config/site-config.ts'
 import { createPlainServer, type PlainServer } from './http/plain-server.ts'
+import type { Alarms } from './interface/alarm.ts'
 import { createOpsHandler } from './metrics/ops-handler.ts'
 import { SiteMetrics } from './metrics/site-metrics.ts'
 import type { Site, SiteStatus } from './site.ts'
 
 /** The server of a site's health, readiness and metrics. Counters begin now, and last as long as the site's telemetry. */
-export function createOpsServer(listen: ListenConfig, site: Site): PlainServer {
-  const metrics = new SiteMetrics(site.telemetry, { site: site.siteId })
+export function createOpsServer(listen: ListenConfig, site: Site, alarms: Alarms): PlainServer {
+  const metrics = new SiteMetrics(site.telemetry, { site: site.siteId }, { alarms: () => alarms.list() })
   const handler = createOpsHandler({
     metrics: format => metrics.text(format),
     readiness: () => readiness(site.status()),

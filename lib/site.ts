@@ -4,29 +4,35 @@ import { createTlsChannelListener, type TlsChannelListener } from './channel/tls
 import type { PeerConfig, SiteConfig } from './config/site-config.ts'
 import { dials } from './config/site-config-checks.ts'
 import { isKmeCertificate } from './http/kme-identity.ts'
+import type { Alarms } from './interface/alarm.ts'
 import type { AuditLog } from './interface/audit.ts'
 import type { CertificateIdentity } from './interface/http.ts'
 import type { Kms, KmsDirectory, SecurityLevel } from './interface/kms.ts'
 import type { AbortOptions, Closable } from './interface/lifecycle.ts'
 import type { Link, LinkStatus } from './interface/link.ts'
 import type { Logger } from './interface/logger.ts'
+import type { OperatorCalls } from './interface/operator.ts'
 import type { PolicyFile } from './interface/policy.ts'
 import type { PoolStore, SlotStore } from './interface/pool-store.ts'
 import { SiteIdentity } from './key/site-identity.ts'
 import { AuditFile } from './kms/audit/audit-file.ts'
+import { WatchedAudit } from './kms/audit/watched-audit.ts'
 import type { KeyPoolStatus, PoolLimits } from './kms/pool/key-pool.ts'
 import { type PeerSite, SiteKms } from './kms/site-kms.ts'
 import { MemorySlots } from './kms/store/memory-slots.ts'
 import { MemoryPoolStore } from './kms/store/memory-store.ts'
 import { watchNextKek } from './kms/store/next-kek.ts'
 import { openStore } from './kms/store/open-store.ts'
+import { kekNameOf } from './kms/store/slot-file.ts'
 import { createSimulatedLinkPair } from './qll/simulated-link-pair.ts'
 import { DirectQnl } from './qnl/direct-qnl.ts'
+import { openSiteAlarms } from './site-alarms.ts'
 import { SiteBorder } from './site-border.ts'
 import { openSiteConsole } from './site-console.ts'
 import { type HostServer, openHostServer } from './site-hosts.ts'
 import { watchInterruptions } from './site-interruptions.ts'
 import { openSiteNetwork } from './site-network.ts'
+import { type OperatorAddress, openSiteOperators } from './site-operators.ts'
 import { createOpsServer } from './site-ops.ts'
 import { createSkipServer } from './site-skip.ts'
 import { TelemetryHub } from './telemetry.ts'
@@ -61,6 +67,9 @@ export interface Site extends KmsDirectory, Closable {
 
 /** A site that serves other machines. */
 export interface ServedSite extends Site {
+  readonly alarms: Alarms
+  /** Calls of operators, also of those in this process: each says who makes it. */
+  readonly operators: OperatorCalls
   /** Process IDs of the workers that serve hosts now; empty without workers. */
   workerPids(): readonly number[]
   readonly address: {
@@ -72,6 +81,8 @@ export interface ServedSite extends Site {
     readonly border: (ListenAddress & { readonly url: string }) | undefined
     /** Health, readiness and metrics; undefined where the configuration has none. */
     readonly ops: ListenAddress | undefined
+    /** Where operators' calls come in; undefined where the configuration has no operators. */
+    readonly operators: OperatorAddress | undefined
     /** The page that shows the site to a person; undefined where the configuration has none. */
     readonly console: { readonly url: string } | undefined
     /** Where the KMSs of other sites connect. */
@@ -88,6 +99,8 @@ export interface SiteOptions {
   readonly logger?: Logger
   /** Starts a worker process; needed where the configuration has `workers`. */
   readonly startWorker?: StartWorker
+  /** Where `config.policy` was read from: an operator may have it read again. */
+  readonly policyPath?: string | undefined
 }
 
 class AssembledSite implements Site {
@@ -162,11 +175,17 @@ export async function createSite(config: SiteConfig, options: SiteOptions = {}):
   }
 }
 
-async function openSite(config: SiteConfig, { logger, startWorker }: SiteOptions, opened: Opened): Promise<ServedSite> {
+async function openSite(
+  config: SiteConfig,
+  { logger, startWorker, policyPath }: SiteOptions,
+  opened: Opened,
+): Promise<ServedSite> {
   const { siteId, kmeId, tls } = config
   const telemetry = new TelemetryHub()
   const { store, slots } = await openKept(config, { opened, logger })
-  const audit = config.audit && opened.add(await AuditFile.open(config.audit.file, { siteId }))
+  const auditFile = config.audit && (await AuditFile.open(config.audit.file, { siteId }))
+  const audit = auditFile && opened.add(new WatchedAudit({ log: auditFile, telemetry }))
+  const alarms = opened.add(await openSiteAlarms(config, { telemetry, audit, kekName: kekNameOf(slots), logger }))
   const log = logger === undefined ? {} : { logger }
   const network = opened.add(await openSiteNetwork(config, { telemetry, ...log }))
   const { qnl, links, listening } = network
@@ -204,10 +223,15 @@ async function openSite(config: SiteConfig, { logger, startWorker }: SiteOptions
   await skip?.listen()
   const borderAddress = kms.receiver && (await border?.listen(kms.receiver))
   const site = new AssembledSite({ siteId, kmeId, telemetry, kms, links, opened })
-  const ops = config.ops === undefined ? undefined : await opened.add(createOpsServer(config.ops, site)).listen()
-  const auditLines = audit && (() => audit.head.n)
+  const ops =
+    config.ops === undefined ? undefined : await opened.add(createOpsServer(config.ops, site, alarms)).listen()
+  const auditHead = auditFile && (() => auditFile.head)
+  const auditLines = auditHead && (() => auditHead().n)
+  const operators = await openSiteOperators(config, site, { opened, audit, auditHead, alarms, policyPath, logger })
   const page = config.console && opened.add(await openSiteConsole(config, config.console, { site, auditLines }))
   return Object.assign(site, {
+    alarms,
+    operators: operators.calls,
     workerPids: () => server.workerPids(),
     address: {
       ...addresses(server, peers, listening),
@@ -216,6 +240,7 @@ async function openSite(config: SiteConfig, { logger, startWorker }: SiteOptions
       border: borderAddress,
       ops,
       console: page && { url: page.url },
+      operators: operators.address,
     },
   })
 }
@@ -224,7 +249,7 @@ function addresses(
   server: HostServer,
   peers: TlsChannelListener,
   links: Readonly<Record<string, ListenAddress>>,
-): Omit<ServedSite['address'], 'node' | 'ops' | 'console' | 'skip' | 'border'> {
+): Omit<ServedSite['address'], 'node' | 'ops' | 'console' | 'operators' | 'skip' | 'border'> {
   return { etsi014: { ...server.address, url: server.url }, peer: peers.address, links }
 }
 

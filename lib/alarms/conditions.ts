@@ -1,16 +1,5 @@
+import type { ConditionName } from '../interface/alarm.ts'
 import type { AlarmSeverity, GaugeName } from '../interface/telemetry.ts'
-
-/** Names of the conditions that gauges are watched for. */
-export type ConditionName =
-  | 'pool-low'
-  | 'link-down'
-  | 'link-qber-high'
-  | 'store-asynchronous'
-  | 'audit-blocked'
-  | 'clock-skew'
-  | 'certificate-expiring'
-  | 'kvno-near-end'
-  | 'rotation-failing'
 
 /** From where to where a value stands for an alarm: between the two thresholds what was stays. */
 export interface ConditionLimits {

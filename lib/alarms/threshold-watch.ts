@@ -1,6 +1,7 @@
+import type { ConditionName } from '../interface/alarm.ts'
 import type { Closable } from '../interface/lifecycle.ts'
 import type { GaugeName, GaugeReading, Telemetry, TelemetrySource } from '../interface/telemetry.ts'
-import { type Condition, type ConditionLimits, type ConditionName, conditions } from './conditions.ts'
+import { type Condition, type ConditionLimits, conditions } from './conditions.ts'
 
 /** Values that a gauge may have: names come from outside. */
 const MAX_WATCHED = 10_000

@@ -1,12 +1,14 @@
 import type { SecurityLevel } from '../interface/kms.ts'
 import type { PolicyFile } from '../interface/policy.ts'
 import type { JsonSchema } from '../util/json-schema.ts'
+import { type AlarmsConfig, type AlarmsConfigFile, alarmsSchema } from './alarms-config.ts'
 import { type BorderConfig, type BorderConfigFile, borderSchema } from './border-config.ts'
 import { type ConsoleConfig, type ConsoleConfigFile, consoleSchema } from './console-config.ts'
 import { type Etsi014Config, etsi014Schema } from './etsi014-config.ts'
 import { type StoreKekConfig, storeKekSchema } from './kek-config.ts'
 import { type LinkConfig, type LinkConfigFile, linkKindSchemas, type MlDsaIdentity } from './link-config.ts'
 import { type NetworkConfig, type NetworkConfigFile, networkSchema } from './network-config.ts'
+import { type OperatorsConfig, type OperatorsConfigFile, operatorsSchema } from './operators-config.ts'
 import { etsiId, integer, list, listenSchema as listen, name, objectSchema, text } from './schema-parts.ts'
 import { type SkipConfig, type SkipConfigFile, skipSchema } from './skip-config.ts'
 
@@ -131,6 +133,10 @@ export interface SiteConfig {
   readonly audit?: { readonly file: string }
   /** `/healthz`, `/readyz` and `/metrics`, without TLS: an address that only the machine or its watchers reach. Default nowhere. */
   readonly ops?: ListenConfig
+  /** What becomes of alarms. Default they are events, and nothing is kept or told. */
+  readonly alarms?: AlarmsConfig
+  /** How operators reach the running site, and what each may do. Default not at all. */
+  readonly operators?: OperatorsConfig
   /** The page that shows all of it to a person. Default nowhere. */
   readonly console?: ConsoleConfig
 }
@@ -150,6 +156,8 @@ export interface SiteConfigFile
     | 'keys'
     | 'policy'
     | 'ops'
+    | 'alarms'
+    | 'operators'
     | 'console'
   > {
   readonly $schema?: string
@@ -164,6 +172,8 @@ export interface SiteConfigFile
   readonly keys?: Partial<KeysConfig>
   readonly policy?: { readonly file: string }
   readonly ops?: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
+  readonly alarms?: AlarmsConfigFile
+  readonly operators?: OperatorsConfigFile
   readonly console?: ConsoleConfigFile
 }
 
@@ -330,6 +340,8 @@ export const siteConfigSchema: JsonSchema = {
         file: text('Audit log, relative to this file; made where it is missing'),
       }),
       ops: listen('Health, readiness and metrics, over HTTP without TLS'),
+      alarms: alarmsSchema,
+      operators: operatorsSchema,
       console: consoleSchema,
     },
     [
@@ -344,6 +356,8 @@ export const siteConfigSchema: JsonSchema = {
       'policy',
       'audit',
       'ops',
+      'alarms',
+      'operators',
       'skip',
       'border',
     ],

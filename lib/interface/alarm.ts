@@ -2,6 +2,18 @@ import type { AbortOptions, Closable } from './lifecycle.ts'
 import type { OperatorIdentity } from './operator.ts'
 import type { AlarmSeverity, AlarmState } from './telemetry.ts'
 
+/** Names of the conditions that gauges are watched for. */
+export type ConditionName =
+  | 'pool-low'
+  | 'link-down'
+  | 'link-qber-high'
+  | 'store-asynchronous'
+  | 'audit-blocked'
+  | 'clock-skew'
+  | 'certificate-expiring'
+  | 'kvno-near-end'
+  | 'rotation-failing'
+
 /** An alarm as the people who look after a site see it. Times are wall clock, in milliseconds. */
 export interface Alarm {
   readonly id: string

@@ -4,7 +4,7 @@ import type { OperatorIdentity } from './operator.ts'
 
 /** What is written of one decision. Never a key byte; key_IDs name keys only to the two KMSs. */
 export interface AuditEntry {
-  readonly event: 'issue' | 'share' | 'deliver' | 'refuse' | 'policy' | 'start' | 'operator' | 'alarm'
+  readonly event: 'issue' | 'share' | 'deliver' | 'refuse' | 'policy' | 'start' | 'operator' | 'alarm' | 'rekey'
   /** What came of it: `allowed`, or the code of the refusal. */
   readonly outcome: string
   readonly masterSaeId?: string

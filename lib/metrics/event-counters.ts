@@ -13,7 +13,6 @@ interface Counter {
 export class EventCounters {
   readonly #counters = new Map<string, Counter>()
   readonly #alarms = new Map<string, { id: string; severity: string }>()
-  readonly #states = new Map<string, { id: string; severity: string; state: string }>()
 
   /** Takes one event. */
   count(event: TelemetryEvent): void {
@@ -100,12 +99,6 @@ export class EventCounters {
         this.#add('qkd_alarm_deliveries', 'Alarms that a sink took, or did not', { sink, outcome })
         return
       }
-      case 'alarm-state': {
-        const { id, severity, state } = event
-        if (state === 'cleared') this.#states.delete(id)
-        else if (this.#states.size < MAX_SERIES) this.#states.set(id, { id, severity, state })
-        return
-      }
       case 'alarm':
         if (event.state === 'cleared') this.#alarms.delete(event.id)
         else if (this.#alarms.size < MAX_SERIES) this.#alarms.set(event.id, { id: event.id, severity: event.severity })
@@ -120,12 +113,8 @@ export class EventCounters {
       ([name, { help, series }]): MetricFamily => ({ name, type: 'counter', help, samples: [...series.values()] }),
     )
     const alarms = [...this.#alarms.values()].map(labels => ({ labels, value: 1 }))
-    const states = [...this.#states.values()].map(labels => ({ labels, value: 1 }))
-    return [
-      ...counters,
-      { name: 'qkd_alarm', type: 'gauge', help: 'Causes of alarms that are there now', samples: alarms },
-      { name: 'qkd_alarm_state', type: 'gauge', help: 'Alarms that stand, and who has seen to them', samples: states },
-    ]
+    const help = 'Causes of alarms that are there now'
+    return [...counters, { name: 'qkd_alarm', type: 'gauge', help, samples: alarms }]
   }
 
   #add(name: string, help: string, labels: Readonly<Record<string, string>>, value = 1): void {

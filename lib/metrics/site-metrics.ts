@@ -1,3 +1,4 @@
+import type { Alarm } from '../interface/alarm.ts'
 import type { Unsubscribe } from '../interface/lifecycle.ts'
 import type { GaugeReading, TelemetrySource } from '../interface/telemetry.ts'
 import { EventCounters } from './event-counters.ts'
@@ -10,9 +11,15 @@ export class SiteMetrics implements Disposable {
   readonly #counters = new EventCounters()
   readonly #unsubscribe: Unsubscribe
   readonly #labels: Readonly<Record<string, string>>
+  readonly #alarms: () => readonly Alarm[]
 
   /** `labels` stand before those of each sample: whose metrics these are. */
-  constructor(source: TelemetrySource, labels: Readonly<Record<string, string>>) {
+  constructor(
+    source: TelemetrySource,
+    labels: Readonly<Record<string, string>>,
+    { alarms = () => [] }: { readonly alarms?: () => readonly Alarm[] } = {},
+  ) {
+    this.#alarms = alarms
     this.#source = source
     this.#labels = labels
     this.#unsubscribe = source.subscribe(event => this.#counters.count(event))
@@ -20,7 +27,8 @@ export class SiteMetrics implements Disposable {
 
   /** The whole page. */
   text(format: MetricsFormat = 'openmetrics'): string {
-    const families = [...gaugeFamilies(this.#source.readings()), ...this.#counters.families()]
+    const gauges = gaugeFamilies(this.#source.readings())
+    const families = [...gauges, ...this.#counters.families(), alarmFamily(this.#alarms())]
     return formatMetrics(
       families.map(family => ({
         ...family,
@@ -44,6 +52,17 @@ function gaugeFamilies(readings: readonly GaugeReading[]): MetricFamily[] {
       samples: alike.map(({ labels, value }) => ({ labels, value: scaled(value, scale) })),
     }
   })
+}
+
+function alarmFamily(alarms: readonly Alarm[]): MetricFamily {
+  const standing = alarms.filter(({ state }) => state !== 'cleared')
+  const samples = standing.map(({ id, severity, state }) => ({ labels: { id, severity, state }, value: 1 }))
+  return {
+    name: 'qkd_alarm_state',
+    type: 'gauge',
+    help: 'Alarms that stand, and whether anybody sees to them',
+    samples,
+  }
 }
 
 /** Without the digits that a product of two binary numbers adds. */

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
-import { type ConditionName, conditions } from '../../lib/alarms/conditions.ts'
+import { conditions } from '../../lib/alarms/conditions.ts'
 import { type ConditionSettings, ThresholdWatch } from '../../lib/alarms/threshold-watch.ts'
+import type { ConditionName } from '../../lib/interface/alarm.ts'
 import type { GaugeName } from '../../lib/interface/telemetry.ts'
 import { TelemetryHub } from '../../lib/telemetry.ts'
 

@@ -108,6 +108,8 @@ export const rooms: readonly Room[] = [
   { room: 'lib/site.ts', holds: 'composition root: where the layers meet', sees: ['lib/'] },
   { room: 'lib/site-hosts.ts', holds: 'composition root: the server of a site for its hosts', sees: ['lib/'] },
   { room: 'lib/workers/', holds: 'composition root: processes that serve the hosts of a site', sees: ['lib/'] },
+  { room: 'lib/site-alarms.ts', holds: 'composition root: alarms of a site', sees: ['lib/'] },
+  { room: 'lib/site-operators.ts', holds: 'composition root: the calls of operators of a site', sees: ['lib/'] },
   { room: 'lib/site-ops.ts', holds: 'composition root: health and metrics of a site', sees: ['lib/'] },
   { room: 'lib/site-border.ts', holds: 'composition root: the border to other domains', sees: ['lib/'] },
   { room: 'lib/site-skip.ts', holds: 'composition root: SKIP for the encryptors of a site', sees: ['lib/'] },

@@ -216,3 +216,8 @@ export class SlotFile implements SlotStore {
 function ownContext(name: string): Buffer {
   return lp('qkdkit/1 slot', 'own', name)
 }
+
+/** Gives the name of the key encryption key in use; undefined for stores that have none. */
+export function kekNameOf(slots: SlotStore): (() => string) | undefined {
+  return slots instanceof SlotFile ? () => slots.kekName : undefined
+}
