@@ -1,6 +1,7 @@
 import yargs, { type Argv } from 'yargs'
 import { type GlobalArguments, usageError } from './command.ts'
 import { auditCommands } from './commands/audit.ts'
+import { consoleCommand } from './commands/console.ts'
 import { demoCommand } from './commands/demo.ts'
 import { ipsecCommands } from './commands/ipsec.ts'
 import { kerberosCommands } from './commands/kerberos.ts'
@@ -65,6 +66,7 @@ function commandLine(argv: readonly string[]): Argv<GlobalArguments> {
     .command(networkCommands)
     .command(policyCommands)
     .command(auditCommands)
+    .command(consoleCommand)
     .command(pkiCommands)
     .command(saeCommands)
     .demandCommand(1, 'Name a command; qkd --help lists them')

@@ -20,6 +20,7 @@ export type { KmeCheck, KmeFinding } from './client/doctor/finding.ts'
 export { createFrontDoorKms, type FrontDoorOptions, type PeerKms } from './client/front-door-kms.ts'
 export { createAccessKms, createProfileKms, type ProfileKmsOptions } from './client/profile-kms.ts'
 export { createRemoteKms, type RemoteKmsOptions } from './client/remote-kms.ts'
+export type { ConsoleConfig } from './config/console-config.ts'
 export { type ControllerConfig, controllerConfigSchema } from './config/controller-config.ts'
 export { type FrontConfig, frontConfigSchema } from './config/front-config.ts'
 export type { KmeAccess, KmeTlsFiles } from './config/kme-access.ts'
@@ -44,6 +45,7 @@ export {
   loadSiteConfig,
   readKmeTlsFiles,
 } from './config.ts'
+export { type ConsoleRelay, type ConsoleRelayOptions, openConsoleRelay } from './console/console-relay.ts'
 export { layOut, type Place } from './console/map-layout.ts'
 export { type ControllerServer, type ControllerServerOptions, createControllerServer } from './controller-server.ts'
 export { type CreatePkcs12Options, createPkcs12 } from './create-pkcs12.ts'

@@ -7,6 +7,7 @@ import {
   type NetworkEvent,
 } from '../../lib/index.ts'
 import { defineCommand } from '../command.ts'
+import { consoleAt, withConsoleOption } from '../console-at.ts'
 import { credentials } from '../credentials.ts'
 import { describeEvent } from '../site-events.ts'
 import { printJson, printLines, stopSignal, warn } from '../terminal.ts'
@@ -16,7 +17,7 @@ export const networkServeCommand = defineCommand({
   command: 'serve',
   describe: 'Run the controller of a network, or one of its replicas, until SIGTERM or Ctrl-C',
   builder: yargs =>
-    yargs
+    withConsoleOption(yargs)
       .option('config', {
         type: 'string',
         demandOption: true,
@@ -27,18 +28,21 @@ export const networkServeCommand = defineCommand({
         '$0 network serve --config controller.json',
         'prints one line when it serves; plans go to standard error',
       ),
-  handler: async ({ config: path, json }) => {
+  handler: async ({ config: path, console: page, json }) => {
     const stopped = stopSignal()
     const { config, warnings } = await loadControllerConfig(path)
     warn(warnings, { json })
     const onEvent = (event: NetworkEvent) =>
       void process.stderr.write(`${json ? JSON.stringify({ event }) : describeNetworkEvent(event)}\n`)
-    await using server = await createControllerServer(config, { onEvent })
-    const { controllerId, address, leading } = server
+    const at = consoleAt(page, config.console)
+    await using server = await createControllerServer({ ...config, ...(at && { console: at }) }, { onEvent })
+    const { controllerId, address, consoleUrl, leading } = server
     const state = leading ? 'plans' : 'waits for its turn'
     await (json
-      ? printJson({ ready: true, controllerId, address, leading, pid: process.pid })
-      : printLines(`${controllerId} serves at ${address.host}:${address.port} and ${state}`))
+      ? printJson({ ready: true, controllerId, address, consoleUrl, leading, pid: process.pid })
+      : printLines(
+          `${controllerId} serves at ${address.host}:${address.port} and ${state}${consoleUrl === undefined ? '' : `; console at ${consoleUrl}`}`,
+        ))
     await stopped
   },
 })

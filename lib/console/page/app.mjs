@@ -180,6 +180,8 @@ function sayAlarms({ sections }) {
   else if (gone.length > 0) said = alarms.length === 0 ? 'No alarm stands any more' : `${gone.length} alarms are over`
 }
 
+// What stood there for who has no JavaScript.
+document.getElementById('page')?.replaceChildren()
 listenToKeys(document)
 follow(next => {
   state = next

@@ -124,7 +124,7 @@ export function Timeline({ rows, atMs, most }) {
  */
 export function spanWords({ state, fromMs, toMs }, times, atMs) {
   if (toMs === undefined) return `${state} for ${duration(atMs - fromMs)}`
-  return `was ${state} ${times > 1 ? `${times} times` : duration(toMs - fromMs)}, until ${clock(toMs).slice(0, 5)}`
+  return `${state} ${times > 1 ? `${times} ×` : duration(toMs - fromMs)}, over ${clock(toMs).slice(0, 5)}`
 }
 
 /**

@@ -5,8 +5,9 @@ import { percent, rate } from './words.mjs'
 /** @typedef {import('../sections.ts').MapSite} MapSite */
 /** @typedef {import('../sections.ts').MapLink} MapLink */
 
-const WIDTH = 400
-const HEIGHT = 206
+/** Width and height in the pixels of the picture. */
+const SMALL = [400, 206]
+const LARGE = [640, 400]
 const MARGIN = { x: 58, top: 20, bottom: 34 }
 /** With more links than this only those that are not up have words. */
 const MOST_WORDS = 9
@@ -25,13 +26,14 @@ export function linkWords({ state, reason, rateBps, loadBps, out }) {
 
 /**
  * The network as a picture, with the same in words for who does not see it.
- * @param {{ map: MapSection }} props
+ * @param {{ map: MapSection, large?: boolean }} props
  */
-export function NetworkMap({ map: { sites, links } }) {
+export function NetworkMap({ map: { sites, links }, large = false }) {
   if (sites.length === 0) return html`<p class="empty">No site is known yet.</p>`
-  const places = new Map(sites.map(site => [site.siteId, place(site)]))
+  const size = large ? LARGE : SMALL
+  const places = new Map(sites.map(site => [site.siteId, place(site, size)]))
   const wordy = links.length <= MOST_WORDS
-  return html`<svg class="map" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label=${summary(sites, links)}>
+  return html`<svg class="map" viewBox=${`0 0 ${size.join(' ')}`} role="img" aria-label=${summary(sites, links)}>
     ${links.map(link => html`<${Fibre} key=${link.linkId} link=${link} from=${places.get(link.a)} to=${places.get(link.b)} wordy=${wordy} />`)}
     ${sites.map(site => html`<${Dot} key=${site.siteId} site=${site} at=${places.get(site.siteId)} named=${sites.length <= MOST_NAMES || site.state !== 'joined'} />`)}
   </svg>`
@@ -79,11 +81,14 @@ function Dot({ site: { siteId, state }, at, named }) {
   </g>`
 }
 
-/** @param {MapSite} site */
-function place({ x, y }) {
+/**
+ * @param {MapSite} site
+ * @param {number[]} size
+ */
+function place({ x, y }, [width = 0, height = 0]) {
   return {
-    x: MARGIN.x + x * (WIDTH - 2 * MARGIN.x),
-    y: MARGIN.top + y * (HEIGHT - MARGIN.top - MARGIN.bottom),
+    x: MARGIN.x + x * (width - 2 * MARGIN.x),
+    y: MARGIN.top + y * (height - MARGIN.top - MARGIN.bottom),
   }
 }
 

@@ -2,7 +2,6 @@ import { Bar } from './charts.mjs'
 import { html } from './html.mjs'
 import { Shape } from './icons.mjs'
 import { shortcutOf } from './keyboard.mjs'
-import { AtTheSites } from './supply-panels.mjs'
 import { Panel, Table } from './tables.mjs'
 import { amount, clock, count, duration, integrationName, percent } from './words.mjs'
 
@@ -23,15 +22,16 @@ export function RequestsPanel({ sections: { requests }, rows, onOpen }) {
   const hidden = Math.max(0, (requests?.refused.length ?? 0) - rows.middle + 1)
   return html`<${Panel} id="requests" name="Requests" shortcut=${shortcutOf('requests')} onOpen=${onOpen} hidden=${hidden}
     note=${requests ? html`<${Shape} mark=${waiting > 0 ? 'warning' : 'ok'} /> ${count(waiting)} waiting now` : ''}>
-    ${
-      requests
-        ? html`<p class="line-of-text">
-              ${count(requests.waitedLastHour)} waited in 1 h${requests.waitedLastHour > 0 ? `, ${duration(requests.meanWaitMs).replace(/^0 s$/, `${requests.meanWaitMs} ms`)} each` : ''}
-            </p>
-            <${RefusalTable} sections=${{ requests }} most=${rows.middle - 1} />`
-        : html`<${AtTheSites} />`
-    }
+    <p class="line-of-text">${waitWords(requests)}</p>
+    <${RefusalTable} sections=${{ requests }} most=${rows.middle - 1} />
   <//>`
+}
+
+/** @param {Screen['sections']['requests']} requests */
+function waitWords(requests) {
+  const { waitedLastHour = 0, meanWaitMs = 0 } = requests ?? {}
+  if (waitedLastHour === 0) return 'None had to wait within the hour'
+  return `${count(waitedLastHour)} waited in 1 h, ${meanWaitMs < 1_000 ? `${meanWaitMs} ms` : duration(meanWaitMs)} each`
 }
 
 /** @param {{ sections: Pick<Screen['sections'], 'requests'>, most?: number, large?: boolean }} props */
@@ -48,7 +48,7 @@ export function LevelsPanel(screen) {
   const lowered = levels?.loweredKeys ?? 0
   return html`<${Panel} id="levels" name="Levels" shortcut=${shortcutOf('levels')} onOpen=${onOpen} hidden=${hidden}
     note=${levels ? html`<${Shape} mark=${lowered > 0 ? 'warning' : 'ok'} /> ${count(lowered)} lowered` : ''}>
-    ${levels ? html`<${LevelTable} ...${screen} most=${rows.middle} />` : html`<${AtTheSites} />`}
+    <${LevelTable} ...${screen} most=${rows.middle} />
   <//>`
 }
 
@@ -80,7 +80,7 @@ export function SessionsPanel(screen) {
   )
   return html`<${Panel} id="sessions" name="Sessions on keys" shortcut=${shortcutOf('sessions')} onOpen=${onOpen} hidden=${hidden}
     note=${note.join(' · ')}>
-    ${sessions ? html`<${SessionTable} ...${screen} most=${rows.bottom} />` : html`<${AtTheSites} />`}
+    <${SessionTable} ...${screen} most=${rows.bottom} />
   <//>`
 }
 

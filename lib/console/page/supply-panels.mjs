@@ -20,12 +20,12 @@ const LINK_COLUMNS = [
 ]
 
 /** @param {Screen} screen */
-export function MapPanel({ sections: { map }, onOpen }) {
+export function MapPanel({ sections: { map, about }, onOpen }) {
   const down = map.links.filter(({ state }) => state === 'down').length
   const up = map.links.filter(({ state }) => state === 'up').length
   const note = `${up} of ${map.links.length} links up${down > 0 ? `, ${down} down` : ''}`
   return html`<${Panel} id="map" name="Network" shortcut=${shortcutOf('map')} note=${note} onOpen=${onOpen}>
-    <${NetworkMap} map=${map} />
+    <${NetworkMap} map=${map} large=${about.kind === 'controller'} />
     <p class="foot">${map.seenBy === 'controller' ? 'The whole network, as its controller sees it' : 'The links of this site alone'}</p>
     <div class="unseen"><${Table} caption="Links" columns=${LINK_COLUMNS} rows=${map.links} large=${true} empty="No links" /></div>
   <//>`
@@ -100,7 +100,7 @@ export function PoolsPanel(screen) {
   const hidden = Math.max(0, (pools?.length ?? 0) - rows.top)
   return html`<${Panel} id="pools" name="Pools" shortcut=${shortcutOf('pools')} onOpen=${onOpen} hidden=${hidden}
     note=${pools ? `${count(stock)} keys of 256 bits can be issued here` : ''}>
-    ${pools ? html`<${PoolTable} ...${screen} most=${rows.top} />` : html`<${AtTheSites} />`}
+    <${PoolTable} ...${screen} most=${rows.top} />
   <//>`
 }
 
@@ -134,7 +134,7 @@ export function ConsumersPanel(screen) {
   const hidden = Math.max(0, (consumers?.rows.length ?? 0) - rows.middle) + (consumers?.others.count ?? 0)
   return html`<${Panel} id="consumers" name="Who takes the key" shortcut=${shortcutOf('consumers')} onOpen=${onOpen} hidden=${hidden}
     note=${consumers ? `${amount(consumers.totalBits)} in 1 h` : ''}>
-    ${consumers ? html`<${ConsumerTable} ...${screen} most=${rows.middle} />` : html`<${AtTheSites} />`}
+    <${ConsumerTable} ...${screen} most=${rows.middle} />
   <//>`
 }
 
@@ -195,9 +195,4 @@ export function PlanTable({ sections: { plan }, most = 1_000, large = false }) {
   const sorted = [...plan.rows].sort((p, q) => q.askedBps - q.grantedBps - (p.askedBps - p.grantedBps))
   return html`<${Table} caption="Demand and plan by pair" columns=${columns} rows=${sorted} most=${most} large=${large}
     empty="Nobody asks for key." />`
-}
-
-/** What a controller does not know. */
-export function AtTheSites() {
-  return html`<p class="empty">A controller sees no keys. Each site shows its own on its console.</p>`
 }
