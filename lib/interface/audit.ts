@@ -1,10 +1,42 @@
+import type { Incident } from './incident.ts'
 import type { SecurityLevel, TrustClass } from './kms.ts'
 import type { Closable } from './lifecycle.ts'
 import type { OperatorIdentity } from './operator.ts'
+import type { BlockWay } from './qnl.ts'
+
+/** How a key comes from cells: taken as they are; joined with the block's post-quantum secret; or from a block that two sites made. */
+export type KeyDerivation = 'raw' | 'hybrid-xor' | 'hybrid-kdf' | 'expanded' | 'post-quantum'
+
+/** The site's own word on all lines up to one of them, signed with ML-DSA-65. */
+export interface AuditCheckpoint {
+  /** Number and hash of that line. */
+  readonly n: number
+  readonly link: string
+  /** Base64. */
+  readonly signature: string
+  /** SHA-256 of the signer's public key, hex. */
+  readonly signer: string
+  /** Its certificate, DER in base64: in the first checkpoint of each start. */
+  readonly certificate?: string
+}
 
 /** What is written of one decision. Never a key byte; key_IDs name keys only to the two KMSs. */
 export interface AuditEntry {
-  readonly event: 'issue' | 'share' | 'deliver' | 'refuse' | 'policy' | 'start' | 'operator' | 'alarm' | 'rekey'
+  readonly event:
+    | 'issue'
+    | 'share'
+    | 'deliver'
+    | 'refuse'
+    | 'policy'
+    | 'start'
+    | 'operator'
+    | 'alarm'
+    | 'block'
+    | 'lease'
+    | 'receipt'
+    | 'incident'
+    | 'checkpoint'
+    | 'rekey'
   /** What came of it: `allowed`, or the code of the refusal. */
   readonly outcome: string
   readonly masterSaeId?: string
@@ -30,6 +62,26 @@ export interface AuditEntry {
   readonly arguments?: unknown
   /** Name of an alarm that changed its state. */
   readonly alarm?: string
+  /** Of keys: the blocks that they lie in, in the order of `keyIds`; one alone where it is the same for all. */
+  readonly blocks?: readonly string[]
+  /** Of keys: what they are made by. */
+  readonly derivation?: KeyDerivation
+  /** Of keys that went to several sites: the pools of the others, and the blocks there that hid them on the way. */
+  readonly via?: readonly { readonly peerSiteId: string; readonly blocks: readonly string[] }[]
+  /** Of a block (`block`, `lease`): its number. */
+  readonly block?: string
+  /** Of a block that has come: how, over what, and when. */
+  readonly way?: BlockWay
+  /** Of a block that two sites made: the cell that it grew from, where it did. */
+  readonly seed?: { readonly block: string; readonly offset: number }
+  /** Of a block: the epoch of the pair secret that its tags, and its hybrid keys, go by. */
+  readonly epoch?: number
+  /** Of a lease: the cells, and on which side. */
+  readonly cells?: { readonly from: number; readonly to: number }
+  /** What a host says of a key that it has. */
+  readonly receipt?: { readonly saeId: string; readonly use: string; readonly atMs: number }
+  readonly incident?: Pick<Incident, 'id' | 'state' | 'selector' | 'originSiteId' | 'by'>
+  readonly checkpoint?: AuditCheckpoint
 }
 
 /** Where decisions are written before they take effect. */

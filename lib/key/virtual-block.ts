@@ -29,6 +29,11 @@ export function blockKind(number: bigint): BlockKind {
   return (number & POST_QUANTUM) === 0n ? 'expanded' : 'post-quantum'
 }
 
+/** True for a block that two sites make, and no network gave them. */
+export function isVirtual({ number }: { readonly number: bigint }): boolean {
+  return blockKind(number) !== 'network'
+}
+
 /** The kind of block whose cells a suite takes. */
 export function kindForSuite(suite: Suite): BlockKind {
   if (suite === 5) return 'expanded'

@@ -19,12 +19,14 @@ import { meetsLevel } from '../util/security-level.ts'
 import type { Border } from './abroad/border.ts'
 import { issueAtBorder } from './abroad/issue-at-border.ts'
 import type { DecisionLog } from './audit/decision-log.ts'
+import type { SiteIncidents } from './incident/site-incidents.ts'
 import { issueOrLower } from './issue-or-lower.ts'
 import type { Multicast } from './multicast.ts'
 import type { Admission, Admitted } from './policy/admission.ts'
 import type { KeyLabel } from './pool/issuer.ts'
 import type { KeyPool } from './pool/key-pool.ts'
 import type { PoolDemand } from './pool/stock-orders.ts'
+import type { RecentKeys } from './recent-keys.ts'
 import { requireCapacity } from './require-capacity.ts'
 import type { RegisteredSite, SaeRegistry } from './sae-registry.ts'
 import type { StandingAlarms } from './standing-alarms.ts'
@@ -47,6 +49,9 @@ export interface EmbeddedKmsOptions {
   readonly poolSharing: (keyId: string) => KeyPool | undefined
   /** Where decisions are written before they take effect; undefined for nowhere. */
   readonly audit: DecisionLog | undefined
+  /** Keys that hosts of this site were given of late. */
+  readonly recent: RecentKeys
+  readonly incidents: Pick<SiteIncidents, 'requireFreeBorder'>
   readonly maxKeyPerRequest: number
   readonly capacityCells: number
   readonly maxWaitMs: number
@@ -100,7 +105,8 @@ export class EmbeddedKms implements Kms {
       this.#requireOpen(options)
       checkGetKey(this.saeId, slaveSaeId, options)
       refuseUnserved(options, this.#options.maxSaeIdCount)
-      const { border, registry } = this.#options
+      const { border, registry, incidents } = this.#options
+      incidents.requireFreeBorder([this.saeId, slaveSaeId, ...(options.additionalSlaveSaeIds ?? [])])
       if (border?.neighbours.of(slaveSaeId) !== undefined) return this.#getKeyAbroad(border, slaveSaeId, options)
       const needsWord = (options.additionalSlaveSaeIds ?? []).length > 0 || registry.isForeign(slaveSaeId)
       if (needsWord) return this.#getSharedKey(slaveSaeId, options)
@@ -130,6 +136,7 @@ export class EmbeddedKms implements Kms {
       this.#requireOpen(options)
       checkGetKeyWithIds(masterSaeId, keyIds, options)
       requireInteger('number of key_IDs', keyIds.length, { min: 1, max: this.#options.maxKeyPerRequest })
+      this.#options.incidents.requireFreeBorder([masterSaeId, this.saeId])
       const { pool, waitMs, signal } = this.#neighbourRoute(masterSaeId, keyIds, options) ?? {
         ...this.#route('master_SAE_ID', masterSaeId, options),
       }
@@ -141,7 +148,7 @@ export class EmbeddedKms implements Kms {
         requireMinLevel(level, options.minLevel)
       }
       const audit: Auditor = async labels =>
-        this.#auditor('deliver', pair, masterSite, { rule: policy.ruleName })?.(labels)
+        this.#auditor('deliver', pair, masterSite, { rule: policy.ruleName })(labels)
       const terms = { lifetimeMs: policy.lifetimeMs, check, audit }
       const keys = await pool.retrieve(pair, keyIds, { waitMs, signal, terms })
       this.#tell('key-retrieved', pair, masterSite.remoteSiteId, keys)
@@ -298,10 +305,15 @@ export class EmbeddedKms implements Kms {
     pair: SaePair,
     { remoteSiteId: peerSiteId }: Pick<KeyPool, 'remoteSiteId'>,
     said: { rule: string; integration?: string; loweredFrom?: SecurityLevel },
-  ): Auditor | undefined {
-    const { audit } = this.#options
+  ): Auditor {
+    const { audit, recent } = this.#options
     const { masterSaeId, slaveSaeId } = pair
-    return audit && (keys => audit.allowed({ event, masterSaeId, slaveSaeId, peerSiteId, ...said }, keys))
+    const { saeId } = this
+    return async keys => {
+      await audit?.allowed({ event, masterSaeId, slaveSaeId, peerSiteId, ...said }, keys)
+      const common = { saeId, masterSaeId, slaveSaeId, issued: event === 'issue', peerSiteId, atMs: Date.now() }
+      for (const { keyId, block } of keys) recent.add(keyId, { ...common, block })
+    }
   }
 
   /** The lowest level that will do is what the host is registered with, where the request names none. */

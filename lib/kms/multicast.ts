@@ -73,16 +73,18 @@ export class Multicast {
       for (const { admitted } of entries) admitted.refused()
     }
     let label: WayLabel | undefined
+    const named: KeyLabel[][] = []
     const settle = async (labels: readonly KeyLabel[], keyLabels: readonly KeyLabel[]) => {
       label = this.#labelOf(labels, entries)
-      await this.#audit(request, { entries, pool: legs[0]!.pool, keys: keyLabels.map(one => ({ ...one, ...label })) })
+      const keys = keyLabels.map(one => ({ ...one, ...label }))
+      await this.#audit(request, { entries, legs, named, keys })
     }
-    const [keys, ...pads] = await this.#takeAll(request, { legs, entries, settle }).catch(error => {
+    const [keys, ...pads] = await this.#takeAll(request, { legs, entries, settle, named }).catch(error => {
       refund()
       throw error
     })
     try {
-      await this.#handOver(request, { legs, own, keys: keys!, pads, label: label! })
+      await this.#handOver(request, { legs, own, keys: keys!, pads, label: label!, named })
     } catch (error) {
       for (const { secret } of keys!) secret.wipe()
       for (const { admitted } of entries) admitted.burned()
@@ -162,14 +164,16 @@ export class Multicast {
       legs,
       entries,
       settle,
+      named,
     }: {
       legs: readonly Leg[]
       entries: readonly Entry[]
+      /** Filled with what each pool gives. */
+      named: KeyLabel[][]
       settle: (labels: readonly KeyLabel[], keyLabels: readonly KeyLabel[]) => Promise<void>
     },
   ): Promise<Key[][]> {
     const sinceMs = performance.now()
-    const named: KeyLabel[][] = []
     const takeFrom = async (at: number): Promise<Key[][]> => {
       const leg = legs[at]
       if (leg === undefined) {
@@ -201,7 +205,9 @@ export class Multicast {
   ): Omit<IssueRequest, 'waitMs' | 'audit'> {
     const { number, suite, sizeBytes, priority, trustClasses } = admitted
     const reservedCells = Math.floor((admitted.reservedShare * this.#options.capacityCells) / 2)
-    const common = { number, priority, trustClasses, reservedCells, ...(options.signal && { signal: options.signal }) }
+    const saeIds = takersOf({ masterSaeId, slaveSaeId, options })
+    const signal = options.signal && { signal: options.signal }
+    const common = { number, priority, trustClasses, reservedCells, saeIds, ...signal }
     if (at === 0) return { ...common, pair: { masterSaeId, slaveSaeId }, suite, sizeBytes }
     return { ...common, pair: PAD_PAIR, suite: padSuite(suite), sizeBytes: transferPadBytes(sizeBytes) }
   }
@@ -223,10 +229,21 @@ export class Multicast {
 
   async #audit(
     { masterSaeId, slaveSaeId, options }: MulticastRequest,
-    { entries, pool, keys }: { entries: readonly Entry[]; pool: KeyPool; keys: readonly KeyLabel[] },
+    {
+      entries,
+      legs,
+      named,
+      keys,
+    }: { entries: readonly Entry[]; legs: readonly Leg[]; named: KeyLabel[][]; keys: readonly KeyLabel[] },
   ): Promise<void> {
     const { integration, additionalSlaveSaeIds = [] } = options
-    const what = { masterSaeId, slaveSaeId, additionalSlaveSaeIds, peerSiteId: pool.remoteSiteId }
+    const [{ pool }, ...others] = legs as [Leg, ...Leg[]]
+    const via = others.map((leg, at) => ({
+      peerSiteId: leg.pool.remoteSiteId,
+      blocks: [...new Set(named[at + 1]?.map(({ block }) => `${block}`))],
+    }))
+    const also = via.length > 0 && { via }
+    const what = { masterSaeId, slaveSaeId, additionalSlaveSaeIds, peerSiteId: pool.remoteSiteId, ...also }
     const rule = entries[0]!.admitted.ruleName
     await this.#options.audit?.allowed({ event: 'issue', ...what, rule, ...(integration && { integration }) }, keys)
   }
@@ -239,7 +256,8 @@ export class Multicast {
       keys,
       pads,
       label,
-    }: { legs: readonly Leg[]; own: string[]; keys: Key[]; pads: Key[][]; label: WayLabel },
+      named,
+    }: { legs: readonly Leg[]; own: string[]; keys: Key[]; pads: Key[][]; label: WayLabel; named: KeyLabel[][] },
   ): Promise<void> {
     const keyIds = keys.map(({ keyId }) => keyId)
     const common = { masterSaeId, slaveSaeId, keyIds, sizeBytes: keys[0]!.secret.sizeBytes, ...label }
@@ -249,8 +267,11 @@ export class Multicast {
       pool.handovers.give({ ...common, saeIds, ...hide(pool, { ...common, saeIds }, keys, pads[at - 1]) }, { signal }),
     )
     if (own.length > 0) given.push(shared.record(keys, { ...common, saeIds: own }))
-    const failed = (await Promise.allSettled(given)).find(outcome => outcome.status === 'rejected')
-    if (failed === undefined) return
+    const outcomes = await Promise.allSettled(given)
+    const failed =
+      outcomes.find(({ status }) => status === 'rejected') ??
+      heldFault(legs, named, takersOf({ masterSaeId, slaveSaeId, options }))
+    if (failed?.status !== 'rejected') return
     for (const { pool } of legs) pool.handovers.withdraw(common)
     if (own.length > 0) await shared.forget(keyIds, masterSaeId)
     throw failed.reason
@@ -283,4 +304,28 @@ function requirePad(suite: Suite, sizeBytes: number): void {
   throw new InvalidArgumentError(`A key of this level that goes to several sites has at most ${max * 8} bits`, {
     details: [{ parameter_name: 'size', parameter_value: sizeBytes * 8 }],
   })
+}
+
+/** All SAEs that get the keys. */
+function takersOf({
+  masterSaeId,
+  slaveSaeId,
+  options: { additionalSlaveSaeIds = [] },
+}: Pick<MulticastRequest, 'masterSaeId' | 'slaveSaeId' | 'options'>): string[] {
+  return [masterSaeId, slaveSaeId, ...additionalSlaveSaeIds]
+}
+
+/** What came to be held while the other sites confirmed goes to nobody. */
+function heldFault(
+  legs: readonly Leg[],
+  named: readonly (readonly KeyLabel[])[],
+  saeIds: readonly string[],
+): PromiseRejectedResult | undefined {
+  try {
+    for (const [at, { pool }] of legs.entries())
+      for (const { block } of named[at] ?? []) if (block !== undefined) pool.incidents.requireFree(block, { saeIds })
+    return undefined
+  } catch (reason) {
+    return { status: 'rejected', reason }
+  }
 }

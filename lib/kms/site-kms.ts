@@ -1,6 +1,7 @@
 import { ClosedError, UnauthorizedError } from '../errors.ts'
 import type { AbroadReceiver } from '../interface/abroad.ts'
 import type { AuditLog } from '../interface/audit.ts'
+import type { IncidentDesk } from '../interface/incident.ts'
 import type { Kms, KmsDirectory } from '../interface/kms.ts'
 import type { Closable } from '../interface/lifecycle.ts'
 import type { Logger } from '../interface/logger.ts'
@@ -16,7 +17,9 @@ import { PeerDialer } from '../util/peer-dialer.ts'
 import { Border } from './abroad/border.ts'
 import type { NeighbourDomain } from './abroad/neighbour.ts'
 import { DecisionLog } from './audit/decision-log.ts'
+import { ProvenanceLog } from './audit/provenance-log.ts'
 import { EmbeddedKms } from './embedded-kms.ts'
+import { SiteIncidents } from './incident/site-incidents.ts'
 import { Multicast } from './multicast.ts'
 import { Admission, type KeyLimits, SHIPPED_POLICY } from './policy/admission.ts'
 import { KeyPool, type KeyPoolStatus, type PoolLimits } from './pool/key-pool.ts'
@@ -24,6 +27,7 @@ import { LEASE_LIFE_MS } from './pool/lessee.ts'
 import { slotsOfNote } from './pool/note-slots.ts'
 import type { ShareQuestion } from './pool/shared-key-acceptor.ts'
 import type { VirtualTerms } from './pool/virtual-opener.ts'
+import { RecentKeys } from './recent-keys.ts'
 import { type RegisteredSite, SaeRegistry } from './sae-registry.ts'
 import { ShareAdmission } from './share-admission.ts'
 import { StandingAlarms } from './standing-alarms.ts'
@@ -68,6 +72,8 @@ export class SiteKms implements KmsDirectory, Closable {
   readonly #audit: DecisionLog | undefined
   readonly #multicast: Multicast
   readonly #border: Border | undefined
+  readonly #recent: RecentKeys
+  readonly #incidents: SiteIncidents
   /** What becomes of keys that come from other domains; undefined where this site has no border. */
   readonly receiver: AbroadReceiver | undefined
   readonly #shareAdmission: ShareAdmission
@@ -83,12 +89,24 @@ export class SiteKms implements KmsDirectory, Closable {
       pools,
       admission,
       border,
-    }: { pools: ReadonlyMap<string, KeyPool>; admission: Admission; border: Border | undefined },
+      registry,
+      recent,
+      incidents,
+    }: {
+      pools: ReadonlyMap<string, KeyPool>
+      admission: Admission
+      border: Border | undefined
+      registry: SaeRegistry
+      recent: RecentKeys
+      incidents: SiteIncidents
+    },
   ) {
     this.#options = options
     this.#pools = pools
     this.#border = border
-    this.#registry = new SaeRegistry([options.local, ...options.peers, ...(border?.sites ?? [])])
+    this.#incidents = incidents
+    this.#registry = registry
+    this.#recent = recent
     this.#admission = admission
     this.#lowered = new StandingAlarms({ telemetry: options.telemetry, scope: options.local.siteId })
     const { monotonicMs = () => performance.now() } = options
@@ -139,11 +157,21 @@ export class SiteKms implements KmsDirectory, Closable {
     } = options
     const pools = new Map<string, KeyPool>()
     let kms: SiteKms | undefined
+    const provenance =
+      options.audit &&
+      new ProvenanceLog({
+        log: options.audit,
+        telemetry,
+        logger,
+        wayOf: (siteId, block) => pools.get(siteId)?.incidents.wayOf(block),
+        epochOf: siteId => pools.get(siteId)?.status().secret?.epoch,
+      })
     let border: Border | undefined
     const admission = admissionOf(options)
     const clocks = { ...(now === undefined ? {} : { now }), ...(monotonicMs === undefined ? {} : { monotonicMs }) }
     const { identity } = options
-    const common = { localSiteId: local.siteId, store, slots, qnl, limits, identity, telemetry, logger, ...clocks }
+    const recorded = { qnl: provenance?.recording(qnl) ?? qnl, telemetry: provenance ?? telemetry }
+    const common = { localSiteId: local.siteId, store, slots, limits, identity, logger, ...recorded, ...clocks }
     try {
       await sweepSlots(options)
       border = options.neighbours && (await Border.open(options.neighbours, { store, logger }))
@@ -157,11 +185,24 @@ export class SiteKms implements KmsDirectory, Closable {
         const admitShare = async (question: ShareQuestion) => kms!.#shareAdmission.admit(siteId, question)
         pools.set(siteId, await KeyPool.open({ ...common, remoteSiteId: siteId, virtual, admitShare, ...abroad }))
       }
+      const registry = new SaeRegistry([local, ...peers, ...(border?.sites ?? [])])
+      const recent = new RecentKeys({ lifeMs: LEASE_LIFE_MS + limits.lifetimeMs })
+      const incidents = await SiteIncidents.open({
+        localSiteId: local.siteId,
+        store,
+        pools,
+        audit: options.audit,
+        telemetry,
+        logger,
+        now: now ?? Date.now,
+        registry,
+        recent,
+      })
+      kms = new SiteKms(options, { pools, admission, border, registry, recent, incidents })
     } catch (error) {
       await Promise.allSettled([...[...pools.values()].map(pool => pool.close()), border?.close()])
       throw error
     }
-    kms = new SiteKms(options, { pools, admission, border })
     return kms
   }
 
@@ -177,6 +218,8 @@ export class SiteKms implements KmsDirectory, Closable {
       poolFor: siteId => this.#pools.get(siteId),
       admission: this.#admission,
       audit: this.#audit,
+      recent: this.#recent,
+      incidents: this.#incidents,
       maxKeyPerRequest: keys.maxKeyPerRequest,
       multicast: this.#multicast,
       border: this.#border,
@@ -212,6 +255,11 @@ export class SiteKms implements KmsDirectory, Closable {
     for (const pool of this.#pools.values()) pool.refreshSecret()
   }
 
+  /** Where a security officer declares incidents. */
+  get incidents(): IncidentDesk {
+    return this.#incidents
+  }
+
   /** The state of every pool. */
   status(): KeyPoolStatus[] {
     return [...this.#pools.values()].map(pool => pool.status())
@@ -229,6 +277,7 @@ export class SiteKms implements KmsDirectory, Closable {
   async #close(): Promise<void> {
     for (const dialer of this.#dialers) dialer.stop()
     await this.#border?.close()
+    await this.#incidents.close()
     await Promise.all([...this.#pools.values()].map(pool => pool.close()))
     await Promise.all(this.#dialers.map(dialer => dialer.stopped))
   }

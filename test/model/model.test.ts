@@ -40,6 +40,9 @@ const messages: Readonly<Record<MessageName, 'modelled' | 'part of hello()' | 't
   ratchetNo: 'no effect',
   clock: 'no effect',
   clockEcho: 'no effect',
+  incident: 'any time',
+  incidentOk: 'no effect',
+  incidentNo: 'no effect',
 }
 
 describe('the model of the pool', function () {

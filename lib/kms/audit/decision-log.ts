@@ -1,5 +1,6 @@
-import type { AuditEntry, AuditLog } from '../../interface/audit.ts'
+import type { AuditEntry, AuditLog, KeyDerivation } from '../../interface/audit.ts'
 import type { Logger } from '../../interface/logger.ts'
+import type { Suite } from '../../key/selection.ts'
 import { TokenBucket } from '../policy/token-bucket.ts'
 import type { KeyLabel } from '../pool/issuer.ts'
 
@@ -36,25 +37,15 @@ export class DecisionLog {
    */
   async allowed(entry: Omit<AuditEntry, 'outcome'>, keys: readonly KeyLabel[]): Promise<void> {
     const [first] = keys
-    if (keys.length === 1 && first !== undefined) return this.#log.record(allowedEntry(entry, first, [first.keyId]))
+    if (keys.length === 1 && first !== undefined) return this.#log.record(allowedEntry(entry, keys))
     const kinds = new Map<string, KeyLabel[]>()
     for (const key of keys) {
-      const kind = `${key.level} ${key.trustClass} ${key.sizeBits}`
+      const kind = `${key.level} ${key.trustClass} ${key.sizeBits} ${key.suite}`
       const alike = kinds.get(kind)
       if (alike === undefined) kinds.set(kind, [key])
       else alike.push(key)
     }
-    await Promise.all(
-      [...kinds.values()].map(alike =>
-        this.#log.record(
-          allowedEntry(
-            entry,
-            alike[0]!,
-            alike.map(({ keyId }) => keyId),
-          ),
-        ),
-      ),
-    )
+    await Promise.all([...kinds.values()].map(alike => this.#log.record(allowedEntry(entry, alike))))
   }
 
   /** Writes that a request was refused; too many of them are counted in the next line instead. */
@@ -87,19 +78,30 @@ export class DecisionLog {
   }
 }
 
-function allowedEntry(
-  entry: Omit<AuditEntry, 'outcome'>,
-  { sizeBits, level, trustClass }: KeyLabel,
-  keyIds: readonly string[],
-): AuditEntry {
+const DERIVATIONS: Readonly<Record<Suite, KeyDerivation>> = {
+  1: 'raw',
+  2: 'raw',
+  3: 'hybrid-xor',
+  4: 'hybrid-kdf',
+  5: 'expanded',
+  6: 'post-quantum',
+}
+
+function allowedEntry(entry: Omit<AuditEntry, 'outcome'>, keys: readonly KeyLabel[]): AuditEntry {
+  const { sizeBits, level, trustClass, block, suite } = keys[0]!
   // Each spread costs as much as a hash here, and this stands on the path of every key.
   const allowed: { -readonly [Field in keyof AuditEntry]: AuditEntry[Field] } = {
     outcome: 'allowed',
     ...entry,
-    keyIds,
+    keyIds: keys.map(({ keyId }) => keyId),
     sizeBits,
   }
   if (level) allowed.level = level
   if (trustClass) allowed.trustClass = trustClass
+  if (block !== undefined) {
+    const isOne = keys.every(key => key.block === block)
+    allowed.blocks = isOne ? [`${block}`] : keys.map(key => `${key.block}`)
+  }
+  if (suite !== undefined) allowed.derivation = DERIVATIONS[suite]
   return allowed
 }

@@ -16,8 +16,10 @@ import { wipeCells } from '../../key/cells.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
 import { firstSequence } from '../../key/virtual-block.ts'
 import { BlockVault } from '../store/block-vault.ts'
+import { BlockHolds } from './block-holds.ts'
 import { BlockRows } from './block-rows.ts'
 import { type RowNumber, tableRow } from './block-table.ts'
+import { forgetWay } from './block-way.ts'
 import { slotsOfNote } from './note-slots.ts'
 import { type PairIdentity, PairSecret } from './pair-secret.ts'
 import { UnleasedBlocks } from './unleased-blocks.ts'
@@ -49,6 +51,8 @@ export class BlockLedger {
   readonly #notes = new Map<string, PoolNote>()
   readonly #deathListeners: ((number: bigint) => void)[] = []
   readonly #turns = new Map<bigint, Promise<void>>()
+  /** What may not leave, though it is there. */
+  readonly holds = new BlockHolds(this)
   #pool: PoolRecord
   #secret: PairSecret | undefined
   #heardCommits = 0
@@ -248,7 +252,7 @@ export class BlockLedger {
 
   /** Forgets a dead block: nobody will ask for it again. */
   async remove(number: bigint): Promise<void> {
-    await this.commit([{ kind: 'remove', number }])
+    await this.commit([{ kind: 'remove', number }, ...forgetWay(this, number)])
   }
 
   /** The material of a live block; the caller owns it. */
@@ -408,7 +412,7 @@ export class BlockLedger {
 
   #enter(block: BlockRecord): void {
     this.#blocks.set(block)
-    this.unleased.set(block)
+    this.holds.enter(block)
   }
 
   #tell(row: RowNumber, block: BlockRecord, from: string, reason?: string): void {

@@ -6,10 +6,11 @@ import { type BlockTags, blockTags, macCellsOf } from '../../key/block-tag.ts'
 import { PAYLOAD_CELLS } from '../../key/cells.ts'
 import { deriveBlockSecret, withBlockSecret } from '../../key/construct.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
-import { blockKind } from '../../key/virtual-block.ts'
+import { blockKind, isVirtual } from '../../key/virtual-block.ts'
 import { newBlockRecord } from '../store/block-record.ts'
 import { isSpent, raisedPast } from '../store/number-floor.ts'
 import type { BlockLedger } from './block-ledger.ts'
+import { wayNote } from './block-way.ts'
 import type { MessageHandlers } from './peer-session.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
 
@@ -76,7 +77,7 @@ export class BlockVerifier {
     }
     const ownerSiteId = ledger.pair.siteIds[Number(number % 2n)]!
     const record = newBlockRecord({ number, ownerSiteId, trustClass, relays, slot: -1 })
-    const block = await this.takeIn(record, secret, { row: 2 })
+    const block = await this.takeIn(record, secret, { row: 2, also: wayNote(qnlBlock) })
     if (block === 'refused') await this.#passOver(number)
     if (typeof block === 'string') return
     if (ledger.owns(block)) await this.sendTag(block)
@@ -411,10 +412,6 @@ export class BlockVerifier {
     this.#pending.delete(number)
     this.#receivedAtMs.delete(number)
   }
-}
-
-function isVirtual({ number }: BlockRecord): boolean {
-  return blockKind(number) !== 'network'
 }
 
 function equalTags(a: Uint8Array, b: Uint8Array): boolean {

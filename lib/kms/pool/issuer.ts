@@ -18,6 +18,8 @@ const DEMAND_WINDOW_MS = 1000
 /** What a request asks of the pool; limits and rights were checked before. */
 export interface IssueRequest extends AbortOptions {
   readonly pair: SaePair
+  /** All SAEs that get the keys. Default the two of `pair`. */
+  readonly saeIds?: readonly string[] | undefined
   readonly number: number
   readonly sizeBytes: number
   /** Level and derivation of the keys. */
@@ -44,13 +46,20 @@ interface CellRequest extends AbortOptions {
   readonly trustClasses?: readonly TrustClass[] | undefined
 }
 
-type ClassesAndReserve = Pick<IssueRequest, 'trustClasses' | 'reservedCells'>
+type Takers = Partial<Pick<IssueRequest, 'pair' | 'saeIds'>>
+type ClassesAndReserve = Pick<IssueRequest, 'trustClasses' | 'reservedCells'> & Takers
 
 /** One cell serves a hundred keys, so it goes before each of them. */
 const OWN_USE = { need: { cells: 1, contiguous: 1 }, priority: 9, saeId: '' } as const
 
 /** What is said of a key: everything but the key. */
-export type KeyLabel = Omit<Key, 'secret'>
+export type KeyLabel = Omit<Key, 'secret'> & KeyOrigin
+
+/** Where a key's material lies in the pool: what the audit log tells beside the label. */
+export interface KeyOrigin {
+  readonly block?: bigint | undefined
+  readonly suite?: Suite | undefined
+}
 
 /** A key before its bytes: what is said of it, and what it is made with. */
 interface NamedKey {
@@ -119,6 +128,7 @@ export class Issuer {
    */
   async issue(request: IssueRequest): Promise<Key[]> {
     request.signal?.throwIfAborted()
+    this.#options.ledger.holds.requireFreeSaes(takersOf(request))
     const cells = cellsFor(request.sizeBytes)
     this.#demand.add(cells * request.number)
     const { priority = 0, reservedCells = 0 } = request
@@ -198,6 +208,15 @@ export class Issuer {
     return trustClasses && (block => trustClasses.includes(ledger.block(block)?.trustClass as TrustClass))
   }
 
+  /** Which blocks a request may have keys of; undefined for all. */
+  #serves(request: ClassesAndReserve): ((block: bigint) => boolean) | undefined {
+    const { holds } = this.#options.ledger
+    const ofClass = this.#servesClasses(request.trustClasses)
+    if (!holds.isOpen) return ofClass
+    const key = { saeIds: takersOf(request) }
+    return block => ofClass?.(block) !== false && !holds.has(block, key)
+  }
+
   /** Why a request waits that can't be served from a stock that is not empty. */
   #heldBy({ trustClasses, reservedCells = 0 }: ClassesAndReserve, cells: number): Held {
     const { book, lessee } = this.#options
@@ -233,10 +252,10 @@ export class Issuer {
   /** The places of all keys at once, or nothing. */
   #attempt(request: Pick<IssueRequest, 'number'> & ClassesAndReserve, cells: number): CellRange[] | undefined {
     const { book, monotonicMs } = this.#options
-    const { number, reservedCells = 0, trustClasses } = request
+    const { number, reservedCells = 0 } = request
     if (reservedCells > 0 && this.issuableCells - cells * number < reservedCells) return undefined
     const nowMs = monotonicMs()
-    const serves = this.#servesClasses(trustClasses)
+    const serves = this.#serves(request)
     const places: CellRange[] = []
     while (places.length < number) {
       const place = book.take(cells, nowMs, serves)
@@ -255,7 +274,9 @@ export class Issuer {
     let named: NamedKey[]
     try {
       named = places.map(place => this.#name(place, request))
-      await request.audit?.(named.map(({ label }) => label))
+      await request.audit?.(named.map(({ label, context }) => originOf(label, context.selection)))
+      // What came to be held meanwhile stays; nothing waits from here to the bytes.
+      for (const { block } of places) this.#options.ledger.holds.requireFree(block, { saeIds: takersOf(request) })
     } catch (error) {
       for (const place of [...places].reverse()) book.giveBack(place)
       this.serve()
@@ -296,4 +317,13 @@ export class Issuer {
       retryAfterMs: 1000,
     })
   }
+}
+
+/** What the audit log says of a key. Written out, not spread: this stands on the path of every key. */
+function originOf({ keyId, sizeBits, level, trustClass }: KeyLabel, { block, suite }: Selection): KeyLabel {
+  return { keyId, sizeBits, level, trustClass, block, suite }
+}
+
+function takersOf({ pair, saeIds }: Takers): readonly string[] {
+  return saeIds ?? (pair === undefined ? [] : [pair.masterSaeId, pair.slaveSaeId])
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { ClosedError, PolicyError, PoolDesyncError } from '../../errors.ts'
+import { ClosedError, PoolDesyncError } from '../../errors.ts'
 import type { Key } from '../../interface/kms.ts'
 import type { AbortOptions, Closable } from '../../interface/lifecycle.ts'
 import type { Logger } from '../../interface/logger.ts'
@@ -17,6 +17,7 @@ import { BlockLedger } from './block-ledger.ts'
 import { BlockVerifier } from './block-verifier.ts'
 import { Filler } from './filler.ts'
 import { Handovers } from './handovers.ts'
+import { IncidentLine } from './incident-line.ts'
 import type { IssueRequest } from './issuer.ts'
 import { LaneBalance } from './lane-balance.ts'
 import { LEASE_LIFE_MS } from './lessee.ts'
@@ -24,10 +25,10 @@ import { pairIdentity } from './pair-secret.ts'
 import { PairSecrets } from './pair-secrets.ts'
 import { PeerSession } from './peer-session.ts'
 import { type MessageFields, NONCE_BYTES, type PeerMessage } from './peer-wire.ts'
-import { Ratchet, type RefreshSchedule } from './ratchet.ts'
+import { Ratchet, scheduleOf } from './ratchet.ts'
 import { offered } from './refresh-exchange.ts'
 import { type RetrievalTerms, Retriever } from './retriever.ts'
-import { SharedKeyAcceptor, type ShareQuestion, type ShareRelay } from './shared-key-acceptor.ts'
+import { refuseShares, SharedKeyAcceptor, type ShareQuestion, type ShareRelay } from './shared-key-acceptor.ts'
 import { SharedKeys } from './shared-keys.ts'
 import { Shredder } from './shredder.ts'
 import { type PoolDemand, StockOrders } from './stock-orders.ts'
@@ -145,6 +146,8 @@ export class KeyPool implements Closable {
   /** Keys that several hosts get: what this site holds for its own, and what it hands over. */
   readonly shared: SharedKeys
   readonly handovers: Handovers
+  /** What may not leave this pool, by either site's word. */
+  readonly incidents: IncidentLine
   readonly #sharedAcceptor: SharedKeyAcceptor
   readonly #telemetry: Telemetry
   readonly #logger: Logger
@@ -226,6 +229,8 @@ export class KeyPool implements Closable {
       shared: this.shared,
       epochs: () => secrets.epochs(),
     })
+    const retrievalsOver = () => this.#retriever.leavingOver()
+    this.incidents = new IncidentLine({ ledger, send, isConnected, retrievalsOver })
     this.#balance = new LaneBalance({
       ledger,
       send,
@@ -323,6 +328,7 @@ export class KeyPool implements Closable {
         ...this.#acceptor.handlers,
         ...this.#sharedAcceptor.handlers,
         ...this.handovers.handlers,
+        ...this.incidents.handlers,
         ...this.#ratchet.handlers,
         ...this.#retriever.handlers,
         lease: message => this.#onLease(message),
@@ -424,6 +430,7 @@ export class KeyPool implements Closable {
     }
     this.#supplies.abandon()
     this.handovers.abandon()
+    this.incidents.abandon()
     this.#ratchet.abandon()
     this.#telemetry.emit({
       type: 'peer',
@@ -435,6 +442,7 @@ export class KeyPool implements Closable {
 
   async #resume(): Promise<void> {
     await this.#ledger.buryDead()
+    this.incidents.met()
     await this.#supplies.finishLeased()
     await this.#verifier.resume()
     this.#balance.resume()
@@ -555,12 +563,4 @@ export class KeyPool implements Closable {
 /** The wall clock as it was when the process began, and what has passed since: a clock that is set doesn't expire keys. */
 export function steadyWallClock(): number {
   return performance.timeOrigin + performance.now()
-}
-
-function scheduleOf({ refreshMs = 3_600_000, refreshKeys = 2 ** 28, kem = 'ML-KEM-768' }: PoolLimits): RefreshSchedule {
-  return { refreshMs, refreshKeys, kem }
-}
-
-async function refuseShares(): Promise<void> {
-  throw new PolicyError('Keys of several hosts are not taken here')
 }

@@ -41,7 +41,7 @@ export class LaneBalance {
     let [own, peers] = [0, 0]
     for (const block of this.#options.ledger.blocks()) {
       // Each side opens virtual blocks for itself.
-      if (blockKind(block.number) !== 'network') continue
+      if (blockKind(block.number) !== 'network' || this.#options.ledger.holds.has(block.number)) continue
       if (block.state === 'active' && block.lease < PAYLOAD_CELLS) own++
       else if (block.state === 'ready' && block.horizon < PAYLOAD_CELLS) peers++
     }

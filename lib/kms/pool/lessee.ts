@@ -104,7 +104,10 @@ export class Lessee {
         const result = await ledger.commit([
           { kind: 'reserve', number, grant, from, cells: to - from, limit: PAYLOAD_CELLS },
         ])
-        if (result.ok) this.#ask({ block: number, from, to, renewal: false }, grant)
+        if (!result.ok) continue
+        const { remoteSiteId: peerSiteId, telemetry } = ledger
+        telemetry.emit({ type: 'lease', peerSiteId, block: `${number}`, from, to, side: 'asked' })
+        this.#ask({ block: number, from, to, renewal: false }, grant)
       } finally {
         this.#opening.delete(block.number)
       }

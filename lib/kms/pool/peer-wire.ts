@@ -136,6 +136,10 @@ const MESSAGES = {
   /** Times of day in milliseconds since 1970, each by its sender's clock. */
   clock: { id: 33, fields: { asked: count } },
   clockEcho: { id: 34, fields: { asked: count, received: count, answered: count } },
+  /** Keys that are not to leave: an `Incident`, and what it came to (`IncidentEffect`), as JSON. */
+  incident: { id: 35, fields: { nonce: bytes16, body: bytes } },
+  incidentOk: { id: 36, fields: { nonce: bytes16, body: bytes } },
+  incidentNo: { id: 37, fields: { nonce: bytes16, reason: name } },
   encapsulated: { id: 19, fields: { ciphertext: fixedBytes(PAIR_KEM.ciphertextBytes) } },
 } as const
 

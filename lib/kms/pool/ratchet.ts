@@ -29,6 +29,15 @@ export interface RefreshSchedule {
   readonly kem: KemName
 }
 
+/** The schedule with its defaults. */
+export function scheduleOf({
+  refreshMs = 3_600_000,
+  refreshKeys = 2 ** 28,
+  kem = 'ML-KEM-768',
+}: Partial<RefreshSchedule>): RefreshSchedule {
+  return { refreshMs, refreshKeys, kem }
+}
+
 /** What the ratchet works on and with. */
 export interface RatchetOptions {
   readonly ledger: BlockLedger

@@ -9,8 +9,9 @@ import { endOf, levelOf, type Selection } from '../../key/selection.ts'
 import { blockKind, kindForSuite } from '../../key/virtual-block.ts'
 import { countSet, isClear } from '../store/bitmap.ts'
 import type { BlockLedger } from './block-ledger.ts'
+import { type StoredWay, wayOf } from './block-way.ts'
 import { CommitGroup } from './commit-group.ts'
-import type { KeyLabel } from './issuer.ts'
+import type { KeyLabel, KeyOrigin } from './issuer.ts'
 import { LEASE_LIFE_MS } from './lessee.ts'
 import { OpenBlocks } from './open-blocks.ts'
 import type { MessageHandlers } from './peer-session.ts'
@@ -38,6 +39,8 @@ export interface RetrievalTerms {
   readonly lifetimeMs: number | undefined
   /** @throws {PolicyError} a key of this level or class is not taken; nothing was consumed */
   check(level: SecurityLevel, trustClass: TrustClass): void
+  /** All SAEs that are known to get the keys. Default the two of the pair. */
+  readonly saeIds?: readonly string[]
   /** Called with what is about to leave, before it is consumed; where it rejects nothing was. Default nothing. */
   readonly audit?: ((keys: readonly KeyLabel[]) => Promise<void>) | undefined
 }
@@ -45,8 +48,11 @@ export interface RetrievalTerms {
 /** A key that was proven to be the caller's, and is still to be had. */
 interface FoundKey {
   readonly label: KeyLabel
+  readonly origin?: KeyOrigin
   /** The block that its bytes lie in, where they do. */
   readonly block: bigint | undefined
+  /** How it came besides, where it went to several sites. */
+  readonly way?: readonly StoredWay[] | undefined
   /** Its bytes, which the caller owns; nothing is consumed by it. */
   read(): Promise<SecretKey>
   /** What it takes for the key to be consumed. */
@@ -63,6 +69,8 @@ export class Retriever {
   readonly #options: RetrieverOptions
   readonly #open: OpenBlocks
   readonly #commits: CommitGroup
+  /** Retrievals that have passed the holds, and are on their way to their hosts. */
+  readonly #leaving = new Set<Promise<unknown>>()
 
   constructor(options: RetrieverOptions) {
     this.#options = options
@@ -84,9 +92,11 @@ export class Retriever {
     let found = this.#findAll(pair, keyIds, terms?.lifetimeMs)
     for (const { label } of found) terms?.check(label.level!, label.trustClass!)
     const labels = found.map(({ label }) => label)
-    await terms?.audit?.(labels)
+    const saeIds = terms?.saeIds ?? [pair.masterSaeId, pair.slaveSaeId]
+    this.#requireFree(found, saeIds)
+    await terms?.audit?.(found.map(({ label, origin }) => ({ ...label, ...origin })))
     for (;;) {
-      const secrets = await this.#readAll(found)
+      const secrets = await this.#readAll(found, saeIds)
       if (secrets !== undefined) return labels.map((label, i) => ({ ...label, secret: secrets[i]! }))
       // Another recipient of a shared key came in between: the record is read anew.
       found = this.#findAll(pair, keyIds, terms?.lifetimeMs)
@@ -96,7 +106,12 @@ export class Retriever {
   /** What the key of a canonical ID is, where it is the pair's and still to be had. Consumes nothing. */
   labelOf(pair: SaePair, keyId: string): KeyLabel | undefined {
     const found = this.#findCells(pair, keyId, 0)
-    return typeof found === 'string' ? undefined : found.label
+    return typeof found === 'string' ? undefined : { ...found.label, ...found.origin }
+  }
+
+  /** Resolves when nothing is on its way to a host any more that passed the holds before. */
+  async leavingOver(): Promise<void> {
+    await Promise.allSettled(this.#leaving)
   }
 
   /** Burns the cells of a key that nobody shall have, if they are there. */
@@ -130,6 +145,27 @@ export class Retriever {
 
   wipe(): void {
     this.#open.wipe()
+  }
+
+  /** A key in cells of the pool was not issued before its block set out. */
+  #requireFree(found: readonly FoundKey[], saeIds: readonly string[]): void {
+    const { ledger } = this.#options
+    if (!ledger.holds.isOpen) return
+    for (const { block, way } of found) {
+      const record = block === undefined ? undefined : ledger.block(block)
+      if (record !== undefined)
+        ledger.holds.requireFree(record.number, { saeIds, issuedSinceMs: wayOf(ledger, record).sinceMs })
+      if (way !== undefined) ledger.holds.requireFreeWays(way, saeIds)
+    }
+  }
+
+  async #untilOver<T>(leaving: Promise<T>): Promise<T> {
+    this.#leaving.add(leaving)
+    try {
+      return await leaving
+    } finally {
+      this.#leaving.delete(leaving)
+    }
   }
 
   /** Unauthorised goes before unknown: a caller learns nothing of others' keys, and nothing is consumed in either case. */
@@ -202,6 +238,7 @@ export class Retriever {
     const context = { poolId, issuerSiteId, pair, trustClass, selection }
     return {
       label: { keyId, sizeBits: sizeBytes * 8, level: levelOf(suite), trustClass },
+      origin: { block: number, suite },
       block: number,
       read: () => this.#open.with(block, async material => keyOf(material, context)),
       changes: [{ kind: 'consume', number, ownerSiteId: issuerSiteId, offset, cells }],
@@ -217,13 +254,15 @@ export class Retriever {
    * Bytes first, so that a block that does not open consumes nothing; they go to nobody before they are consumed, durably.
    * Undefined where a record has changed since it was looked at.
    */
-  async #readAll(found: readonly FoundKey[]): Promise<SecretKey[] | undefined> {
+  async #readAll(found: readonly FoundKey[], saeIds: readonly string[]): Promise<SecretKey[] | undefined> {
     const { ledger } = this.#options
     const secrets: SecretKey[] = []
     let isDone = false
     try {
       for (const { read } of found) secrets.push(await read())
-      const result = await this.#commits.commit(found.flatMap(({ changes }) => changes))
+      this.#requireFree(found, saeIds)
+      const committed = this.#commits.commit(found.flatMap(({ changes }) => changes))
+      const result = await this.#untilOver(committed)
       if (!result.ok && result.refusal === 'note-changed') return undefined
       if (!result.ok) throw new KeyNotFoundError()
       isDone = true
@@ -265,6 +304,10 @@ export class Retriever {
     const result = await ledger.commit([
       { kind: 'acknowledge', number, grant, ownerSiteId: ledger.remoteSiteId, from, to, renewal, expiresAtMs },
     ])
+    if (result.ok && !renewal) {
+      const { remoteSiteId: peerSiteId, telemetry } = ledger
+      telemetry.emit({ type: 'lease', peerSiteId, block: `${number}`, from, to, side: 'acknowledged' })
+    }
     return result.ok
   }
 

@@ -1,4 +1,4 @@
-import { ProtocolError, QkdError } from '../../errors.ts'
+import { PolicyError, ProtocolError, QkdError } from '../../errors.ts'
 import type { SecurityLevel, TrustClass } from '../../interface/kms.ts'
 import { canonicalKeyId } from '../../key/key-id.ts'
 import { lp, u64 } from '../../key/lp.ts'
@@ -190,4 +190,9 @@ function requireHonest(
   throw new ProtocolError(
     `A key of several hosts is called ${told.level}, ${told.trustClass}; it is ${lowest.level}, ${lowest.trustClass}`,
   )
+}
+
+/** Where nobody has said who may share keys with hosts here. */
+export async function refuseShares(): Promise<void> {
+  throw new PolicyError('Keys of several hosts are not taken here')
 }

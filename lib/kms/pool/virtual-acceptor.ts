@@ -8,6 +8,7 @@ import { BITMAP_BYTES, newBlockRecord } from '../store/block-record.ts'
 import { isSpent } from '../store/number-floor.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import type { BlockVerifier } from './block-verifier.ts'
+import { inheritedWay } from './block-way.ts'
 import type { MessageHandlers } from './peer-session.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
 import type { Retriever } from './retriever.ts'
@@ -65,7 +66,8 @@ export class VirtualAcceptor {
         : [{ kind: 'consume', number: seedBlock, ownerSiteId: ledger.remoteSiteId, offset: seedOffset, cells: 1 }]
     const record = recordOf(message, source, ledger.remoteSiteId)
     const material = await this.#materialOf(message, source)
-    const block = await verifier.takeIn(record, material, { row: 30, also: burnSeed })
+    const way = inheritedWay(ledger, number, { block: seedBlock, offset: seedOffset })
+    const block = await verifier.takeIn(record, material, { row: 30, also: [...burnSeed, ...way] })
     if (block === 'refused') {
       this.#refuse(number, 'its seed or its number is spent')
       return

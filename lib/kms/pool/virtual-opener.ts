@@ -16,6 +16,7 @@ import { StandingAlarms } from '../standing-alarms.ts'
 import { newBlockRecord } from '../store/block-record.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import type { BlockVerifier } from './block-verifier.ts'
+import { inheritedWay } from './block-way.ts'
 import type { CellRange } from './lease-book.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
 import type { Supply } from './supply.ts'
@@ -198,7 +199,8 @@ export class VirtualOpener {
     const lease = PAYLOAD_CELLS - cells
     const ownerSiteId = ledger.localSiteId
     const record = newBlockRecord({ number, ownerSiteId, trustClass, relays, slot: -1, lease })
-    const block = await verifier.takeIn(record, material, { row: 30 })
+    const also = inheritedWay(ledger, number, { block: origin.seedBlock, offset: origin.seedOffset })
+    const block = await verifier.takeIn(record, material, { row: 30, also })
     if (typeof block === 'string') return
     this.#unproven.set(number, ledger.pool.sealEpoch)
     send({ name: 'open', block: number, cells, ...origin })

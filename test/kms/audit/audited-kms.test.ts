@@ -7,13 +7,15 @@ import { until } from '../../helpers/until.ts'
 
 /** An audit log in memory that a test can fill up. */
 class TestAudit implements AuditLog {
+  /** Decisions; where their key came from is a subject of its own. */
   readonly entries: AuditEntry[] = []
+  readonly origins: AuditEntry[] = []
   isFull = false
 
   async record(entry: AuditEntry): Promise<void> {
     await new Promise(setImmediate)
     if (this.isFull) throw new StoreError('The audit log cannot be written: no space left')
-    this.entries.push(entry)
+    ;(entry.event === 'block' || entry.event === 'lease' ? this.origins : this.entries).push(entry)
   }
 
   async close(): Promise<void> {}
@@ -35,7 +37,18 @@ describe('a KMS with an audit log', () => {
     const keyIds = keys.map(({ keyId }) => keyId)
     await bob.getKeyWithIds('alice', keyIds)
     const who = { masterSaeId: 'alice', slaveSaeId: 'bob', outcome: 'allowed', rule: 'otherwise' }
-    const what = { keyIds, sizeBits: 256, level: 'hybrid', trustClass: 'direct' }
+    const { blocks } = pair.audits[0].entries[0]!
+    const what = {
+      keyIds,
+      sizeBits: 256,
+      level: 'hybrid',
+      trustClass: 'direct',
+      blocks,
+      derivation: 'hybrid-xor',
+    }
+    const isMade = ({ event, outcome, block, way }: AuditEntry) =>
+      event === 'block' && outcome === 'made' && blocks!.includes(block!) && way!.shares.length === 1
+    expect(pair.audits.map(({ origins }) => origins.some(isMade))).to.deep.equal([true, true])
     expect(pair.audits[0].entries).to.deep.equal([
       { event: 'issue', ...who, peerSiteId: 'site-b', ...what, integration: 'tls' },
     ])
