@@ -48,6 +48,8 @@ export interface Usage {
   readonly cpuUs: number
   /** Memory resident after a collection, in bytes. */
   readonly rssBytes: number
+  /** Memory that objects hold after a collection, on the heap and beside it, in bytes. */
+  readonly heldBytes: number
 }
 
 /** The child's side: answers each message until the parent lets go, then cleans up and ends. */
@@ -66,5 +68,6 @@ function usage(what: 'cpu' | 'memory'): Usage {
   const { user, system } = process.cpuUsage()
   // Twice: what the first pass finds dead may hold on to memory outside the heap.
   if (what === 'memory') for (let pass = 0; pass < 2; pass += 1) globalThis.gc!()
-  return { cpuUs: user + system, rssBytes: process.memoryUsage.rss() }
+  const { rss, heapUsed, external } = process.memoryUsage()
+  return { cpuUs: user + system, rssBytes: rss, heldBytes: heapUsed + external }
 }
