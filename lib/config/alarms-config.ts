@@ -120,7 +120,11 @@ const sink: JsonSchema = objectSchema(
     path: text('syslog by unix: path of its stream socket'),
     facility: integer('syslog: facility; 16 is local0', 0, 23, 16),
     argv: {
-      ...list('command: absolute path of a program, and its arguments; no shell reads them', { type: 'string' }, 64),
+      ...list(
+        'command: absolute path of a program, and its arguments; no shell reads them',
+        text('Program or argument'),
+        64,
+      ),
       minItems: 1,
     },
   },

@@ -40,7 +40,7 @@ export interface OperatorsConfigFile extends Omit<OperatorsConfig, 'listen'> {
 export const rolesSchema = (description: string): JsonSchema => ({
   type: 'array',
   description,
-  items: { enum: [...OPERATOR_ROLES] },
+  items: { enum: [...OPERATOR_ROLES], description: 'A role' },
   uniqueItems: true,
   maxItems: OPERATOR_ROLES.length,
 })
