@@ -17,6 +17,7 @@ import type { PoolStore, SlotStore } from './interface/pool-store.ts'
 import { SiteIdentity } from './key/site-identity.ts'
 import { AuditFile } from './kms/audit/audit-file.ts'
 import { WatchedAudit } from './kms/audit/watched-audit.ts'
+import { registerIncidentCalls } from './kms/incident/incident-calls.ts'
 import type { KeyPoolStatus, PoolLimits } from './kms/pool/key-pool.ts'
 import { type PeerSite, SiteKms } from './kms/site-kms.ts'
 import { MemorySlots } from './kms/store/memory-slots.ts'
@@ -228,6 +229,7 @@ async function openSite(
   const auditHead = auditFile && (() => auditFile.head)
   const auditLines = auditHead && (() => auditHead().n)
   const operators = await openSiteOperators(config, site, { opened, audit, auditHead, alarms, policyPath, logger })
+  registerIncidentCalls(operators.calls, { desk: kms.incidents, auditFile: config.audit?.file })
   const page = config.console && opened.add(await openSiteConsole(config, config.console, { site, auditLines }))
   return Object.assign(site, {
     alarms,
