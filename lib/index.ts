@@ -189,7 +189,7 @@ export {
   type Turn,
 } from './qll/switched/schedule.ts'
 export type { SharedLink, SwitchedSite } from './qll/switched/time-shares.ts'
-export { describeNetworkEvent, describeNetworkStatus } from './qnl/control/describe-status.ts'
+export { describeFilling, describeNetworkEvent, describeNetworkStatus } from './qnl/control/describe-status.ts'
 export { describePlan } from './qnl/planner/describe-plan.ts'
 export type {
   NetworkDemand,
