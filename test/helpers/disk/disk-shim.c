@@ -6,6 +6,7 @@
  * as durable once their directory is synced, a new file's name once the file itself is, as ext4, XFS and btrfs have it.
  * The log is shared by all processes forked from the first one, so that a server of many processes may lose all of its disk.
  *
+ * QKD_DISK_LOSE is a first command `lose` without that word, for programs that end before anybody can say it.
  * Each write, sync and change of a name is a step. Commands come as lines over the unix socket QKD_DISK_SOCKET:
  *   count                     how many steps there were, and how many of them are not synced
  *   lose AT all|half|none SEED  at the AT-th step from now (0: at once) the processes are killed; of what was not synced all, a
@@ -726,6 +727,12 @@ __attribute__((constructor)) static void begin(void)
     if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 8) != 0)
         give_up("cannot listen");
     disk = mapped;
+    const char *first = getenv("QKD_DISK_LOSE");
+    if (first != NULL) {
+        char line[128];
+        snprintf(line, sizeof line, "lose %s", first);
+        obey(2, line);
+    }
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
