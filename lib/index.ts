@@ -84,6 +84,14 @@ export { etsi014OpenApi, type OpenApiDocument } from './etsi014/openapi/document
 export { createFront, type Front, type LoadedFrontConfig, loadFrontConfig } from './front.ts'
 export type { AuditEntry, AuditLog } from './interface/audit.ts'
 export type {
+  Incident,
+  IncidentEffect,
+  IncidentSelector,
+  IncidentSite,
+  IncidentState,
+  IncidentView,
+} from './interface/incident.ts'
+export type {
   GetKeyOptions,
   Key,
   Kms,
@@ -140,6 +148,14 @@ export { SecretKey } from './key/secret-key.ts'
 export { AuditFile, type AuditFileOptions } from './kms/audit/audit-file.ts'
 export type { AuditLine } from './kms/audit/audit-line.ts'
 export { type AuditVerdict, verifyAudit } from './kms/audit/verify-audit.ts'
+export {
+  type ProvenanceVerdict,
+  type VerifyProvenanceOptions,
+  verifyProvenance,
+} from './kms/audit/verify-provenance.ts'
+export type { AffectedBlock, AffectedKey, BlastRadius, KeyHolder } from './kms/incident/blast-radius.ts'
+export type { IncidentReport } from './kms/incident/incident-calls.ts'
+export { searchAuditLogs } from './kms/incident/search-logs.ts'
 export { explainPolicy, type PolicyExplanation, unreachableRules } from './kms/policy/explain.ts'
 export type { PolicyQuestion } from './kms/policy/policy.ts'
 export { inspectStore, type PoolReport, type StoreVerdict, verifyStore } from './kms/store/examine-store.ts'

@@ -9,7 +9,9 @@ import type { Logger } from './interface/logger.ts'
 import type { OperatorCalls } from './interface/operator.ts'
 import type { PolicyFile } from './interface/policy.ts'
 import type { PoolStore, SlotStore } from './interface/pool-store.ts'
+import { SiteIdentity } from './key/site-identity.ts'
 import { AuditFile } from './kms/audit/audit-file.ts'
+import { Checkpoints } from './kms/audit/checkpoints.ts'
 import { WatchedAudit } from './kms/audit/watched-audit.ts'
 import { registerIncidentCalls } from './kms/incident/incident-calls.ts'
 import type { KeyPoolStatus, PoolLimits } from './kms/pool/key-pool.ts'
@@ -178,6 +180,12 @@ async function openSite(
   const { store, slots } = await openKept(config, { opened, logger })
   const auditFile = config.audit && (await AuditFile.open(config.audit.file, { siteId }))
   const audit = auditFile && opened.add(new WatchedAudit({ log: auditFile, telemetry }))
+  if (auditFile !== undefined && config.mlDsa !== undefined) {
+    const identity = new SiteIdentity(config.mlDsa)
+    opened.add(
+      new Checkpoints({ siteId, log: audit!, head: () => auditFile.head, identity, ...(logger && { logger }) }),
+    )
+  }
   const alarms = opened.add(await openSiteAlarms(config, { telemetry, audit, kekName: kekNameOf(slots), logger }))
   const core = opened.add(await openSiteCore(config, { store, slots, audit, telemetry, logger }))
   const server = opened.add(await openHostServer(config, { directory: core, telemetry, startWorker, logger }))
