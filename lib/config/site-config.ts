@@ -10,6 +10,7 @@ import { type LinkConfig, type LinkConfigFile, linkKindSchemas, type MlDsaIdenti
 import { type NetworkConfig, type NetworkConfigFile, networkSchema } from './network-config.ts'
 import { type OperatorsConfig, type OperatorsConfigFile, operatorsSchema } from './operators-config.ts'
 import { etsiId, integer, list, listenSchema as listen, name, objectSchema, text } from './schema-parts.ts'
+import { type ServicesConfig, type ServicesConfigFile, servicesSchema } from './services-config.ts'
 import { type SkipConfig, type SkipConfigFile, skipSchema } from './skip-config.ts'
 
 /** Where a server listens. */
@@ -115,6 +116,8 @@ export interface SiteConfig {
   readonly peerListen: ListenConfig
   /** The site's part in a network with relays. Default: it shares key with its neighbours alone. */
   readonly network?: NetworkConfig
+  /** The parts of the site as processes of their own. Default: all in one. */
+  readonly services?: ServicesConfig
   readonly tls: TlsIdentity
   /**
    * Certificate of the site with ML-DSA-65: proves the first round of its links (needed where a `bb84` link has no `psk`) and each
@@ -148,6 +151,7 @@ export interface SiteConfigFile
     | 'listen'
     | 'peerListen'
     | 'network'
+    | 'services'
     | 'skip'
     | 'border'
     | 'links'
@@ -164,6 +168,7 @@ export interface SiteConfigFile
   readonly listen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
   readonly peerListen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
   readonly network?: NetworkConfigFile
+  readonly services?: ServicesConfigFile
   readonly skip?: SkipConfigFile
   readonly border?: BorderConfigFile
   readonly links: readonly LinkConfigFile[]
@@ -330,6 +335,7 @@ export const siteConfigSchema: JsonSchema = {
         256,
       ),
       network: networkSchema,
+      services: servicesSchema,
       store,
       pool,
       keys,
@@ -350,6 +356,7 @@ export const siteConfigSchema: JsonSchema = {
       'console',
       'mlDsa',
       'network',
+      'services',
       'store',
       'pool',
       'keys',
