@@ -53,7 +53,17 @@ export type TelemetryEvent =
   | { type: 'lease'; peerSiteId: string; block: string; from: number; to: number; side: 'asked' | 'acknowledged' }
   | { type: 'cells-burned'; peerSiteId: string; cells: number; reason: string }
   | { type: 'cells-expired'; peerSiteId: string; cells: number }
-  | { type: 'pool-reset'; peerSiteId: string; poolEpoch: number; blocks: number; reason: string }
+  /** Both sites dropped everything; `lostCells` could still have been given out at this one. */
+  | { type: 'pool-reset'; peerSiteId: string; poolEpoch: number; blocks: number; lostCells: number; reason: string }
+  /** A store was put back, here (`local`) or at the peer, and took over what it forgot. */
+  | {
+      type: 'pool-resync'
+      peerSiteId: string
+      side: 'local' | 'peer'
+      blocksKept: number
+      blocksDropped: number
+      lostCells: number
+    }
   | {
       type: 'pair-secret'
       peerSiteId: string
