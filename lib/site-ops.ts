@@ -1,6 +1,7 @@
 import type { ListenConfig } from './config/site-config.ts'
 import { createPlainServer, type PlainServer } from './http/plain-server.ts'
 import type { Alarms } from './interface/alarm.ts'
+import type { TelemetrySource } from './interface/telemetry.ts'
 import { createOpsHandler } from './metrics/ops-handler.ts'
 import { SiteMetrics } from './metrics/site-metrics.ts'
 import type { Site, SiteStatus } from './site.ts'
@@ -13,6 +14,26 @@ export function createOpsServer(listen: ListenConfig, site: Site, alarms: Alarms
     readiness: () => readiness(site.status()),
   })
   return createPlainServer({ handler, ...listen })
+}
+
+/** The same for a part of a site that is a process of its own. */
+export function createRoleOpsServer(
+  listen: ListenConfig,
+  {
+    siteId,
+    telemetry,
+    readiness,
+  }: {
+    siteId: string
+    telemetry: TelemetrySource
+    readiness: () => { readonly ready: boolean; readonly reasons: readonly string[] }
+  },
+): PlainServer {
+  const metrics = new SiteMetrics(telemetry, { site: siteId })
+  return createPlainServer({
+    handler: createOpsHandler({ metrics: format => metrics.text(format), readiness }),
+    ...listen,
+  })
 }
 
 /** A site serves while hosts can have keys of one peer at least; a site without peers has nothing to be ready for. */
