@@ -3,6 +3,7 @@ import { type GlobalArguments, usageError } from './command.ts'
 import { auditCommands } from './commands/audit.ts'
 import { consoleCommand } from './commands/console.ts'
 import { demoCommand } from './commands/demo.ts'
+import { incidentCommands } from './commands/incident.ts'
 import { ipsecCommands } from './commands/ipsec.ts'
 import { kerberosCommands } from './commands/kerberos.ts'
 import { keyCommands } from './commands/key.ts'
@@ -70,6 +71,7 @@ function commandLine(argv: readonly string[]): Argv<GlobalArguments> {
     .command(networkCommands)
     .command(policyCommands)
     .command(auditCommands)
+    .command(incidentCommands)
     .command(consoleCommand)
     .command(pkiCommands)
     .command(saeCommands)

@@ -82,6 +82,8 @@ export {
 } from './etsi014/kme-profile.ts'
 export { etsi014OpenApi, type OpenApiDocument } from './etsi014/openapi/document.ts'
 export { createFront, type Front, type LoadedFrontConfig, loadFrontConfig } from './front.ts'
+export { createHttpsTransport, type HttpsTransportOptions } from './http/https-transport.ts'
+export { createSocketTransport } from './http/socket-transport.ts'
 export type { AuditEntry, AuditLog } from './interface/audit.ts'
 export type {
   Incident,
@@ -163,6 +165,7 @@ export type { KekSource } from './kms/store/key-encryption-key.ts'
 export { hasNextKek, proposeNextKek } from './kms/store/next-kek.ts'
 export { type OpenStore, openStore, type StorePlace } from './kms/store/open-store.ts'
 export type { RekeyReport } from './kms/store/slot-file.ts'
+export { createOperatorClient, type OperatorClient } from './operators/operator-client.ts'
 export { openPkcs12, type Pkcs12Contents } from './pkcs12.ts'
 export {
   type CertificateAuthorityOptions,
