@@ -20,7 +20,7 @@ import { MemorySlots } from './kms/store/memory-slots.ts'
 import { MemoryPoolStore } from './kms/store/memory-store.ts'
 import { watchNextKek } from './kms/store/next-kek.ts'
 import { openStore } from './kms/store/open-store.ts'
-import { kekNameOf } from './kms/store/slot-file.ts'
+import { kekNameOf, type SlotFile } from './kms/store/slot-file.ts'
 import { createSimulatedLinkPair } from './qll/simulated-link-pair.ts'
 import { DirectQnl } from './qnl/direct-qnl.ts'
 import { openSiteAlarms } from './site-alarms.ts'
@@ -29,6 +29,7 @@ import { openSiteCore, type SiteCore } from './site-core.ts'
 import { openHostServer } from './site-hosts.ts'
 import { type OperatorAddress, openSiteOperators } from './site-operators.ts'
 import { createOpsServer } from './site-ops.ts'
+import { SiteReplica } from './site-replica.ts'
 import { createSkipServer } from './site-skip.ts'
 import { TelemetryHub } from './telemetry.ts'
 import type { ListenAddress } from './util/listen.ts'
@@ -177,7 +178,7 @@ async function openSite(
 ): Promise<ServedSite> {
   const { siteId, kmeId } = config
   const telemetry = new TelemetryHub()
-  const { store, slots } = await openKept(config, { opened, logger })
+  const kept = await openKept(config, { opened, telemetry, logger })
   const auditFile = config.audit && (await AuditFile.open(config.audit.file, { siteId }))
   const audit = auditFile && opened.add(new WatchedAudit({ log: auditFile, telemetry }))
   if (auditFile !== undefined && config.mlDsa !== undefined) {
@@ -186,8 +187,12 @@ async function openSite(
       new Checkpoints({ siteId, log: audit!, head: () => auditFile.head, identity, ...(logger && { logger }) }),
     )
   }
-  const alarms = opened.add(await openSiteAlarms(config, { telemetry, audit, kekName: kekNameOf(slots), logger }))
-  const core = opened.add(await openSiteCore(config, { store, slots, audit, telemetry, logger }))
+  const alarms = opened.add(await openSiteAlarms(config, { telemetry, audit, kekName: kekNameOf(kept.slots), logger }))
+  const core = opened.add(
+    'replica' in kept
+      ? await kept.replica.start({ audit })
+      : await openSiteCore(config, { ...kept, audit, telemetry, logger }),
+  )
   const server = opened.add(await openHostServer(config, { directory: core, telemetry, startWorker, logger }))
   const skip = config.skip && opened.add(createSkipServer(config, config.skip, { directory: core, logger }))
   await skip?.listen()
@@ -214,16 +219,24 @@ async function openSite(
   })
 }
 
+/** Store and slots, or a replica's part in a store that it opens when it owns the pools. */
 async function openKept(
-  { store }: SiteConfig,
-  { opened, logger }: { opened: Opened; logger: Logger | undefined },
-): Promise<{ store: PoolStore; slots: SlotStore }> {
+  config: SiteConfig,
+  { opened, telemetry, logger }: { opened: Opened; telemetry: TelemetryHub; logger: Logger | undefined },
+): Promise<{ store: PoolStore; slots: SlotStore } | { replica: SiteReplica; slots: SlotStore }> {
+  const { store } = config
   if (store.kind === 'memory') return { store: opened.add(new MemoryPoolStore()), slots: opened.add(new MemorySlots()) }
+  const watch = (slots: SlotFile) => {
+    if ('file' in store.kek) opened.add(watchNextKek(store.kek.file, { slots, ...(logger && { logger }) }))
+    return slots
+  }
+  if (store.kind === 'postgresql') {
+    const replica = opened.add(await SiteReplica.open(config, store, { telemetry, logger }))
+    return { replica, slots: watch(replica.slots) }
+  }
   const open = await openStore(store)
   opened.add(open.store)
-  const slots = opened.add(open.slots)
-  if ('file' in store.kek) opened.add(watchNextKek(store.kek.file, { slots, ...(logger && { logger }) }))
-  return open
+  return { store: open.store, slots: watch(opened.add(open.slots)) }
 }
 
 /** One of the two sites of `createLocalPair`. */
