@@ -203,7 +203,7 @@ async function openSite(
   const auditLines = auditHead && (() => auditHead().n)
   const operators = await openSiteOperators(config, site, { opened, audit, auditHead, alarms, policyPath, logger })
   registerIncidentCalls(operators.calls, { desk: core.incidents, auditFile: config.audit?.file })
-  const page = config.console && opened.add(await openSiteConsole(config, config.console, { site, auditLines }))
+  const page = config.console && opened.add(await openSiteConsole(config, config.console, { site, alarms, auditLines }))
   return Object.assign(site, {
     alarms,
     operators: operators.calls,

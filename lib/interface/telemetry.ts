@@ -108,22 +108,6 @@ export type TelemetryEvent =
   | { type: 'tls-refused'; saeId: string; reason: string }
   /** A process that serves hosts has come or gone; `ready` of `count` serve now. */
   | { type: 'worker'; state: 'ready' | 'lost'; ready: number; count: number; reason?: string }
-  /** A host says that a session of its own stands on a key from now on. */
-  | {
-      type: 'session-keyed'
-      /** `tls`, `strongswan`, `kerberos`, or a name of the host's own. */
-      integration: string
-      /** What the host calls the session: its next key comes under the same name. */
-      session: string
-      saeId: string
-      peerSaeId: string
-      keyId: string
-      level?: SecurityLevel
-      /** What shows that the key is in use, in words; undefined where nothing but the host's word does. */
-      proof?: string
-    }
-  /** A host says that nothing stands on the key any more. */
-  | { type: 'session-retired'; integration: string; session: string; saeId: string; keyId: string; reason?: string }
   /** What a layer says: a cause is there, or gone. What becomes of it for people is `alarm-state`. */
   | { type: 'alarm'; id: string; severity: AlarmSeverity; state: 'raised' | 'cleared'; text: string }
   | {

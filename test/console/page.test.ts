@@ -74,10 +74,17 @@ describe('the console in a browser', function () {
       { from: 'alice', to: 'nobody' },
     ])
     // What agents at hosts say reaches the stream of the site.
-    const session = { integration: 'strongswan', session: 'berlin-hamburg', saeId: 'gateway-a', peerSaeId: 'gateway-b' }
-    const keyed = { type: 'session-keyed', ...session, keyId: '3f1c7d5e-1d2c-4a6b-8f00-000000000000' } as const
-    sites.sites.a.telemetry.emit({ ...keyed, level: 'hybrid', proof: 'charon: using PPK 3f1c7d5e' })
-    sites.sites.a.telemetry.emit({ ...keyed, session: 'krbtgt/B@A', integration: 'kerberos' })
+    const receipt = {
+      type: 'key-in-use',
+      saeId: 'gateway-a',
+      peerSaeId: 'gateway-b',
+      atMs: Date.now() - 61_000,
+    } as const
+    const keyId = '3f1c7d5e-1d2c-4a6b-8f00-000000000000'
+    sites.sites.a.telemetry.emit({ ...receipt, keyId, use: 'strongswan berlin-hamburg' })
+    sites.sites.a.telemetry.emit({ ...receipt, keyId, use: 'kerberos krbtgt/B@A' })
+    sites.sites.a.telemetry.emit({ ...receipt, keyId, use: 'tls' })
+    sites.sites.a.telemetry.emit({ ...receipt, type: 'key-retired', keyId, use: 'tls' })
     page = await browser.newPage({ viewport: SIZE, colorScheme: 'light', reducedMotion: 'reduce' })
     page.on('console', message => said.push(`${message.type()}: ${message.text()}`))
     page.on('pageerror', error => said.push(`error: ${error.message}`))
@@ -113,8 +120,9 @@ describe('the console in a browser', function () {
     await shows('Requests', /invalid argument [\d,]+ [\d,]+/)
     await shows('Levels', /quantum, direct [\d,]+/)
     await shows('Levels', /hybrid, direct [\d,]+/)
-    await shows('Sessions on keys', /IPsec berlin-hamburg \d+ s charon: using PPK/)
-    await shows('Sessions on keys', /Kerberos krbtgt\/B@A \d+ s the host’s word alone/)
+    await shows('Sessions on keys', /IPsec berlin-hamburg 1 min \d+ s receipt of the host’s agent/)
+    await shows('Sessions on keys', /Kerberos krbtgt\/B@A 1 min \d+ s receipt/)
+    expect(await textOf('Sessions on keys')).to.not.include('TLS')
     await shows('Store, audit, backup', /lmdb, [\d.]+ GiB free/)
     await shows('Store, audit, backup', /Audit log ok: [\d]+ lines|Audit log \S+ [\d]+ lines/)
     const map = await panel('Network').getByRole('img').getAttribute('aria-label')
@@ -162,6 +170,12 @@ describe('the console in a browser', function () {
     await shows('Interruptions', /link a-c .*down for \d+ s/)
     expect(await page.getByRole('banner').innerText()).to.match(/alarms: .*\d major/)
     await until(async () => /major alarm: .*site-c/.test(await page.locator('#said').innerText()), 'a reader hears it')
+    const incident = { type: 'incident', id: 'I-7', selector: 'relay site-c', originSiteId: 'site-a' } as const
+    sites.sites.a.telemetry.emit({ ...incident, state: 'held', untold: ['site-b'] })
+    await shows(
+      'Alarms',
+      /critical .*Incident I-7 of site-a: keys are held back \(relay site-c\); not told yet: site-b/,
+    )
     expect(await page.locator('#said').getAttribute('aria-live')).to.equal('polite')
   })
 
