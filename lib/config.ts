@@ -8,13 +8,13 @@ import {
   controllerConfigSchema,
 } from './config/controller-config.ts'
 import { parseJsonText } from './config/json-text.ts'
-import { checkKekFile } from './config/kek-config.ts'
+import { checkKekFile, type KekPlace, resolveStoreKek } from './config/kek-config.ts'
 import type { KmeTlsFiles } from './config/kme-access.ts'
 import { readDeviceTls, readKmeTls } from './config/kme-tls-files.ts'
 import { withLinkDefaults } from './config/link-config.ts'
 import { readMlDsaFiles } from './config/ml-dsa-files.ts'
 import type { NetworkConfig } from './config/network-config.ts'
-import { type OperatorConfig, operatorConfigSchema } from './config/operator-config.ts'
+import { type OperatorConfig, type OperatorConfigFile, operatorConfigSchema } from './config/operator-config.ts'
 import { loadPolicyFile } from './config/policy-file.ts'
 import { readSkip } from './config/psk-file.ts'
 import { readAlarms } from './config/read-alarms.ts'
@@ -27,7 +27,6 @@ import {
 } from './config/sae-profile.ts'
 import { type SiteConfig, type SiteConfigFile, siteConfigSchema, type TlsIdentity } from './config/site-config.ts'
 import { checkSiteConfig, dials } from './config/site-config-checks.ts'
-import { resolveStore } from './config/store-config.ts'
 import { type Findings, openToOthers, readIdentity, readTlsFiles, unreadable } from './config/tls-files.ts'
 import { ConfigError } from './errors.ts'
 import type { AbortOptions } from './interface/lifecycle.ts'
@@ -152,7 +151,9 @@ export async function loadControllerConfig(path: string, options: AbortOptions =
   }
   if (findings.faults.length > 0) throw configError(path, findings.faults)
   // The check has filled in every default of the schema.
-  const config = { ...(rest as Omit<ControllerConfig, 'state' | 'tls'>), tls, state: placed }
+  const { audit } = rest
+  const log = audit === undefined ? {} : { audit: { file: resolve(baseDir, audit.file) } }
+  const config = { ...(rest as Omit<ControllerConfig, 'state' | 'tls'>), ...log, tls, state: placed }
   return { config, warnings: findings.warnings.map(warning => `${path}: ${warning}`) }
 }
 
@@ -174,11 +175,12 @@ export async function loadOperatorConfig(path: string, options: AbortOptions = {
     if (network !== undefined) return { tls, controllers: network.controllers, siteId }
     throw new ConfigError(`${path}: /: field "network" is missing; it says where the controller is`)
   }
-  const file = await loadConfigFile<OperatorConfig>(path, { schema: operatorConfigSchema, ...options })
+  const file = await loadConfigFile<OperatorConfigFile>(path, { schema: operatorConfigSchema, ...options })
   const findings: Findings = { faults: [], warnings: [] }
   const tls = await readTlsFiles(dirname(resolve(path)), file.tls, findings)
   if (findings.faults.length > 0) throw configError(path, findings.faults)
-  return { tls, controllers: file.controllers }
+  const { controllers = [], site } = file
+  return { tls, controllers, ...(site && { site }) }
 }
 
 /** Options of `loadConfigFile`. */
@@ -230,8 +232,7 @@ async function resolveSiteConfig(
   const devices = await readDeviceTls(baseDir, file.links, findings)
   const border = file.border === undefined ? {} : { border: await readBorder(baseDir, file.border, findings) }
   const alarms = file.alarms === undefined ? {} : { alarms: await readAlarms(baseDir, file.alarms, findings) }
-  const place = { file: path, baseDir, ...(credentialsDirectory && { credentialsDirectory }) }
-  const store = await resolveStore(file.store, place, findings.faults)
+  const store = await resolveStore(file, { baseDir, ...(credentialsDirectory && { credentialsDirectory }) }, findings)
   const { network } = resolveNetwork(baseDir, file)
   if (network?.state !== undefined)
     await checkKekFile(network.state.kek.file, '/network/state/kek/file', findings.faults)
@@ -271,6 +272,16 @@ async function readBorder(
 ): Promise<NonNullable<SiteConfig['border']>> {
   const tls = files && (await readIdentity(baseDir, files, { pointer: '/border/tls', findings }))
   return { ...(border as NonNullable<SiteConfig['border']>), ...(tls && { tls }) }
+}
+
+async function resolveStore(
+  { store }: SiteConfigFile,
+  place: Omit<KekPlace, 'pointer'>,
+  findings: Findings,
+): Promise<SiteConfig['store']> {
+  if (store?.kind !== 'lmdb' || store.path === undefined || store.kek === undefined) return { kind: 'memory' }
+  const kek = await resolveStoreKek(store.kek, { ...place, pointer: '/store/kek' }, findings.faults)
+  return { kind: 'lmdb', path: resolve(place.baseDir, store.path), kek }
 }
 
 function resolveNetwork(baseDir: string, { network }: SiteConfigFile): { network?: NetworkConfig } {

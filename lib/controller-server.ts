@@ -7,11 +7,14 @@ import type { CertificateIdentity } from './interface/http.ts'
 import type { Closable } from './interface/lifecycle.ts'
 import type { Logger } from './interface/logger.ts'
 import type { NetworkController, NetworkEvent } from './interface/network-controller.ts'
+import type { OperatorRole } from './interface/operator.ts'
+import { AuditFile } from './kms/audit/audit-file.ts'
+import { createNetworkGuard } from './operators/network-guard.ts'
 import { type ControllerMemory, FileMemory } from './qnl/control/controller-memory.ts'
 import { Election } from './qnl/control/election.ts'
 import { EmbeddedController } from './qnl/control/embedded-controller.ts'
 import { openPostgresSession } from './qnl/control/postgres-memory.ts'
-import { serveController } from './qnl/control/serve-controller.ts'
+import { type ControllerGuard, OWN_ALONE, serveController } from './qnl/control/serve-controller.ts'
 import { openControllerConsole } from './site-console.ts'
 import { debugLogger } from './util/debug-logger.ts'
 import type { ListenAddress } from './util/listen.ts'
@@ -47,6 +50,9 @@ export async function createControllerServer(
   try {
     const { logger = debugLogger('qnl') } = options
     const leader = await openLeader(config, { ...options, logger }, opened)
+    const { audit: at, controllerId: siteId } = config
+    const audit = at && opened.add(await AuditFile.open(at.file, { siteId }))
+    const guard = createNetworkGuard({ rolesOf: peerId => rolesOf(config, peerId), audit, logger, ownAlone: OWN_ALONE })
     const listener = opened.add(
       createTlsChannelListener({
         ...config.tls,
@@ -54,7 +60,7 @@ export async function createControllerServer(
         heartbeatMs: 1000,
         maxConnections: 2 * config.sites.length + 64,
         identify: identity => peerIdOf(config, identity),
-        onChannel: channel => serve(config, { leader, channel, logger }),
+        onChannel: channel => serve(config, { leader, channel, guard, logger }),
         logger,
       }),
     )
@@ -118,9 +124,10 @@ async function openLeader(
 }
 
 function serve(
-  { controllerId, sites, operators }: ControllerConfig,
-  { leader, channel, logger }: { leader: Leader; channel: TlsChannel; logger: Logger },
+  config: ControllerConfig,
+  { leader, channel, guard, logger }: { leader: Leader; channel: TlsChannel; guard: ControllerGuard; logger: Logger },
 ): void {
+  const { controllerId, sites } = config
   if (leader.controller === undefined) {
     void channel.close()
     return
@@ -131,8 +138,8 @@ function serve(
     controllerId,
     signal: session.signal,
     siteOf: peerId => sites.find(({ kmeId }) => kmeId === peerId)?.siteId,
-    // Who has the controller's own certificate runs it.
-    isOperator: peerId => peerId === controllerId || operators.includes(peerId),
+    isOperator: peerId => rolesOf(config, peerId).length > 0,
+    guard,
   })
   ended
     .catch((error: unknown) => logger.warn({ peer: channel.peerId, reason: String(error) }, 'A node was refused'))
@@ -143,6 +150,17 @@ function peerIdOf(
   { controllerId, sites, operators }: ControllerConfig,
   identity: CertificateIdentity,
 ): string | undefined {
-  const names = [...sites.map(({ kmeId }) => kmeId), ...operators, controllerId]
+  const people = operators.map(operator => (typeof operator === 'string' ? operator : operator.name))
+  const names = [...sites.map(({ kmeId }) => kmeId), ...people, controllerId]
   return names.find(name => isKmeCertificate(identity, name))
+}
+
+/** Roles of who looks after the network; none for nodes of sites. */
+function rolesOf({ controllerId, operators }: ControllerConfig, peerId: string): readonly OperatorRole[] {
+  // Who has the controller's own certificate runs it.
+  if (peerId === controllerId) return ['operator']
+  return operators.flatMap(operator => {
+    if (typeof operator === 'string') return operator === peerId ? (['operator'] as const) : []
+    return operator.name === peerId ? operator.roles : []
+  })
 }

@@ -9,15 +9,13 @@ import { loadConfigFile } from './config.ts'
 import { createEtsi014Handler } from './etsi014/handler.ts'
 import { saeIdentifier } from './etsi014/sae-identity.ts'
 import { createHttpsServer, type HttpsServer } from './http/https-server.ts'
-import { createPlainServer } from './http/plain-server.ts'
 import type { KmsDirectory } from './interface/kms.ts'
 import type { AbortOptions, Closable } from './interface/lifecycle.ts'
 import type { Logger } from './interface/logger.ts'
 import type { PolicyFile } from './interface/policy.ts'
 import { AuditFile } from './kms/audit/audit-file.ts'
 import { FrontDirectory } from './kms/front/front-directory.ts'
-import { createOpsHandler } from './metrics/ops-handler.ts'
-import { SiteMetrics } from './metrics/site-metrics.ts'
+import { createMetricsServer } from './metrics-server.ts'
 import { TelemetryHub } from './telemetry.ts'
 import type { ListenAddress } from './util/listen.ts'
 
@@ -149,12 +147,7 @@ function createServer(config: FrontConfig, directory: FrontDirectory, logger: Lo
 
 /** A front is ready as soon as it listens: whether the KMEs behind it are, only a request for keys would tell. */
 function createOps({ ops, siteId }: FrontConfig, telemetry: TelemetryHub) {
-  const metrics = new SiteMetrics(telemetry, { site: siteId })
-  const readiness = () => ({ ready: true, reasons: [] })
-  return createPlainServer({
-    handler: createOpsHandler({ metrics: format => metrics.text(format), readiness }),
-    ...ops!,
-  })
+  return createMetricsServer(telemetry, { ...ops!, labels: { site: siteId } })
 }
 
 function tlsOf({ saes }: FrontConfig, saeId: string) {

@@ -6,7 +6,8 @@ import {
   loadIpsecAgentConfig,
 } from '../../integrations/strongswan/index.ts'
 import { connectChannel, createChannelListener } from '../../integrations/tls/index.ts'
-import { InvalidArgumentError, type Kms, requireInteger } from '../../lib/index.ts'
+import { InvalidArgumentError, type Kms, requireInteger, TelemetryHub } from '../../lib/index.ts'
+import { serveAgentMetrics, withMetricsOption } from '../agent-metrics.ts'
 import { defineCommand } from '../command.ts'
 import { describeAgentEvent } from '../ipsec-words.ts'
 import { withKms } from '../kme-connection.ts'
@@ -21,7 +22,7 @@ export const ipsecAgentCommand = defineCommand({
   command: 'agent',
   describe: "Keep this gateway's IPsec connections on fresh keys, until SIGTERM or Ctrl-C",
   builder: yargs =>
-    withStrongswanFiles(yargs)
+    withMetricsOption(withStrongswanFiles(yargs))
       .option('config', {
         type: 'string',
         demandOption: true,
@@ -51,6 +52,7 @@ export const ipsecAgentCommand = defineCommand({
 
 interface RunOptions {
   readonly json: boolean
+  readonly metrics: string | undefined
   readonly drainMs: number
   readonly strongswanConf: string
   readonly ipsecConf: string
@@ -60,10 +62,13 @@ interface RunOptions {
 async function run(
   kms: Kms,
   config: IpsecAgentConfig,
-  { json, drainMs, stopped, ...files }: RunOptions,
+  { json, metrics, drainMs, stopped, ...files }: RunOptions,
 ): Promise<void> {
+  const telemetry = new TelemetryHub()
+  await using _ = await serveAgentMetrics(telemetry, { metrics, saeId: kms.saeId, json })
   const agent = createIpsecAgent({
     config,
+    telemetry,
     kms,
     dial: ({ saeId, agent: address }, { signal }) => {
       if (address === undefined)

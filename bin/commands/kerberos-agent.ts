@@ -6,6 +6,7 @@ import {
 } from '../../integrations/kerberos/index.ts'
 import { type ChannelListener, connectChannel, createChannelListener } from '../../integrations/tls/index.ts'
 import { ConfigError, type Kms, type Logger, TelemetryHub } from '../../lib/index.ts'
+import { serveAgentMetrics, withMetricsOption } from '../agent-metrics.ts'
 import { defineCommand } from '../command.ts'
 import { withKerberosFile } from '../kerberos-file.ts'
 import { withKmeOptions, withKms } from '../kme-connection.ts'
@@ -18,7 +19,7 @@ export const agentCommand = defineCommand({
   command: 'agent',
   describe: 'Key Kerberos principals from the KME, with the agents of other sites, until SIGTERM or Ctrl-C',
   builder: yargs =>
-    withKmeOptions(withKerberosFile(yargs))
+    withMetricsOption(withKmeOptions(withKerberosFile(yargs)))
       .option('replicas', {
         type: 'string',
         requiresArg: true,
@@ -39,7 +40,9 @@ export const agentCommand = defineCommand({
   handler: async args => {
     const config = await loadKerberosConfig(args.kerberos)
     await using replicas = await openReplicas(config, args)
-    await withKms(args, kms => runAgent(kms, config, { json: args.json, replicas: replicas?.feed }))
+    await withKms(args, kms =>
+      runAgent(kms, config, { json: args.json, metrics: args.metrics, replicas: replicas?.feed }),
+    )
   },
 })
 
@@ -47,13 +50,14 @@ export const agentCommand = defineCommand({
 export async function runAgent(
   kms: Kms,
   config: KerberosConfig,
-  { json, replicas }: { json: boolean; replicas?: ReplicaFeed },
+  { json, metrics, replicas }: { json: boolean; metrics?: string | undefined; replicas?: ReplicaFeed },
 ): Promise<void> {
   // Asked for before anything is open, so that a signal during the start is not lost.
   const stopped = stopSignal()
   const logger = stderrLogger({ json })
   const telemetry = new TelemetryHub()
   const { timeoutMs, level } = config
+  await using _ = await serveAgentMetrics(telemetry, { metrics, saeId: kms.saeId, json })
   await using site = await openAgentSite(config, {
     kms,
     logger,

@@ -3,7 +3,9 @@ import {
   ConfigError,
   hasNextKek,
   inspectStore,
+  KmeUnreachableError,
   loadSiteConfig,
+  openOperatorClient,
   openStore,
   type PoolReport,
   proposeNextKek,
@@ -26,8 +28,13 @@ const configOption = {
 const LOOK_EVERY_MS = 100
 
 async function placeOf(path: string): Promise<StorePlace> {
-  const { store } = (await loadSiteConfig(path, credentials())).config
-  if (store.kind === 'lmdb') return store
+  return (await storeOf(path)).place
+}
+
+/** Where the store lies, and the socket of its site for operators, if it has one. */
+async function storeOf(path: string): Promise<{ place: StorePlace; socket: string | undefined }> {
+  const { store, operators } = (await loadSiteConfig(path, credentials())).config
+  if (store.kind === 'lmdb') return { place: store, socket: operators?.socket }
   throw new ConfigError(`${path}: /store: kind "${store.kind}" keeps nothing on disk; this command is for kind "lmdb"`)
 }
 
@@ -94,12 +101,16 @@ const rekeyCommand = defineCommand({
         'makes a new key, wraps every block key under it, and overwrites the old one',
       ),
   handler: async ({ config, json, timeout }) => {
-    const place = await placeOf(config)
+    const { place, socket } = await storeOf(config)
     if (!('file' in place.kek))
       throw new ConfigError(
         `${config}: /store/kek: only a key of kind "file" is changed by this command; otherwise give the new one, name the old one as "previous", and start the site again`,
       )
     const { file } = place.kek
+    if (await rekeyByCall(config, { socket, timeout })) {
+      await (json ? printJson({ by: 'site' }) : printLines(describeRekey({ by: 'site' })))
+      return
+    }
     const fresh = await proposeNextKek(file)
     if (!fresh && !json) await printLines('A change is under way already: it is finished first')
     const report = (await rekeyStopped(place)) ?? (await rekeyRunning(file, timeout))
@@ -123,6 +134,27 @@ async function rekeyStopped(place: StorePlace): Promise<RekeyReport | undefined>
     return rekeyed
   } catch (error) {
     if (error instanceof StoreError && /in use by process/.test(error.message)) return undefined
+    throw error
+  }
+}
+
+/**
+ * Asks a site that runs and has a socket for operators, so that the change goes by role and into the audit log; false where
+ * nobody listens there.
+ */
+async function rekeyByCall(
+  config: string,
+  { socket, timeout }: { socket: string | undefined; timeout: number },
+): Promise<boolean> {
+  if (socket === undefined) return false
+  const timeoutMs = 1000 * timeout
+  await using site = await openOperatorClient(config, { timeoutMs })
+  try {
+    await site.call('store-rekey', {}, { signal: AbortSignal.timeout(timeoutMs) })
+    return true
+  } catch (error) {
+    // Nobody listens: the site is stopped, and its store free.
+    if (error instanceof KmeUnreachableError && error.details[0]?.sent === false) return false
     throw error
   }
 }

@@ -1,5 +1,7 @@
+import type { OperatorRole } from '../interface/operator.ts'
 import type { JsonSchema, SchemaFault } from '../util/json-schema.ts'
 import { type ConsoleConfig, type ConsoleConfigFile, checkConsole, consoleSchema } from './console-config.ts'
+import { rolesSchema } from './operators-config.ts'
 import { etsiId, integer, list, listenSchema, name, objectSchema, text } from './schema-parts.ts'
 import { type ListenConfig, type TlsIdentity, tlsFilesSchema } from './site-config.ts'
 
@@ -22,14 +24,19 @@ export type ControllerStateConfig =
       readonly passwordFile?: string
     }
 
+/** Somebody who looks after a network: a name alone is an `operator`. */
+export type ControllerOperator = string | { readonly name: string; readonly roles: readonly OperatorRole[] }
+
 /** Everything `createControllerServer` needs. Paths are absolute, TLS files are read. */
 export interface ControllerConfig {
   readonly controllerId: string
   readonly listen: ListenConfig
   readonly tls: TlsIdentity
   readonly sites: readonly ControlledSiteConfig[]
-  /** Names of certificates that may drain every site and link. Default none: each site drains itself. */
-  readonly operators: readonly string[]
+  /** Who looks after the network, by a name of their certificate. Default nobody: each site drains itself. */
+  readonly operators: readonly ControllerOperator[]
+  /** Where calls of operators and sites are written, done or refused, before they take effect. Default nowhere. */
+  readonly audit?: { readonly file: string }
   readonly state: ControllerStateConfig
   /** At most so long between a changed demand and its plan, in milliseconds. Default 1,000. */
   readonly periodMs: number
@@ -41,7 +48,7 @@ export interface ControllerConfig {
 export interface ControllerConfigFile extends Omit<ControllerConfig, 'listen' | 'operators' | 'periodMs' | 'console'> {
   readonly $schema?: string
   readonly listen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
-  readonly operators?: readonly string[]
+  readonly operators?: readonly ControllerOperator[]
   readonly periodMs?: number
   readonly console?: ConsoleConfigFile
 }
@@ -71,9 +78,25 @@ export const controllerConfigSchema: JsonSchema = {
         10_000,
       ),
       operators: {
-        ...list('Names of certificates that may drain every site and link', etsiId('Common name'), 256),
+        ...list(
+          'Who looks after the network: common names of certificates, each an operator, or with roles of their own',
+          {
+            description: 'A common name, or name and roles',
+            anyOf: [
+              etsiId('Common name'),
+              objectSchema('Somebody with roles of their own', {
+                name: etsiId('Common name'),
+                roles: rolesSchema('What they may do'),
+              }),
+            ],
+          },
+          256,
+        ),
         default: [],
       },
+      audit: objectSchema('Where calls are written before they take effect', {
+        file: text('Audit log, relative to this file; made where it is missing'),
+      }),
       state: objectSchema(
         'Where plans are numbered, so that their numbers never go back',
         {
@@ -90,7 +113,7 @@ export const controllerConfigSchema: JsonSchema = {
       periodMs: integer('At most so long between a changed demand and its plan, ms', 50, 60_000, 1_000),
       console: consoleSchema,
     },
-    ['$schema', 'operators', 'periodMs', 'console'],
+    ['$schema', 'operators', 'audit', 'periodMs', 'console'],
   ),
 }
 

@@ -1,6 +1,5 @@
 import type { X509Certificate } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
-import { isIP } from 'node:net'
 import { isLoopback } from '../util/ip-address.ts'
 
 /** Why a request is refused, and how. */
@@ -59,5 +58,5 @@ function hostName(header: string): string | undefined {
 function isNamed(certificate: Pick<X509Certificate, 'checkHost' | 'checkIP'> | undefined, name: string): boolean {
   if (certificate === undefined) return false
   const bare = name.replace(/^\[|\]$/g, '')
-  return (isIP(bare) === 0 ? certificate.checkHost(bare) : certificate.checkIP(bare)) !== undefined
+  return certificate.checkHost(bare) !== undefined || certificate.checkIP(bare) !== undefined
 }

@@ -1,6 +1,6 @@
 import type { GaugeName } from '../interface/telemetry.ts'
 
-/** What a gauge counts in. `ms` becomes seconds on the page, as Prometheus wants it. */
+/** What a gauge counts in. On the page `ms` become seconds and bits bytes, the base units of Prometheus. */
 type GaugeUnit = 'cells' | 'bps' | 'bits' | 'ms' | undefined
 
 interface GaugeWords {
@@ -49,7 +49,7 @@ const words: Readonly<Record<GaugeName, GaugeWords>> = {
   link_up: one('1 while the link gives key, 0 while it is down'),
   link_rate_bps: bps('Secret key that the link yields'),
   link_qber: one('Quantum bit error rate of the link, 0 to 1'),
-  link_buffered_bits: { unit: 'bits', help: 'Key that waits at the link, in bits' },
+  link_buffered_bits: { unit: 'bits', help: 'Key that waits at the link, in bytes' },
   qnl_granted_bps: bps('Key that the network promises for the pair'),
   qnl_plan_epoch: one('Number of the plan in force'),
   tls_pending_lookups: one('Handshakes that wait for their key'),
@@ -71,6 +71,7 @@ export const gaugeTable = Object.fromEntries(
 ) as Readonly<Record<GaugeName, GaugeMetric>>
 
 function metricOf(name: string, { unit, help }: GaugeWords): GaugeMetric {
-  if (unit !== 'ms') return { name: `qkd_${name}`, unit, help, scale: 1 }
-  return { name: `qkd_${name.replace(/_ms$/, '_seconds')}`, unit: 'seconds', help, scale: 0.001 }
+  if (unit === 'ms') return { name: `qkd_${name.replace(/_ms$/, '_seconds')}`, unit: 'seconds', help, scale: 0.001 }
+  if (unit === 'bits') return { name: `qkd_${name.replace(/_bits$/, '_bytes')}`, unit: 'bytes', help, scale: 0.125 }
+  return { name: `qkd_${name}`, unit, help, scale: 1 }
 }

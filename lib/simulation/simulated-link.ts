@@ -80,7 +80,6 @@ function chunkOf(fields: Pick<Chunk, 'source' | 'dest' | 'weight' | 'transfer' |
     path: [source, dest],
     hop: 0,
     weak: false,
-    reserves: false,
     sizeBytes: CHUNK_BYTES,
     content: noContent,
     sinceMs: 0,

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect } from 'chai'
 import { EXIT_CODES } from '../../bin/exit-codes.ts'
 import { createControllerServer } from '../../lib/controller-server.ts'
+import { verifyAudit } from '../../lib/kms/audit/verify-audit.ts'
 import { NodeAgent } from '../../lib/qnl/control/node-agent.ts'
 import { dialController } from '../../lib/site-network.ts'
 import { ReportingNode } from '../helpers/reporting-node.ts'
@@ -22,7 +23,8 @@ describe('qkd network status, drain and restore', function () {
       listen: { host: '127.0.0.1', port: 0 },
       tls: authority.issue('controller'),
       sites: ['a', 'b'].map(siteId => ({ siteId, kmeId: `kme-${siteId}` })),
-      operators: ['ops'],
+      operators: ['ops', { name: 'reader', roles: ['auditor'] }],
+      audit: { file: join(dir.path, 'audit.log') },
       state: { kind: 'file', path: join(dir.path, 'state') },
       periodMs: 100,
     })
@@ -52,28 +54,38 @@ describe('qkd network status, drain and restore', function () {
     expect(shown.stdout).to.match(/^a - b +5 kb\/s +5 kb\/s +2 +their link$/m)
 
     const drained = await runQkd(['network', 'drain', 'a-b', '--fill', '0', '--wait', '--config', config])
-    const unfilled = 'a-b: out of the plans, before all its pools were full\n'
-    expect(drained).to.deep.equal({ exitCode: 0, stdout: unfilled, stderr: '' })
+    expect(drained).to.deep.equal({ exitCode: 0, stdout: 'a-b: out of the plans\n', stderr: '' })
     await until(() => node.plan?.demands[0]?.rateBps === 0, 'a plan without it', { timeoutMs: 30_000 })
     const restored = await runQkd(['network', 'restore', 'a', '--config', config, '--json'])
     expect(JSON.parse(restored.stdout)).to.deep.equal({ links: ['a-b'] })
-    await until(() => (node.plan?.demands[0]?.rateBps ?? 0) > 0, 'a plan with it', { timeoutMs: 30_000 })
 
-    // The pool is far below its level: the drain waits for it, long before its time is over, and says how far it is.
-    const pool = { stockBits: 1_000_000, targetBits: 8_000_000 }
-    const demand = { rateBps: 5000, weight: 2, kind: 'continuous', mode: 'multipath' } as const
-    node.setDemand('b', { ...demand, pool })
-    const filling = runQkd(['network', 'drain', 'a-b', '--fill', '600', '--wait', '--config', config])
-    const linkNow = async () => (await controller.status({ signal: AbortSignal.timeout(10_000) })).links[0]!
-    // Half of the time must do for seven million bits.
-    await until(() => (node.plan?.demands[0]?.rateBps ?? 0) > 20_000, 'a plan that fills', { timeoutMs: 30_000 })
-    await until(async () => (await linkNow()).filling!.leftMs < 597_000, 'some progress', { timeoutMs: 30_000 })
-    expect((await linkNow()).filling).to.deep.include({ pairs: 1, full: 0 })
-    node.setDemand('b', { ...demand, pool: { ...pool, stockBits: 7_900_000 } })
-    const { stdout, stderr } = await filling
-    expect(stdout).to.equal('a-b: out of the plans\n')
-    expect(stderr).to.match(/^a-b: 0 of 1 pools full, 59\d s left$/m)
-    expect(await linkNow()).to.include({ drain: 'drained', filled: true, loadBps: 0 })
+    // By role: an auditor reads, and who is not known does not come in.
+    const reader = join(dir.path, 'reader.json')
+    for (const [name, pem] of Object.entries(authority.issue('reader')))
+      await writeFile(join(dir.path, `reader-${name}.pem`), pem, { mode: 0o600 })
+    await writeFile(
+      reader,
+      JSON.stringify({ tls: { cert: 'reader-cert.pem', key: 'reader-key.pem', ca: 'ca.pem' }, controllers }),
+    )
+    const [read, refused] = await Promise.all([
+      runQkd(['network', 'status', '--config', reader, '--json']),
+      runQkd(['network', 'drain', 'a-b', '--config', reader]),
+    ])
+    expect(read.exitCode, read.stderr).to.equal(0)
+    expect(refused.stderr).to.include('"reader" may not: network-drain is not for auditor')
+    const calls: string[] = []
+    await verifyAudit(join(dir.path, 'audit.log'), {
+      onLine: ({ operator, call, arguments: args, outcome }) => {
+        if (call !== 'network-status')
+          calls.push(`${operator!.name} (${operator!.roles.join()}) ${call} ${JSON.stringify(args)} ${outcome}`)
+      },
+    })
+    expect(calls).to.deep.equal([
+      'ops (operator) network-drain {"linkId":"a-b"} allowed',
+      'ops (operator) network-restore {"siteId":"a"} allowed',
+      'reader (auditor) network-drain {"linkId":"a-b"} ERR_QKD_UNAUTHORIZED',
+    ])
+    await until(() => (node.plan?.demands[0]?.rateBps ?? 0) > 0, 'a plan with it', { timeoutMs: 30_000 })
 
     const wrong = await runQkd(['network', 'drain', 'nowhere', '--config', config])
     expect(wrong.exitCode).to.equal(EXIT_CODES.usage.code)

@@ -12,6 +12,7 @@ import { checklistMarkdown } from '../etsi014/conformance/all-rows.ts'
 import { interopMarkdown } from '../integrations/tls/interop/interop-table.ts'
 import { commandHelp, helpSections } from './command-help.ts'
 import { configurationTable, replaceBlock } from './configuration-table.ts'
+import { grafanaDashboard } from './dashboard.ts'
 import { jsonPage } from './json-page.ts'
 import { rooms } from './rooms.ts'
 import { readSource } from './tree.ts'
@@ -36,6 +37,7 @@ export const generatedDocs: Readonly<Record<string, (page: string) => string | P
   },
   'docs/etsi014-server.md': page => replaceBlock(page, 'checklist', checklistMarkdown()),
   'docs/openapi/etsi014.json': () => jsonPage(etsi014OpenApi),
+  'docs/monitoring/grafana-dashboard.json': () => jsonPage(grafanaDashboard()),
   'docs/other-kmes.md': page => replaceBlock(page, 'profiles', profileTable()),
   'docs/tls-peers.md': page => replaceBlock(page, 'interoperability', interopMarkdown()),
   'docs/cli.md': async page => replaceBlock(page, 'commands', helpSections(await commandHelp())),

@@ -1,6 +1,5 @@
 import type { NodeReport } from '../../interface/network-node.ts'
-import type { Demand, PoolLevel } from '../../interface/qnl.ts'
-import { emptiest } from './pool-fill.ts'
+import type { Demand } from '../../interface/qnl.ts'
 
 /** Pairs that one site may ask for. */
 export const MAX_PAIRS_OF_SITE = 1024
@@ -16,8 +15,6 @@ export interface PairDemand {
   /** Shares of a `split`. */
   readonly shares?: number
   readonly kind: Demand['kind']
-  /** The emptier side of its pool, of those that ask; undefined where one does not say. */
-  readonly pool?: PoolLevel
   /** When the demand ends, in milliseconds of the controller's clock; infinite for most. */
   readonly untilMs: number
 }
@@ -48,11 +45,7 @@ export class PairTable {
       const pair = this.#pairs.get(id) ?? { a, b, asks: new Map<string, Ask>() }
       this.#pairs.set(id, pair)
       const last = pair.asks.get(siteId)
-      if (last !== undefined && same(last.demand, demand)) {
-        // The pool's level alone is no reason to plan anew.
-        pair.asks.set(siteId, { demand, untilMs: last.untilMs })
-        continue
-      }
+      if (last !== undefined && same(last.demand, demand)) continue
       pair.asks.set(siteId, { demand, untilMs: nowMs + (demand.deadlineMs ?? Number.POSITIVE_INFINITY) })
       changed.push(id)
     }
@@ -76,7 +69,6 @@ export class PairTable {
     const asks = [...pair.asks.values()].filter(({ untilMs }) => untilMs > nowMs)
     if (asks.length === 0) return undefined
     const first = asks.reduce((most, next) => (next.demand.rateBps > most.demand.rateBps ? next : most))
-    const pool = emptiest(asks.map(({ demand }) => demand.pool))
     const split = asks.some(({ demand }) => demand.mode === 'split')
     return {
       a: pair.a,
@@ -88,7 +80,6 @@ export class PairTable {
       ...(split && { shares: Math.max(...asks.map(({ demand }) => demand.shares ?? 2)) }),
       kind: asks.every(({ demand }) => demand.kind === 'on-demand') ? 'on-demand' : 'continuous',
       untilMs: Math.max(...asks.map(({ untilMs }) => untilMs)),
-      ...(pool === undefined ? {} : { pool }),
     }
   }
 

@@ -11,6 +11,8 @@ import {
 } from './control-message.ts'
 import { ControlStream } from './control-stream.ts'
 
+/** What a site is told that asks for more. */
+export const OWN_ALONE = 'may drain its own site and links alone; operators may drain any'
 /** Calls that one connection may have without an answer. */
 const MAX_CALLS = 16
 
@@ -19,9 +21,24 @@ export interface ServeControllerOptions extends AbortOptions {
   readonly controllerId: string
   /** The site that an authenticated peer speaks for; undefined for one that speaks for none. */
   readonly siteOf: (peerId: string) => string | undefined
-  /** True for peers that may drain and restore anything. A site may do so with itself and its own links. */
+  /** True for peers that may connect without being a site's, and may drain and restore anything where no `guard` is stricter. */
   readonly isOperator: (peerId: string) => boolean
+  /** Decides about each call, and writes it down. Default: operators may drain anything, a site itself and its own links. */
+  readonly guard?: ControllerGuard
 }
+
+/** A call as its guard sees it. */
+export interface GuardedCall {
+  readonly name: 'network-status' | 'network-drain' | 'network-restore'
+  readonly target: DrainTarget | undefined
+  /** The caller is a site, and the call about itself or a link of its own, or no more than reading. */
+  readonly isOwn: boolean
+  /** Whether this connection has made the call before: who watches reads each second. */
+  readonly isRepeated: boolean
+}
+
+/** Resolves where the caller may make the call. @throws {UnauthorizedError} it may not */
+export type ControllerGuard = (peerId: string, call: GuardedCall) => Promise<void>
 
 /**
  * Serves `controller` to a node, or to a person who watches, at the other end of `channel`, which is closed when this ends.
@@ -40,7 +57,7 @@ export async function serveController(
     await channel.close()
     throw new UnauthorizedError(`"${channel.peerId}" is neither of a site of this network nor an operator`)
   }
-  const session = new ControllerSession(controller, { channel, siteId, operator, controllerId: options.controllerId })
+  const session = new ControllerSession(controller, { channel, siteId, operator, ...options })
   const onAbort = () => session.end()
   options.signal?.addEventListener('abort', onAbort, { once: true })
   if (options.signal?.aborted) onAbort()
@@ -57,6 +74,7 @@ interface Party {
   readonly siteId: string | undefined
   readonly operator: boolean
   readonly controllerId: string
+  readonly guard?: ControllerGuard
 }
 
 class ControllerSession {
@@ -65,6 +83,7 @@ class ControllerSession {
   readonly #stream: ControlStream
   #seat: NodeSeat | undefined
   #calls = 0
+  readonly #made = new Set<string>()
   readonly ended: Promise<unknown>
 
   constructor(controller: NetworkController, party: Party) {
@@ -123,21 +142,32 @@ class ControllerSession {
   }
 
   async #perform(call: ControlCall): Promise<NetworkStatus | readonly string[]> {
+    const target = call.op === 'status' ? undefined : call.target
+    await this.#requireSay(`network-${call.op}`, target)
     if (call.op === 'status') return await this.#controller.status()
-    await this.#requireSay(call.target)
     if (call.op === 'restore') return await this.#controller.restore(call.target)
     return await this.#controller.drain(call.target, { fillMs: call.fillMs })
   }
 
-  async #requireSay(target: DrainTarget): Promise<void> {
-    const { operator, siteId, channel } = this.#party
-    if (operator || ('siteId' in target && target.siteId === siteId)) return
-    if ('linkId' in target) {
-      const { links } = await this.#controller.status()
-      const link = links.find(({ linkId }) => linkId === target.linkId)
-      if (link === undefined || link.a === siteId || link.b === siteId) return
-    }
-    throw new UnauthorizedError(`"${channel.peerId}" may drain its own site and links alone; operators may drain any`)
+  async #requireSay(name: GuardedCall['name'], target: DrainTarget | undefined): Promise<void> {
+    const { operator, channel, guard } = this.#party
+    const isOwn = await this.#isOwn(target)
+    const isRepeated = this.#made.has(name)
+    this.#made.add(name)
+    if (guard !== undefined) return await guard(channel.peerId, { name, target, isOwn, isRepeated })
+    if (operator || isOwn) return
+    throw new UnauthorizedError(`"${channel.peerId}" ${OWN_ALONE}`)
+  }
+
+  async #isOwn(target: DrainTarget | undefined): Promise<boolean> {
+    const { siteId } = this.#party
+    if (siteId === undefined) return false
+    if (target === undefined) return true
+    if ('siteId' in target) return target.siteId === siteId
+    const { links } = await this.#controller.status()
+    const link = links.find(({ linkId }) => linkId === target.linkId)
+    // Of a link that there is not the controller says so.
+    return link === undefined || link.a === siteId || link.b === siteId
   }
 
   #send(message: FromController): void {
