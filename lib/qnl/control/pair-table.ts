@@ -1,5 +1,7 @@
 import type { NodeReport } from '../../interface/network-node.ts'
-import type { Demand } from '../../interface/qnl.ts'
+import type { Demand, PoolLevel } from '../../interface/qnl.ts'
+import { isSameDemand } from '../same-demand.ts'
+import { emptiest } from './pool-fill.ts'
 
 /** Pairs that one site may ask for. */
 export const MAX_PAIRS_OF_SITE = 1024
@@ -45,7 +47,11 @@ export class PairTable {
       const pair = this.#pairs.get(id) ?? { a, b, asks: new Map<string, Ask>() }
       this.#pairs.set(id, pair)
       const last = pair.asks.get(siteId)
-      if (last !== undefined && same(last.demand, demand)) continue
+      if (last !== undefined && isSameDemand(last.demand, demand)) {
+        // The pool's level alone is no reason to plan anew.
+        pair.asks.set(siteId, { demand, untilMs: last.untilMs })
+        continue
+      }
       pair.asks.set(siteId, { demand, untilMs: nowMs + (demand.deadlineMs ?? Number.POSITIVE_INFINITY) })
       changed.push(id)
     }
@@ -95,15 +101,4 @@ export class PairTable {
 /** The name of a pair, the same from both sides. Site IDs have no space. */
 export function pairId(one: string, other: string): string {
   return one < other ? `${one} ${other}` : `${other} ${one}`
-}
-
-function same(p: Demand, q: Demand): boolean {
-  return (
-    p.rateBps === q.rateBps &&
-    p.weight === q.weight &&
-    p.mode === q.mode &&
-    p.shares === q.shares &&
-    p.kind === q.kind &&
-    (p.deadlineMs === undefined) === (q.deadlineMs === undefined)
-  )
 }

@@ -1,6 +1,7 @@
 import type { AbortOptions, Unsubscribe } from '../../interface/lifecycle.ts'
 import type { Demand, DemandGrant, NextBlockOptions, Qnl, QnlBlock, QnlEvent, QnlStatus } from '../../interface/qnl.ts'
 import { abortable } from '../../util/deadline.ts'
+import { isSameDemand } from '../same-demand.ts'
 
 /** How long a demand waits for the plan that it brings about, in milliseconds: a period of the controller and its work. */
 const PLAN_MS = 2000
@@ -19,6 +20,8 @@ export interface PlanNews {
 export class PlannedQnl implements Qnl {
   readonly #node: Qnl
   readonly #news: PlanNews
+  /** What each pair asked for last. */
+  readonly #asked = new Map<string, Demand>()
 
   constructor(node: Qnl, news: PlanNews) {
     this.#node = node
@@ -34,6 +37,10 @@ export class PlannedQnl implements Qnl {
   }
 
   async setDemand(remoteSiteId: string, demand: Demand, options: AbortOptions = {}): Promise<DemandGrant> {
+    const last = this.#asked.get(remoteSiteId)
+    // No plan comes of a demand that says anew how full its pool is.
+    if (last !== undefined && isSameDemand(last, demand))
+      return await this.#node.setDemand(remoteSiteId, demand, options)
     let planned: () => void = () => {}
     const plan = new Promise<void>(resolve => {
       planned = resolve
@@ -42,6 +49,7 @@ export class PlannedQnl implements Qnl {
     const stop = this.#news.onPlan(planned)
     try {
       const first = await this.#node.setDemand(remoteSiteId, demand, options)
+      this.#asked.set(remoteSiteId, demand)
       if (first.rateBps >= demand.rateBps) return first
       await abortable(plan, options)
       return await this.#granted(remoteSiteId, demand, options)
