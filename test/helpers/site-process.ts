@@ -27,6 +27,8 @@ export interface SiteProcesses extends AsyncDisposable {
 export interface SiteProcessesOptions {
   /** Default `lmdb`. */
   readonly store?: 'lmdb' | 'memory'
+  /** URLs of PostgreSQL databases, for sites that keep their pools there. */
+  readonly databases?: Partial<Record<'site-a' | 'site-b', string>>
   /** Default 200 Mb/s. */
   readonly rateBps?: number
   /** Default 16. */
@@ -121,9 +123,16 @@ export class SiteProcess {
 
 const SAES = { 'site-a': ['alice', 'amy'], 'site-b': ['bob', 'ben'] } as const
 
+function storeOf(siteId: 'site-a' | 'site-b', { store = 'lmdb', databases = {} }: SiteProcessesOptions) {
+  const url = databases[siteId]
+  const place = { path: `${siteId}.store`, kek: { file: `${siteId}.kek` } }
+  if (url !== undefined) return { kind: 'postgresql', url, leaseMs: 1_000, ...place }
+  return store === 'memory' ? { kind: store } : { kind: store, ...place }
+}
+
 /** Writes configurations and certificates for two sites and starts both. */
 export async function startSiteProcesses(options: SiteProcessesOptions = {}): Promise<SiteProcesses> {
-  const { store = 'lmdb', rateBps = 200_000_000, targetBlocks = 16, built = false, root } = options
+  const { rateBps = 200_000_000, targetBlocks = 16, built = false, root } = options
   const { link = { kind: 'simulated', rateBps }, audit = false, env = () => ({}) } = options
   const dir = await createTempDir('qkdkit-sites-')
   const authority = createTestAuthority()
@@ -152,8 +161,7 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
           port: quantum!,
         },
       ],
-      store:
-        store === 'memory' ? { kind: store } : { kind: store, path: `${siteId}.store`, kek: { file: `${siteId}.kek` } },
+      store: storeOf(siteId, options),
       pool: { targetBlocks },
       ...(audit && { audit: { file: `${siteId}.audit` } }),
     }

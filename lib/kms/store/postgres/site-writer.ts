@@ -119,7 +119,7 @@ export class SiteWriter {
     // The rest of this turn of the event loop goes along.
     await new Promise(setImmediate)
     while (this.#waiting.length > 0) await this.#writeTogether(this.#waiting.splice(0, MAX_TOGETHER))
-    // At once: who was just told may come with the next work before anything that waits for this promise runs.
+    // At once: who was told a moment ago may come with more work before anything that waits for this promise runs.
     this.#flushing = undefined
   }
 
