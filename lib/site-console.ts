@@ -1,5 +1,6 @@
 import type { ConsoleConfig } from './config/console-config.ts'
 import type { ControllerConfig } from './config/controller-config.ts'
+import type { OperatorPersonConfig } from './config/operators-config.ts'
 import type { SiteConfig, TlsIdentity } from './config/site-config.ts'
 import { createConsoleFeed } from './console/console-feed.ts'
 import { type ConsoleServer, createConsoleServer } from './console/console-server.ts'
@@ -7,12 +8,16 @@ import { ControllerView } from './console/controller-view.ts'
 import type { HealthRow } from './console/sections.ts'
 import { type ConsoleView, SiteView } from './console/site-view.ts'
 import { isKmeCertificate } from './http/kme-identity.ts'
+import type { Alarms } from './interface/alarm.ts'
 import type { CertificateIdentity } from './interface/http.ts'
 import type { Closable } from './interface/lifecycle.ts'
 import type { NetworkController, NetworkStatus } from './interface/network-controller.ts'
+import { OperatorBook } from './operators/operator-book.ts'
+import { mayCall } from './operators/permissions.ts'
 import type { Site } from './site.ts'
 import { siteHealth } from './site-health.ts'
 import { dialController } from './site-network.ts'
+import { operatorEntry } from './site-operators.ts'
 
 /** How long a controller may take to answer the console, in milliseconds; the map shows the own links until it does. */
 const ANSWER_MS = 2_000
@@ -26,18 +31,19 @@ export interface ServedConsole extends Closable {
 export async function openSiteConsole(
   config: SiteConfig,
   at: ConsoleConfig,
-  { site, auditLines }: { site: Site; auditLines: (() => number) | undefined },
+  { site, alarms, auditLines }: { site: Site; alarms: Pick<Alarms, 'list'>; auditLines: (() => number) | undefined },
 ): Promise<ServedConsole> {
-  const { siteId, tls, network } = config
+  const { siteId, tls, network, operators } = config
   const controller = network && dialController({ tls, network })
   const view = new SiteView({
     siteId,
     telemetry: site.telemetry,
     status: () => site.status(),
     network: controller && (() => controller.status({ signal: AbortSignal.timeout(ANSWER_MS) })),
+    alarms: () => alarms.list(),
     health: () => health(config, site, auditLines),
   })
-  return await serve(view, at, { tls, controller })
+  return await serve(view, at, { tls, controller, people: operators?.people })
 }
 
 /** Opens the console of a controller, or of one of its replicas. `status` gives undefined while another one plans. */
@@ -46,13 +52,20 @@ export async function openControllerConsole(
   at: ConsoleConfig,
   { status }: { status: () => Promise<NetworkStatus | undefined> },
 ): Promise<ServedConsole> {
-  return await serve(new ControllerView({ controllerId, status }), at, { tls, controller: undefined })
+  return await serve(new ControllerView({ controllerId, status }), at, { tls })
+}
+
+interface ConsoleParts {
+  readonly tls: TlsIdentity
+  readonly controller?: NetworkController | undefined
+  /** Who looks after the site: those whose role lets them read the console may see it too. */
+  readonly people?: readonly OperatorPersonConfig[] | undefined
 }
 
 async function serve(
   view: ConsoleView,
   { host, port, viewers }: ConsoleConfig,
-  { tls, controller }: { tls: TlsIdentity; controller: NetworkController | undefined },
+  { tls, controller, people }: ConsoleParts,
 ): Promise<ServedConsole> {
   let server: ConsoleServer | undefined
   const close = async () => {
@@ -60,8 +73,7 @@ async function serve(
     await controller?.close()
   }
   try {
-    const isViewer =
-      viewers && ((identity: CertificateIdentity) => viewers.some(name => isKmeCertificate(identity, name)))
+    const isViewer = viewerCheck(viewers, people)
     const feed = createConsoleFeed({ view })
     server = createConsoleServer({ feed, host, port, ...(isViewer && { tls: { ...tls, isViewer } }) })
     await server.listen()
@@ -70,6 +82,17 @@ async function serve(
     await close()
     throw error
   }
+}
+
+/** Undefined where nobody is named: then it is plain HTTP, for this machine. */
+function viewerCheck(
+  viewers: readonly string[] | undefined,
+  people: readonly OperatorPersonConfig[] | undefined,
+): ((identity: CertificateIdentity) => boolean) | undefined {
+  if (viewers === undefined) return undefined
+  const book = new OperatorBook((people ?? []).map(operatorEntry))
+  return identity =>
+    viewers.some(name => isKmeCertificate(identity, name)) || mayCall('console', book.identify(identity).roles)
 }
 
 function health(config: SiteConfig, site: Site, auditLines: (() => number) | undefined): Promise<readonly HealthRow[]> {

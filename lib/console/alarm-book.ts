@@ -7,14 +7,14 @@ const MOST_ALARMS = 1_000
 /** How long an alarm that is over is shown, in milliseconds. */
 const SHOWN_MS = 3_600_000
 const MOST_OVER = 50
+const MOST_ROWS = 200
 
-type AlarmEvent = Extract<TelemetryEvent, { type: 'alarm' | 'alarm-state' }>
+type AlarmEvent = Extract<TelemetryEvent, { type: 'alarm' }>
 
-/** The alarms of the stream: those that stand, and those of the last hour that are over. */
+/** Alarms where nobody else keeps them: those that stand, and those of the last hour that are over. */
 export class AlarmBook {
   readonly #standing = new Map<string, AlarmRow>()
   #over: AlarmRow[] = []
-  #isKept = false
   readonly #now: () => number
 
   constructor({ now = Date.now }: { now?: () => number } = {}) {
@@ -23,18 +23,11 @@ export class AlarmBook {
 
   /** Takes an event; one alarm raised again keeps its time and takes the new words. */
   take(event: AlarmEvent, atMs: number): void {
-    if (event.type === 'alarm-state' && !this.#isKept) {
-      // From here on somebody keeps the alarms, and what the layers say reaches people through that alone.
-      this.#isKept = true
-      this.#standing.clear()
-    } else if (event.type === 'alarm' && this.#isKept) return
     const { id, severity, text } = event
     const known = this.#standing.get(id)
-    if (event.state !== 'cleared') {
+    if (event.state === 'raised') {
       if (known === undefined && this.#standing.size >= MOST_ALARMS) return
-      const acknowledged = event.state === 'acknowledged'
-      const { raisedAtMs } = known ?? { raisedAtMs: atMs }
-      this.#standing.set(id, { id, severity, text, raisedAtMs, ...(acknowledged && { acknowledged }) })
+      this.#standing.set(id, { id, severity, text, raisedAtMs: known?.raisedAtMs ?? atMs })
       return
     }
     if (known === undefined) return
@@ -45,8 +38,12 @@ export class AlarmBook {
   section(): AlarmsSection {
     const sinceMs = this.#now() - SHOWN_MS
     this.#over = this.#over.filter(({ clearedAtMs }) => clearedAtMs! > sinceMs)
-    const rank = ({ severity }: AlarmRow) => ORDER.indexOf(severity)
-    const standing = [...this.#standing.values()].sort((p, q) => rank(p) - rank(q) || q.raisedAtMs - p.raisedAtMs)
-    return { standing: standing.slice(0, MOST_OVER * 4), over: this.#over }
+    return { standing: worstFirst([...this.#standing.values()]), over: this.#over }
   }
+}
+
+/** As many rows as go to the page, the worst and then the newest first. */
+export function worstFirst(rows: readonly AlarmRow[]): AlarmRow[] {
+  const rank = ({ severity }: AlarmRow) => ORDER.indexOf(severity)
+  return rows.toSorted((p, q) => rank(p) - rank(q) || q.raisedAtMs - p.raisedAtMs).slice(0, MOST_ROWS)
 }

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { TLSSocket } from 'node:tls'
 import { ClosedError, InvalidArgumentError } from '../errors.ts'
 import type { CertificateIdentity } from '../interface/http.ts'
@@ -9,6 +9,7 @@ import { certificateIdentity } from '../util/certificate-identity.ts'
 import { isLoopback } from '../util/ip-address.ts'
 import { type ListenAddress, listenOn } from '../util/listen.ts'
 import { mutualTlsOptions } from '../util/tls-credentials.ts'
+import { TlsSockets } from '../util/tls-sockets.ts'
 import type { ConsoleFeed } from './console-feed.ts'
 import { EventStreams } from './event-streams.ts'
 import { type PageFile, readPageFiles } from './page-files.ts'
@@ -60,6 +61,8 @@ class NodeConsoleServer implements ConsoleServer {
   readonly #server: Server
   readonly #certificate: X509Certificate | undefined
   readonly #streams: EventStreams
+  /** With TLS also connections whose handshake never ends. */
+  readonly #sockets: TlsSockets | undefined
   #files: ReadonlyMap<string, PageFile> = new Map()
   #address: ListenAddress | undefined
   #closing: Promise<void> | undefined
@@ -80,8 +83,11 @@ class NodeConsoleServer implements ConsoleServer {
             rejectUnauthorized: true,
             handshakeTimeout: 5_000,
           })
+    this.#sockets = tls && new TlsSockets(this.#server as TlsServer)
     this.#server.maxConnections = 4 * maxClients + 64
-    this.#server.on('request', (request, response) => void this.#serve(request, response))
+    this.#server.on('request', (request, response) => {
+      this.#serve(request, response).catch(() => response.destroy())
+    })
   }
 
   get url(): string {
@@ -108,6 +114,7 @@ class NodeConsoleServer implements ConsoleServer {
       this.#streams.close()
       const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
       this.#server.closeAllConnections()
+      this.#sockets?.destroyAll()
       await closed
       await this.#options.feed.close()
     })()

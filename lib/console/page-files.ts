@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 
 /** A file of the page as it goes to the browser. */
@@ -35,6 +36,8 @@ const FILES: Readonly<Record<string, { readonly from: string; readonly type: str
   ...Object.fromEntries(SCRIPTS.map(name => [`/${name}.mjs`, { from: `./page/${name}.mjs`, type: SCRIPT }])),
 }
 
+const packages = createRequire(import.meta.url)
+
 /** Packages that the page is drawn with, and where the browser finds them: it can't resolve their names. */
 const PACKAGES: Readonly<Record<string, string>> = { preact: '/preact.mjs', htm: '/htm.mjs' }
 
@@ -46,7 +49,7 @@ export async function readPageFiles(): Promise<ReadonlyMap<string, PageFile>> {
     files.set(path, pageFile(type, path === '/html.mjs' ? withPaths(text) : text))
   }
   for (const [name, path] of Object.entries(PACKAGES)) {
-    const text = await readFile(fileURLToPath(import.meta.resolve(name)), 'utf8')
+    const text = await readFile(join(dirname(packages.resolve(name)), `${name}.mjs`), 'utf8')
     // The map would be asked for by a browser's tools, and is not there.
     files.set(path, pageFile(SCRIPT, text.replace(/^\/\/# sourceMappingURL=.*$/m, '')))
   }

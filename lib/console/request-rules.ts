@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
+import { isIP } from 'node:net'
 import { isLoopback } from '../util/ip-address.ts'
 
 /** Why a request is refused, and how. */
@@ -58,5 +59,5 @@ function hostName(header: string): string | undefined {
 function isNamed(certificate: Pick<X509Certificate, 'checkHost' | 'checkIP'> | undefined, name: string): boolean {
   if (certificate === undefined) return false
   const bare = name.replace(/^\[|\]$/g, '')
-  return certificate.checkHost(bare) !== undefined || certificate.checkIP(bare) !== undefined
+  return (isIP(bare) === 0 ? certificate.checkHost(bare) : certificate.checkIP(bare)) !== undefined
 }

@@ -15,13 +15,15 @@ export class SessionBook {
   /** Takes one event of the stream; those about no session do nothing. */
   take(event: TelemetryEvent, atMs: number): void {
     switch (event.type) {
-      case 'session-keyed': {
-        const { type: _, ...session } = event
-        this.#keyed({ ...session, keyedAtMs: atMs })
+      case 'key-in-use': {
+        const { keyId, saeId, peerSaeId } = event
+        // The agent tells once both ends stand on the key.
+        const proof = 'receipt of the host’s agent'
+        this.#keyed({ ...sessionOf(event), saeId, peerSaeId, keyId, proof, keyedAtMs: event.atMs })
         return
       }
-      case 'session-retired': {
-        const name = nameOf(event)
+      case 'key-retired': {
+        const name = nameOf({ ...sessionOf(event), saeId: event.saeId })
         if (this.#sessions.get(name)?.keyId === event.keyId) this.#sessions.delete(name)
         return
       }
@@ -74,4 +76,10 @@ export class SessionBook {
 
 function nameOf({ integration, session, saeId }: Pick<SessionRow, 'integration' | 'session' | 'saeId'>): string {
   return JSON.stringify([integration, session, saeId])
+}
+
+/** What a receipt says of the session: the integration, and behind it what the host calls the session, if it does. */
+function sessionOf({ use, saeId, peerSaeId }: { use: string; saeId: string; peerSaeId: string }) {
+  const [, integration = use, session = `${saeId} – ${peerSaeId}`] = /^([^\s:]+)[\s:]+(.+)$/.exec(use) ?? []
+  return { integration, session }
 }

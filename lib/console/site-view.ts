@@ -1,11 +1,12 @@
+import type { Alarm } from '../interface/alarm.ts'
 import type { Unsubscribe } from '../interface/lifecycle.ts'
 import type { LinkStatus } from '../interface/link.ts'
 import type { NetworkStatus } from '../interface/network-controller.ts'
 import type { TelemetryEvent, TelemetrySource } from '../interface/telemetry.ts'
-import { AlarmBook } from './alarm-book.ts'
 import { GaugeTable } from './gauge-table.ts'
 import type { HistorySample } from './history-ring.ts'
 import { InterruptionLog } from './interruption-log.ts'
+import { alarmsSection, IncidentBook } from './kept-alarms.ts'
 import { NetworkMap } from './network-map.ts'
 import type { ConsoleSections, HealthRow, PlanSection, PoolRow } from './sections.ts'
 import { SessionBook } from './session-book.ts'
@@ -30,6 +31,8 @@ export interface SiteViewOptions {
   }
   /** The network as its controller sees it; undefined for a site without one. */
   readonly network?: (() => Promise<NetworkStatus>) | undefined
+  /** Alarms that stand, and those that are over. */
+  readonly alarms: () => readonly Alarm[]
   /** What the site stands on. Never rejects. */
   readonly health: () => Promise<readonly HealthRow[]>
   readonly now?: () => number
@@ -44,7 +47,7 @@ export class SiteView implements ConsoleView {
   readonly #now: () => number
   readonly #startedAtMs: number
   readonly #traffic: Traffic
-  readonly #alarms: AlarmBook
+  readonly #incidents = new IncidentBook()
   readonly #interruptions: InterruptionLog
   readonly #sessions = new SessionBook()
   readonly #map = new NetworkMap()
@@ -60,7 +63,6 @@ export class SiteView implements ConsoleView {
     this.#now = now
     this.#startedAtMs = Math.round(now())
     this.#traffic = new Traffic({ now })
-    this.#alarms = new AlarmBook({ now })
     this.#interruptions = new InterruptionLog({ now })
     this.#unsubscribe = options.telemetry.subscribe((event, atMs) => this.#take(event, atMs))
   }
@@ -94,7 +96,7 @@ export class SiteView implements ConsoleView {
       },
       levels: this.#traffic.levels(),
       sessions: this.#sessions.section(),
-      alarms: this.#alarms.section(),
+      alarms: alarmsSection(this.#options.alarms(), { incidents: this.#incidents.rows(), nowMs: this.#now() }),
       interruptions: this.#interruptions.rows(),
       health: [...this.#health, ...(this.#policy === undefined ? [] : [this.#policy])],
     }
@@ -121,11 +123,10 @@ export class SiteView implements ConsoleView {
     this.#traffic.take(event)
     this.#sessions.take(event, atMs)
     switch (event.type) {
-      case 'alarm-state':
-        this.#alarms.take(event, atMs)
+      case 'incident':
+        this.#incidents.take(event, atMs)
         return
       case 'alarm': {
-        this.#alarms.take(event, atMs)
         const [, pair] = /^pair-interrupted:(.*)$/.exec(event.id) ?? []
         if (pair === undefined) return
         const state = event.state === 'cleared' ? 'up' : event.severity === 'major' ? 'down' : 'degraded'

@@ -9,8 +9,18 @@ export async function openBrowser(executablePath: string): Promise<Browser & Asy
     executablePath,
     // As root, as in containers, Chromium's own sandbox does not start.
     chromiumSandbox: false,
-    env: { HOME: home.path, PATH: process.env.PATH ?? '', TMPDIR: home.path, XDG_CONFIG_HOME: join(home.path, 'config') },
-    args: ['--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost'],
+    env: {
+      HOME: home.path,
+      PATH: process.env.PATH ?? '',
+      TMPDIR: home.path,
+      XDG_CONFIG_HOME: join(home.path, 'config'),
+    },
+    args: [
+      '--disable-gpu',
+      '--disable-dev-shm-usage',
+      '--no-first-run',
+      '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
+    ],
     timeout: 60_000,
   })
   return Object.assign(browser, {

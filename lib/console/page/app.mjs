@@ -149,14 +149,27 @@ function Liveness({ isStale, silentMs, retryMs, atMs }) {
 
 /** @param {{ name: string, table: any, screen: Screen }} props */
 function Large({ name, table, screen }) {
-  /** @param {HTMLDialogElement | null} dialog */
-  const show = dialog => {
-    if (dialog !== null && !dialog.open) dialog.showModal()
-  }
-  return html`<dialog ref=${show} onClose=${close} aria-labelledby="large-name">
-    <form method="dialog" class="large-head"><h2 id="large-name" class="large-name">${name}</h2><button class="close">Close <kbd aria-hidden="true">Esc</kbd></button></form>
+  return html`<dialog ref=${show} onCancel=${leave} aria-labelledby="large-name">
+    <form method="dialog" class="large-head" onSubmit=${leave}>
+      <h2 id="large-name" class="large-name">${name}</h2>
+      <button class="close">Close <kbd aria-hidden="true">Esc</kbd></button>
+    </form>
     <div class="all" tabindex="0" role="region" aria-labelledby="large-name"><${table} ...${screen} large=${true} /></div>
   </dialog>`
+}
+
+/** @param {HTMLDialogElement | null} dialog */
+function show(dialog) {
+  if (dialog !== null && !dialog.open) dialog.showModal()
+}
+
+/**
+ * Closes at once and not with the dialog's own event, which comes later: a key that is pressed meanwhile would be lost.
+ * @param {Event} event
+ */
+function leave(event) {
+  event.preventDefault()
+  close()
 }
 
 /** As the grid of style.css shares out the height. */
