@@ -4,6 +4,7 @@ import type { NetworkFile } from '../lib/qnl/planner/network.ts'
 import { planNetwork } from '../lib/qnl/planner/plan-network.ts'
 import { hopCountLevel } from './network/hop-count.ts'
 import { type Interruption, interruptions } from './network/interruption.ts'
+import { relayLatencyMs } from './network/relay-latency.ts'
 import { type BenchOptions, median, p95, type Report } from './report.ts'
 
 const sizes: Readonly<Record<string, Omit<GenerateOptions, 'seed'>>> = {
@@ -45,6 +46,11 @@ export async function run(report: Report, { quick }: BenchOptions): Promise<void
     }
   }
   await reportInterruptions(report, { quick })
+  const blocks = quick ? 5 : 30
+  const passed = await relayLatencyMs({ announce: false, blocks })
+  const announced = await relayLatencyMs({ announce: true, blocks })
+  const metric = 'a block over 5 hops of 13 Mb/s: relays announce'
+  report({ metric, value: announced, unit: 'ms', samples: blocks, baseline: passed, ratio: announced / passed })
   report({ metric: 'memory of the process at the end', value: process.memoryUsage.rss() / 2 ** 20, unit: 'MiB' })
 }
 

@@ -47,6 +47,8 @@ export async function run(report: Report, { quick }: BenchOptions): Promise<void
       unit: 'ms',
       samples: keys,
     })
+    // Pools, caches and counters have all come to their size by then.
+    await askAll(star, open, { keys, peers: size.peers })
     const before = await heldBytes(star)
     await askAll(star, open, { keys, peers: size.peers })
     const perKey = ((await heldBytes(star)) - before) / keys

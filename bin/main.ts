@@ -4,15 +4,18 @@ import { alarmCommands } from './commands/alarm.ts'
 import { auditCommands } from './commands/audit.ts'
 import { consoleCommand } from './commands/console.ts'
 import { demoCommand } from './commands/demo.ts'
+import { incidentCommands } from './commands/incident.ts'
 import { ipsecCommands } from './commands/ipsec.ts'
 import { kerberosCommands } from './commands/kerberos.ts'
 import { keyCommands } from './commands/key.ts'
 import { kmeCommands } from './commands/kme.ts'
+import { kmsCommands } from './commands/kms.ts'
 import { linkCommands } from './commands/link.ts'
 import { networkCommands } from './commands/network.ts'
 import { operatorCommands } from './commands/operator.ts'
 import { pkiCommands } from './commands/pki.ts'
 import { policyCommands } from './commands/policy.ts'
+import { qnlCommands } from './commands/qnl.ts'
 import { saeCommands } from './commands/sae.ts'
 import { siteCommands } from './commands/site.ts'
 import { statusCommand } from './commands/status.ts'
@@ -63,11 +66,14 @@ function commandLine(argv: readonly string[]): Argv<GlobalArguments> {
     .command(kmeCommands)
     .command(tlsCommands)
     .command(ipsecCommands)
+    .command(kmsCommands)
+    .command(qnlCommands)
     .command(linkCommands)
     .command(kerberosCommands)
     .command(networkCommands)
     .command(policyCommands)
     .command(auditCommands)
+    .command(incidentCommands)
     .command(alarmCommands)
     .command(operatorCommands)
     .command(consoleCommand)

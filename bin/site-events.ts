@@ -14,6 +14,12 @@ export function describeEvent(event: TelemetryEvent): string | undefined {
       return event.outcome === 'in-force'
         ? `policy in force: ${event.rules} rules`
         : `policy refused, the one before stays in force: ${event.reason}`
+    case 'pool-resync':
+      return event.side === 'local'
+        ? `pool with ${event.peerSiteId}: this store was put back and is made good, ${event.blocksKept} blocks go on, ${event.blocksDropped} went, ${event.lostCells} cells lost`
+        : `pool with ${event.peerSiteId}: its store was put back; what was under lease here is burned`
+    case 'pool-reset':
+      return `pool with ${event.peerSiteId} begins anew in epoch ${event.poolEpoch}, ${event.lostCells} cells lost${because}`
     case 'worker':
       return `worker ${event.state}: ${event.ready} of ${event.count} serve${because}`
     case 'alarm':

@@ -8,7 +8,7 @@ import {
   controllerConfigSchema,
 } from './config/controller-config.ts'
 import { parseJsonText } from './config/json-text.ts'
-import { checkKekFile, type KekPlace, resolveStoreKek } from './config/kek-config.ts'
+import { checkKekFile } from './config/kek-config.ts'
 import type { KmeTlsFiles } from './config/kme-access.ts'
 import { readDeviceTls, readKmeTls } from './config/kme-tls-files.ts'
 import { withLinkDefaults } from './config/link-config.ts'
@@ -27,6 +27,7 @@ import {
 } from './config/sae-profile.ts'
 import { type SiteConfig, type SiteConfigFile, siteConfigSchema, type TlsIdentity } from './config/site-config.ts'
 import { checkSiteConfig, dials } from './config/site-config-checks.ts'
+import { resolveStore } from './config/store-config.ts'
 import { type Findings, openToOthers, readIdentity, readTlsFiles, unreadable } from './config/tls-files.ts'
 import { ConfigError } from './errors.ts'
 import type { AbortOptions } from './interface/lifecycle.ts'
@@ -232,7 +233,8 @@ async function resolveSiteConfig(
   const devices = await readDeviceTls(baseDir, file.links, findings)
   const border = file.border === undefined ? {} : { border: await readBorder(baseDir, file.border, findings) }
   const alarms = file.alarms === undefined ? {} : { alarms: await readAlarms(baseDir, file.alarms, findings) }
-  const store = await resolveStore(file, { baseDir, ...(credentialsDirectory && { credentialsDirectory }) }, findings)
+  const place = { file: path, baseDir, ...(credentialsDirectory && { credentialsDirectory }) }
+  const store = await resolveStore(file.store, place, findings.faults)
   const { network } = resolveNetwork(baseDir, file)
   if (network?.state !== undefined)
     await checkKekFile(network.state.kek.file, '/network/state/kek/file', findings.faults)
@@ -272,16 +274,6 @@ async function readBorder(
 ): Promise<NonNullable<SiteConfig['border']>> {
   const tls = files && (await readIdentity(baseDir, files, { pointer: '/border/tls', findings }))
   return { ...(border as NonNullable<SiteConfig['border']>), ...(tls && { tls }) }
-}
-
-async function resolveStore(
-  { store }: SiteConfigFile,
-  place: Omit<KekPlace, 'pointer'>,
-  findings: Findings,
-): Promise<SiteConfig['store']> {
-  if (store?.kind !== 'lmdb' || store.path === undefined || store.kek === undefined) return { kind: 'memory' }
-  const kek = await resolveStoreKek(store.kek, { ...place, pointer: '/store/kek' }, findings.faults)
-  return { kind: 'lmdb', path: resolve(place.baseDir, store.path), kek }
 }
 
 function resolveNetwork(baseDir: string, { network }: SiteConfigFile): { network?: NetworkConfig } {

@@ -82,8 +82,18 @@ export {
 } from './etsi014/kme-profile.ts'
 export { etsi014OpenApi, type OpenApiDocument } from './etsi014/openapi/document.ts'
 export { createFront, type Front, type LoadedFrontConfig, loadFrontConfig } from './front.ts'
+export { createHttpsTransport, type HttpsTransportOptions } from './http/https-transport.ts'
+export { createSocketTransport } from './http/socket-transport.ts'
 export type { Alarm, Alarms } from './interface/alarm.ts'
 export type { AuditEntry, AuditLog } from './interface/audit.ts'
+export type {
+  Incident,
+  IncidentEffect,
+  IncidentSelector,
+  IncidentSite,
+  IncidentState,
+  IncidentView,
+} from './interface/incident.ts'
 export type {
   GetKeyOptions,
   Key,
@@ -149,6 +159,14 @@ export { SecretKey } from './key/secret-key.ts'
 export { AuditFile, type AuditFileOptions } from './kms/audit/audit-file.ts'
 export type { AuditLine } from './kms/audit/audit-line.ts'
 export { type AuditVerdict, verifyAudit } from './kms/audit/verify-audit.ts'
+export {
+  type ProvenanceVerdict,
+  type VerifyProvenanceOptions,
+  verifyProvenance,
+} from './kms/audit/verify-provenance.ts'
+export type { AffectedBlock, AffectedKey, BlastRadius, KeyHolder } from './kms/incident/blast-radius.ts'
+export type { IncidentReport } from './kms/incident/incident-calls.ts'
+export { searchAuditLogs } from './kms/incident/search-logs.ts'
 export { explainPolicy, type PolicyExplanation, unreachableRules } from './kms/policy/explain.ts'
 export type { PolicyQuestion } from './kms/policy/policy.ts'
 export { inspectStore, type PoolReport, type StoreVerdict, verifyStore } from './kms/store/examine-store.ts'
@@ -158,7 +176,7 @@ export { type OpenStore, openStore, type StorePlace } from './kms/store/open-sto
 export type { RekeyReport } from './kms/store/slot-file.ts'
 export { createMetricsServer, type MetricsServerOptions } from './metrics-server.ts'
 export { type OperatorAccessOptions, openOperatorClient } from './operator-access.ts'
-export type { OperatorClient } from './operators/operator-client.ts'
+export { createOperatorClient, type OperatorClient } from './operators/operator-client.ts'
 export { mayCall, type Permission, permissions } from './operators/permissions.ts'
 export { openPkcs12, type Pkcs12Contents } from './pkcs12.ts'
 export {
@@ -202,7 +220,7 @@ export {
   type Turn,
 } from './qll/switched/schedule.ts'
 export type { SharedLink, SwitchedSite } from './qll/switched/time-shares.ts'
-export { describeNetworkEvent, describeNetworkStatus } from './qnl/control/describe-status.ts'
+export { describeFilling, describeNetworkEvent, describeNetworkStatus } from './qnl/control/describe-status.ts'
 export { describePlan } from './qnl/planner/describe-plan.ts'
 export type {
   NetworkDemand,
@@ -236,6 +254,7 @@ export {
   type SiteOptions,
   type SiteStatus,
 } from './site.ts'
+export { createLinkService, type LinkService } from './site-link-service.ts'
 export { createNetworkNode, dialController, type NetworkNodeServer } from './site-network.ts'
 export { TelemetryHub } from './telemetry.ts'
 // What an integration is built with.

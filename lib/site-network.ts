@@ -25,7 +25,9 @@ import { FileLinkStock } from './qnl/relay/file-link-stock.ts'
 import { RelayNode } from './qnl/relay/relay-node.ts'
 import { createRemoteQnl } from './qnl/remote-qnl.ts'
 import { serveQnl } from './qnl/serve-qnl.ts'
+import { dialLink } from './site-link-service.ts'
 import { openLink } from './site-links.ts'
+import { createRoleOpsServer } from './site-ops.ts'
 import { TelemetryHub } from './telemetry.ts'
 import type { ListenAddress } from './util/listen.ts'
 import { Opened } from './util/opened.ts'
@@ -48,8 +50,9 @@ export interface SiteNetwork extends Closable {
 
 /** Opens what `config` says: neighbours alone, a node of a network in this process, or the way to one elsewhere. */
 export async function openSiteNetwork(config: SiteConfig, options: SiteNetworkOptions): Promise<SiteNetwork> {
-  if (config.network?.qnl === undefined) return await openLocal(config, options)
-  const qnl = remoteQnl(config, config.network.qnl, options)
+  const apart = qnlAddress(config)
+  if (apart === undefined) return await openLocal(config, options)
+  const qnl = remoteQnl(config, apart, options)
   return assembled({ qnl, links: [], listening: {}, nodeAddress: undefined }, () => qnl.close())
 }
 
@@ -60,24 +63,27 @@ export interface NetworkNodeServer extends Closable {
   readonly address: {
     /** Where the site's KMS connects. */
     readonly qnl: ListenAddress
-    readonly node: ListenAddress
+    /** Where the nodes of other sites connect; undefined without relays. */
+    readonly node: ListenAddress | undefined
     readonly links: Readonly<Record<string, ListenAddress>>
+    readonly ops: ListenAddress | undefined
   }
 }
 
 /**
- * Runs the links and the network node of a site, and serves it to the site's KMS at `network.qnl`: the other half of a
- * site whose configuration names that address.
+ * Runs the network layer of a site, and serves it to the site's KMS at `services.qnl` or `network.qnl`: the other half of a
+ * site whose configuration names that address. The links are in this process, or at `services.links`.
  * @throws {InvalidArgumentError} the configuration names none
  */
 export async function createNetworkNode(
   config: SiteConfig,
   { logger }: { logger?: Logger } = {},
 ): Promise<NetworkNodeServer> {
-  const { siteId, kmeId, network } = config
-  if (network?.qnl === undefined) {
+  const { siteId, kmeId, services } = config
+  const apart = qnlAddress(config)
+  if (apart === undefined) {
     throw new InvalidArgumentError(
-      'network.qnl must say where the node waits for the KMS; without it the site runs its own',
+      'services.qnl (or network.qnl) must say where the network layer waits for the KMS; without it the site runs its own',
     )
   }
   const opened = new Opened('network node')
@@ -88,7 +94,7 @@ export async function createNetworkNode(
     const listener = opened.add(
       createTlsChannelListener({
         ...config.tls,
-        ...network.qnl,
+        ...apart,
         identify: identity => (isKmeCertificate(identity, kmeId) ? kmeId : undefined),
         onChannel: channel =>
           void serveQnl(local.qnl, channel, { peerIds: [kmeId] }).catch((error: unknown) =>
@@ -97,11 +103,12 @@ export async function createNetworkNode(
         ...log,
       }),
     )
+    const readiness = () => readinessOf(local.links)
+    const ops =
+      services?.qnl?.ops && opened.add(createRoleOpsServer(services.qnl.ops, { siteId, telemetry, readiness }))
     const qnl = await listener.listen()
-    return closable(
-      { siteId, telemetry, address: { qnl, node: local.nodeAddress!, links: local.listening } },
-      { close: () => opened.close() },
-    )
+    const address = { qnl, node: local.nodeAddress, links: local.listening, ops: await ops?.listen() }
+    return closable({ siteId, telemetry, address }, { close: () => opened.close() })
   } catch (error) {
     await opened.close().catch(() => {})
     throw error
@@ -130,7 +137,13 @@ async function openLocal(config: SiteConfig, { telemetry, logger }: SiteNetworkO
   const listening: Record<string, ListenAddress> = {}
   const links: Link[] = []
   try {
-    for (const link of config.links) links.push(opened.add(await openLink(config, link, { telemetry, listening })))
+    const service = config.services?.links
+    for (const link of config.links) {
+      const open = service
+        ? dialLink(config, { link, service, telemetry })
+        : openLink(config, link, { telemetry, listening })
+      links.push(opened.add(await open))
+    }
     if (network === undefined) {
       const qnl = opened.add(new DirectQnl({ siteId, links, telemetry }))
       return assembled({ qnl, links, listening, nodeAddress: undefined }, () => opened.close())
@@ -220,6 +233,21 @@ function remoteQnl(config: SiteConfig, { host, port }: ListenAddress, { logger }
       dialTlsChannel({ ...tls, host, port, expectedPeerId: kmeId, identify, heartbeatMs: 1000, signal }),
     ...(logger === undefined ? {} : { logger }),
   })
+}
+
+/** Where the network layer is a process of its own. */
+function qnlAddress({ services, network }: SiteConfig): ListenAddress | undefined {
+  const found = services?.qnl ?? network?.qnl
+  return found && { host: found.host, port: found.port }
+}
+
+/** The network layer serves while one of its links is up at least. */
+function readinessOf(links: readonly Link[]): { ready: boolean; reasons: string[] } {
+  const states = links.map(link => link.status())
+  const reasons = states.flatMap(({ linkId, state, reason }) =>
+    state === 'up' ? [] : [`link ${linkId} is ${state}: ${reason}`],
+  )
+  return { ready: states.length === 0 || states.some(({ state }) => state !== 'down'), reasons }
 }
 
 function assembled(parts: Omit<SiteNetwork, keyof Closable>, close: () => Promise<void>): SiteNetwork {

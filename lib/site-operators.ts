@@ -131,7 +131,7 @@ async function serveOperators(
     await opened.add(createSocketServer({ path: socket, mode, handler })).listen()
   }
   if (listen === undefined) return { socket, tls: undefined }
-  const book = new OperatorBook(people.map(entryOf))
+  const book = new OperatorBook(people.map(operatorEntry))
   const handler = createOperatorHandler({ calls, identify: ({ identity }) => book.identify(identity), logger })
   const server = opened.add(
     createHttpsServer({ ...tls, ...listen, handler, minVersion: 'TLSv1.3', maxConnections: 64, logger }),
@@ -140,7 +140,8 @@ async function serveOperators(
   return { socket, tls: { ...server.address, url: server.url } }
 }
 
-function entryOf({ name, roles, fingerprint256, commonName, uri }: OperatorPersonConfig) {
+/** A person of the configuration, as certificates are compared with them. */
+export function operatorEntry({ name, roles, fingerprint256, commonName, uri }: OperatorPersonConfig) {
   const certificate: OperatorCertificate =
     fingerprint256 !== undefined ? { fingerprint256 } : commonName !== undefined ? { commonName } : { uri: uri! }
   return { name, roles, certificate }

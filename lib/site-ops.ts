@@ -1,6 +1,7 @@
 import type { ListenConfig } from './config/site-config.ts'
 import type { PlainServer } from './http/plain-server.ts'
 import type { Alarms } from './interface/alarm.ts'
+import type { TelemetrySource } from './interface/telemetry.ts'
 import { createMetricsServer } from './metrics-server.ts'
 import type { Site, SiteStatus } from './site.ts'
 
@@ -12,6 +13,22 @@ export function createOpsServer(listen: ListenConfig, site: Site, alarms: Alarms
     readiness: () => readiness(site.status()),
     alarms: () => alarms.list(),
   })
+}
+
+/** The same for a part of a site that is a process of its own. */
+export function createRoleOpsServer(
+  listen: ListenConfig,
+  {
+    siteId,
+    telemetry,
+    readiness,
+  }: {
+    siteId: string
+    telemetry: TelemetrySource
+    readiness: () => { readonly ready: boolean; readonly reasons: readonly string[] }
+  },
+): PlainServer {
+  return createMetricsServer(telemetry, { ...listen, labels: { site: siteId }, readiness })
 }
 
 /** A site serves while hosts can have keys of one peer at least; a site without peers has nothing to be ready for. */

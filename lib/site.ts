@@ -1,13 +1,8 @@
 import { createMemoryChannelPair } from './channel/memory-channel.ts'
-import { dialTlsChannel } from './channel/tls-dial.ts'
-import { createTlsChannelListener, type TlsChannelListener } from './channel/tls-listener.ts'
-import type { PeerConfig, SiteConfig } from './config/site-config.ts'
-import { dials } from './config/site-config-checks.ts'
-import { isKmeCertificate } from './http/kme-identity.ts'
+import type { SiteConfig } from './config/site-config.ts'
 import type { Alarms } from './interface/alarm.ts'
 import type { AuditLog } from './interface/audit.ts'
-import type { CertificateIdentity } from './interface/http.ts'
-import type { Kms, KmsDirectory, SecurityLevel } from './interface/kms.ts'
+import type { Kms, KmsDirectory } from './interface/kms.ts'
 import type { AbortOptions, Closable } from './interface/lifecycle.ts'
 import type { Link, LinkStatus } from './interface/link.ts'
 import type { Logger } from './interface/logger.ts'
@@ -16,24 +11,25 @@ import type { PolicyFile } from './interface/policy.ts'
 import type { PoolStore, SlotStore } from './interface/pool-store.ts'
 import { SiteIdentity } from './key/site-identity.ts'
 import { AuditFile } from './kms/audit/audit-file.ts'
+import { Checkpoints } from './kms/audit/checkpoints.ts'
 import { WatchedAudit } from './kms/audit/watched-audit.ts'
+import { registerIncidentCalls } from './kms/incident/incident-calls.ts'
 import type { KeyPoolStatus, PoolLimits } from './kms/pool/key-pool.ts'
 import { type PeerSite, SiteKms } from './kms/site-kms.ts'
 import { MemorySlots } from './kms/store/memory-slots.ts'
 import { MemoryPoolStore } from './kms/store/memory-store.ts'
 import { watchNextKek } from './kms/store/next-kek.ts'
 import { openStore } from './kms/store/open-store.ts'
-import { kekNameOf } from './kms/store/slot-file.ts'
+import { kekNameOf, type SlotFile } from './kms/store/slot-file.ts'
 import { createSimulatedLinkPair } from './qll/simulated-link-pair.ts'
 import { DirectQnl } from './qnl/direct-qnl.ts'
 import { openSiteAlarms } from './site-alarms.ts'
-import { SiteBorder } from './site-border.ts'
 import { openSiteConsole } from './site-console.ts'
-import { type HostServer, openHostServer } from './site-hosts.ts'
-import { watchInterruptions } from './site-interruptions.ts'
-import { openSiteNetwork } from './site-network.ts'
+import { openSiteCore, type SiteCore } from './site-core.ts'
+import { openHostServer } from './site-hosts.ts'
 import { type OperatorAddress, openSiteOperators } from './site-operators.ts'
 import { createOpsServer } from './site-ops.ts'
+import { SiteReplica } from './site-replica.ts'
 import { createSkipServer } from './site-skip.ts'
 import { TelemetryHub } from './telemetry.ts'
 import type { ListenAddress } from './util/listen.ts'
@@ -107,8 +103,8 @@ class AssembledSite implements Site {
   readonly siteId: string
   readonly telemetry: TelemetryHub
   readonly #kmeId: string
-  readonly #kms: SiteKms
-  readonly #links: readonly Link[]
+  readonly #kms: Pick<SiteCore, 'kmsFor' | 'setPolicy' | 'refreshSecrets' | 'status'>
+  readonly #links: () => readonly Link[]
   readonly #opened: Opened
   #closing: Promise<void> | undefined
 
@@ -116,8 +112,8 @@ class AssembledSite implements Site {
     siteId: string
     kmeId: string
     telemetry: TelemetryHub
-    kms: SiteKms
-    links: readonly Link[]
+    kms: Pick<SiteCore, 'kmsFor' | 'setPolicy' | 'refreshSecrets' | 'status'>
+    links: () => readonly Link[]
     opened: Opened
   }) {
     this.siteId = parts.siteId
@@ -146,7 +142,7 @@ class AssembledSite implements Site {
       siteId: this.siteId,
       kmeId: this.#kmeId,
       pools: this.#kms.status(),
-      links: this.#links.map(link => link.status()),
+      links: this.#links().map(link => link.status()),
     }
   }
 
@@ -180,64 +176,42 @@ async function openSite(
   { logger, startWorker, policyPath }: SiteOptions,
   opened: Opened,
 ): Promise<ServedSite> {
-  const { siteId, kmeId, tls } = config
+  const { siteId, kmeId } = config
   const telemetry = new TelemetryHub()
-  const { store, slots } = await openKept(config, { opened, logger })
+  const kept = await openKept(config, { opened, telemetry, logger })
   const auditFile = config.audit && (await AuditFile.open(config.audit.file, { siteId }))
   const audit = auditFile && opened.add(new WatchedAudit({ log: auditFile, telemetry }))
-  const alarms = opened.add(await openSiteAlarms(config, { telemetry, audit, kekName: kekNameOf(slots), logger }))
-  const log = logger === undefined ? {} : { logger }
-  const network = opened.add(await openSiteNetwork(config, { telemetry, ...log }))
-  const { qnl, links, listening } = network
-  opened.add(watchInterruptions({ qnl, telemetry }))
-  const border = config.border && opened.add(new SiteBorder(config, config.border, { logger }))
-  const kms = opened.add(
-    await SiteKms.open({
-      local: { siteId, kmeId, saeIds: config.saes.map(({ saeId }) => saeId), minLevels: minLevelsOf(config) },
-      peers: config.peers.map(peer => peerSite(config, peer)),
-      qnl,
-      store,
-      slots,
-      pool: poolLimits(config),
-      keys: config.keys,
-      ...(border === undefined ? {} : { neighbours: border.neighbours }),
-      ...(config.mlDsa === undefined ? {} : { identity: new SiteIdentity(config.mlDsa) }),
-      ...(config.policy === undefined ? {} : { policy: config.policy }),
-      ...(audit === undefined ? {} : { audit }),
-      telemetry,
-      ...(logger === undefined ? {} : { logger }),
-    }),
+  if (auditFile !== undefined && config.mlDsa !== undefined) {
+    const identity = new SiteIdentity(config.mlDsa)
+    opened.add(
+      new Checkpoints({ siteId, log: audit!, head: () => auditFile.head, identity, ...(logger && { logger }) }),
+    )
+  }
+  const alarms = opened.add(await openSiteAlarms(config, { telemetry, audit, kekName: kekNameOf(kept.slots), logger }))
+  const core = opened.add(
+    'replica' in kept
+      ? await kept.replica.start({ audit })
+      : await openSiteCore(config, { ...kept, audit, telemetry, logger }),
   )
-  const peers = opened.add(
-    createTlsChannelListener({
-      ...tls,
-      ...config.peerListen,
-      identify: identity => kmeIdOf(config.peers, identity),
-      onChannel: channel => kms.accept(channel),
-      ...(logger === undefined ? {} : { logger }),
-    }),
-  )
-  await peers.listen()
-  const server = opened.add(await openHostServer(config, { directory: kms, telemetry, startWorker, logger }))
-  const skip = config.skip && opened.add(createSkipServer(config, config.skip, { directory: kms, logger }))
+  const server = opened.add(await openHostServer(config, { directory: core, telemetry, startWorker, logger }))
+  const skip = config.skip && opened.add(createSkipServer(config, config.skip, { directory: core, logger }))
   await skip?.listen()
-  const borderAddress = kms.receiver && (await border?.listen(kms.receiver))
-  const site = new AssembledSite({ siteId, kmeId, telemetry, kms, links, opened })
+  const site = new AssembledSite({ siteId, kmeId, telemetry, kms: core, links: () => core.links, opened })
   const ops =
     config.ops === undefined ? undefined : await opened.add(createOpsServer(config.ops, site, alarms)).listen()
   const auditHead = auditFile && (() => auditFile.head)
   const auditLines = auditHead && (() => auditHead().n)
   const operators = await openSiteOperators(config, site, { opened, audit, auditHead, alarms, policyPath, logger })
-  const page = config.console && opened.add(await openSiteConsole(config, config.console, { site, auditLines }))
+  registerIncidentCalls(operators.calls, { desk: core.incidents, auditFile: config.audit?.file })
+  const page = config.console && opened.add(await openSiteConsole(config, config.console, { site, alarms, auditLines }))
   return Object.assign(site, {
     alarms,
     operators: operators.calls,
     workerPids: () => server.workerPids(),
     address: {
-      ...addresses(server, peers, listening),
-      node: network.nodeAddress,
+      ...core.address,
+      etsi014: { ...server.address, url: server.url },
       skip: skip && { ...skip.address, url: skip.url },
-      border: borderAddress,
       ops,
       console: page && { url: page.url },
       operators: operators.address,
@@ -245,48 +219,25 @@ async function openSite(
   })
 }
 
-function addresses(
-  server: HostServer,
-  peers: TlsChannelListener,
-  links: Readonly<Record<string, ListenAddress>>,
-): Omit<ServedSite['address'], 'node' | 'ops' | 'console' | 'operators' | 'skip' | 'border'> {
-  return { etsi014: { ...server.address, url: server.url }, peer: peers.address, links }
-}
-
+/** Store and slots, or a replica's part in a store that it opens when it owns the pools. */
 async function openKept(
-  { store }: SiteConfig,
-  { opened, logger }: { opened: Opened; logger: Logger | undefined },
-): Promise<{ store: PoolStore; slots: SlotStore }> {
+  config: SiteConfig,
+  { opened, telemetry, logger }: { opened: Opened; telemetry: TelemetryHub; logger: Logger | undefined },
+): Promise<{ store: PoolStore; slots: SlotStore } | { replica: SiteReplica; slots: SlotStore }> {
+  const { store } = config
   if (store.kind === 'memory') return { store: opened.add(new MemoryPoolStore()), slots: opened.add(new MemorySlots()) }
+  const watch = (slots: SlotFile) => {
+    if ('file' in store.kek) opened.add(watchNextKek(store.kek.file, { slots, ...(logger && { logger }) }))
+    return slots
+  }
+  if (store.kind === 'postgresql') {
+    const replica = opened.add(await SiteReplica.open(config, store, { telemetry, logger }))
+    return { replica, slots: watch(replica.slots) }
+  }
   const open = await openStore(store)
   opened.add(open.store)
-  const slots = opened.add(open.slots)
-  if ('file' in store.kek) opened.add(watchNextKek(store.kek.file, { slots, ...(logger && { logger }) }))
-  return open
+  return { store: open.store, slots: watch(opened.add(open.slots)) }
 }
-
-function peerSite(config: SiteConfig, peer: PeerConfig): PeerSite {
-  const { siteId, kmeId, saes: saeIds, foreignSaes: foreignSaeIds = [], host, port } = peer
-  const site = { siteId, kmeId, saeIds, foreignSaeIds }
-  if (!dials(config.siteId, siteId) || host === undefined || port === undefined) return site
-  const identify = (identity: CertificateIdentity) => kmeIdOf([peer], identity)
-  const dial = (signal: AbortSignal) =>
-    dialTlsChannel({ ...config.tls, host, port, expectedPeerId: kmeId, identify, signal })
-  return { ...site, dial }
-}
-
-function kmeIdOf(peers: readonly PeerConfig[], identity: CertificateIdentity): string | undefined {
-  return peers.find(({ kmeId }) => isKmeCertificate(identity, kmeId))?.kmeId
-}
-
-/** The network shares out what there is. What comes from a satellite must last until its next pass: those pools are kept full. */
-function poolLimits({ pool, links }: SiteConfig): PoolLimits {
-  const isDarkAtTimes = links.some(({ kind }) => kind === 'satellite')
-  return { ...(isDarkAtTimes && { minBlocks: pool.targetBlocks }), ...pool, demandBps: MOST_DEMAND_BPS }
-}
-
-/** More than a pool is ever asked for, in bits per second. */
-const MOST_DEMAND_BPS = 1e9
 
 /** One of the two sites of `createLocalPair`. */
 export interface LocalSiteOptions {
@@ -364,7 +315,10 @@ export async function createLocalPair(options: LocalPairOptions = {}): Promise<[
       }),
     )
     const { siteId } = local
-    return { kms, site: new AssembledSite({ siteId, kmeId: kmeIdFor(siteId), telemetry, kms, links: [link], opened }) }
+    return {
+      kms,
+      site: new AssembledSite({ siteId, kmeId: kmeIdFor(siteId), telemetry, kms, links: () => [link], opened }),
+    }
   }
   const second = await open(far, near, ends[1])
   const first = await open(near, far, ends[0], async () => {
@@ -373,10 +327,6 @@ export async function createLocalPair(options: LocalPairOptions = {}): Promise<[
     return ours
   })
   return [first.site, second.site]
-}
-
-function minLevelsOf({ saes }: SiteConfig): ReadonlyMap<string, SecurityLevel> {
-  return new Map(saes.flatMap(({ saeId, minLevel }) => (minLevel === undefined ? [] : [[saeId, minLevel] as const])))
 }
 
 function registered({ siteId, saeIds }: LocalSiteOptions) {

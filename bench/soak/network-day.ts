@@ -1,5 +1,9 @@
-/** A network of 100 sites with `--count` demands (default 5,000) for a day of virtual time, with a link down for two hours. */
+/**
+ * A network of 100 sites with `--count` demands (default 5,000) for a day of virtual time, with a link down for two hours; then
+ * one plan for 500 sites.
+ */
 import { generateNetwork } from '../../examples/networks/generate.ts'
+import { planNetwork } from '../../lib/qnl/planner/plan-network.ts'
 import { parseNetworkTrace } from '../../lib/simulation/network-trace.ts'
 import { simulateNetwork } from '../../lib/simulation/simulate-network.ts'
 import type { SoakOptions } from '../soak.ts'
@@ -52,4 +56,18 @@ export async function run({ count = 5000, log }: SoakOptions): Promise<void> {
   for (const { id, servedBits, wantedBits } of simulation.demands) {
     if (servedBits > wantedBits) throw new Error(`${id} got more than it asked for`)
   }
+  await planLarge(log)
+}
+
+async function planLarge(log: SoakOptions['log']): Promise<void> {
+  const large = { kind: 'national', nodes: 500, links: 2300, demands: 200, traffic: 'even', seed: 1 } as const
+  const [beganMs, before] = [performance.now(), process.cpuUsage()]
+  const { lambda, gap } = await planNetwork(generateNetwork(large))
+  const { user, system } = process.cpuUsage(before)
+  log(
+    `500 sites, 2,300 links, 200 demands: lambda ${lambda.toFixed(2)}, gap ${(100 * gap).toFixed(6)} %, ` +
+      `${Math.round(performance.now() - beganMs)} ms, ${Math.round((user + system) / 1000)} ms of processor, ` +
+      `${Math.round(process.memoryUsage.rss() / 1e6)} MB`,
+  )
+  if (!(gap <= 1e-4)) throw new Error('The plan is further from the best than it may be')
 }

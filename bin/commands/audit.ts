@@ -1,47 +1,121 @@
 import { createReadStream, watchFile } from 'node:fs'
-import { open, stat } from 'node:fs/promises'
-import { type AuditLine, ConfigError, verifyAudit } from '../../lib/index.ts'
+import { open, readFile, stat } from 'node:fs/promises'
+import {
+  type AuditLine,
+  type AuditVerdict,
+  ConfigError,
+  type ProvenanceVerdict,
+  verifyAudit,
+  verifyProvenance,
+} from '../../lib/index.ts'
 import { defineCommand, defineGroup, usageError } from '../command.ts'
 import { printJson, printLines, stopSignal } from '../terminal.ts'
 
 const file = { type: 'string', demandOption: true, describe: 'The audit log of a site' } as const
 
 const verifyCommand = defineCommand({
-  command: 'verify <file>',
-  describe: 'Check that every line of an audit log follows from the one before',
+  command: 'verify <files..>',
+  describe: 'Check that every line of an audit log follows from the one before, and with --provenance who signed it',
+  repeatable: ['files'],
   builder: yargs =>
     yargs
-      .positional('file', file)
+      .positional('files', { ...file, array: true, describe: 'Audit logs, each of one site' })
       .option('link', {
         type: 'string',
         requiresArg: true,
         describe: 'Hash of the last line as it was kept elsewhere: a log without that line fails',
       })
+      .option('provenance', {
+        type: 'boolean',
+        default: false,
+        describe: 'Check the signatures of the site too, and that every key lies in a block whose way is told',
+      })
+      .option('key', {
+        type: 'string',
+        requiresArg: true,
+        implies: 'provenance',
+        describe:
+          'PEM file of who must have signed: certificate of the site or of its authority, or a public key (ML-DSA-65)',
+      })
+      .option('signed-after', {
+        type: 'string',
+        requiresArg: true,
+        implies: 'provenance',
+        describe: 'Fail where the last signature is older, as 2026-11-23T12:00Z: the end of the log may be missing',
+      })
+      .example(
+        '$0 audit verify --provenance --key sites-ca.pem site-a.log site-b.log',
+        'says of each how far it is signed, by whom, and how many blocks and keys it tells of',
+      )
       .example(
         '$0 audit verify audit.log',
         'says how many lines there are, and the hash of the last to keep elsewhere',
       ),
-  handler: async ({ file: path, link, json }) => {
-    const links = new Set<string>()
-    const verdict = await verifyAudit(path, { onLine: line => link !== undefined && links.add(line.follows) })
-    links.add(verdict.link)
-    if (verdict.fault !== undefined) {
-      const { line, message } = verdict.fault
-      throw new ConfigError(`${path}:${line}: ${message}; the ${verdict.lines} lines before it hold`, {
-        details: [{ file: path, ...verdict.fault }],
-      })
+  handler: async ({ files, link, json, provenance, key, signedAfter }) => {
+    if (provenance && link !== undefined) throw usageError('--link and --provenance are two ways; take one')
+    if (link !== undefined && files.length > 1) throw usageError('--link is about one log; name one')
+    const check = provenance ? await provenanceCheck(key, signedAfter) : (path: string) => verifyChain(path, link)
+    const verdicts: Record<string, unknown>[] = []
+    for (const path of files) {
+      const { verdict, words } = await check(path)
+      verdicts.push({ file: path, ...verdict })
+      if (!json) await printLines(words)
     }
-    if (link !== undefined && !links.has(link))
-      throw new ConfigError(
-        `${path}: no line has the hash ${link}: the end of the log is missing, or it is another one`,
-      )
-    await (json
-      ? printJson(verdict)
-      : printLines(
-          `${path}: ${verdict.lines} lines, each follows from the one before; the last has the hash ${verdict.link}`,
-        ))
+    if (json) await printJson(files.length === 1 ? without('file', verdicts[0]!) : verdicts)
   },
 })
+
+interface Checked {
+  readonly verdict: AuditVerdict
+  readonly words: string
+}
+
+async function verifyChain(path: string, link: string | undefined): Promise<Checked> {
+  const links = new Set<string>()
+  const verdict = await verifyAudit(path, { onLine: line => link !== undefined && links.add(line.follows) })
+  links.add(verdict.link)
+  refuseFault(path, verdict)
+  if (link !== undefined && !links.has(link))
+    throw new ConfigError(`${path}: no line has the hash ${link}: the end of the log is missing, or it is another one`)
+  const words = `${path}: ${verdict.lines} lines, each follows from the one before; the last has the hash ${verdict.link}`
+  return { verdict, words }
+}
+
+async function provenanceCheck(
+  keyFile: string | undefined,
+  signedAfter: string | undefined,
+): Promise<(path: string) => Promise<Checked>> {
+  const key = keyFile === undefined ? {} : { key: await readFile(keyFile, 'utf8') }
+  const afterMs = timeOf('signed-after', signedAfter)
+  return async path => {
+    const verdict = await verifyProvenance(path, key)
+    refuseFault(path, verdict)
+    if (afterMs !== undefined && Date.parse(verdict.signedAt!) < afterMs)
+      throw new ConfigError(`${path}: was signed last at ${verdict.signedAt}: its end may be missing`)
+    return { verdict, words: describeProvenance(path, verdict) }
+  }
+}
+
+function refuseFault(path: string, { fault, lines }: AuditVerdict): void {
+  if (fault === undefined) return
+  throw new ConfigError(`${path}:${fault.line}: ${fault.message}; the ${lines} lines before it hold`, {
+    details: [{ file: path, ...fault }],
+  })
+}
+
+function describeProvenance(path: string, verdict: ProvenanceVerdict): string {
+  const { lines, signedLines, signedAt, signer, checkpoints, blocks, keys, keysWithoutOrigin, siteId } = verdict
+  const unknown = keysWithoutOrigin === 0 ? '' : `; of ${keysWithoutOrigin} keys it is not told where they come from`
+  return [
+    `${path}: ${lines} lines of ${siteId}, of which ${signedLines} are signed, the last time at ${signedAt}`,
+    `  ${checkpoints} checkpoints, by the key with SHA-256 ${signer}`,
+    `  ${blocks} blocks, ${keys} keys${unknown}`,
+  ].join('\n')
+}
+
+function without(name: string, { [name]: _, ...rest }: Record<string, unknown>): Record<string, unknown> {
+  return rest
+}
 
 const tailCommand = defineCommand({
   command: 'tail <file>',

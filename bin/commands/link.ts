@@ -16,6 +16,7 @@ import { describeLink, eventLine, summaryLines } from '../link/words.ts'
 import { print, printJson, printLines, stopSignal } from '../terminal.ts'
 import { photonsCommand } from './link-photons.ts'
 import { replayCommand } from './link-replay.ts'
+import { serveCommand } from './link-serve.ts'
 
 const presets = Object.keys(DESIGN_PRESETS)
 
@@ -96,7 +97,8 @@ const simulateCommand = defineCommand({
 })
 
 /** `qkd link`: the link layer. */
-export const linkCommands = defineGroup('link', 'Try out QKD links, and feed recorded ones', [
+export const linkCommands = defineGroup('link', "Try out QKD links, feed recorded ones, and run a site's links apart", [
+  serveCommand,
   simulateCommand,
   photonsCommand,
   replayCommand,

@@ -1,15 +1,12 @@
 import {
   createControllerServer,
-  createNetworkNode,
   describeNetworkEvent,
   loadControllerConfig,
-  loadSiteConfig,
   type NetworkEvent,
 } from '../../lib/index.ts'
 import { defineCommand } from '../command.ts'
 import { consoleAt, withConsoleOption } from '../console-at.ts'
-import { credentials } from '../credentials.ts'
-import { describeEvent } from '../site-events.ts'
+import { serveNode } from '../serve-node.ts'
 import { printJson, printLines, stopSignal, warn } from '../terminal.ts'
 
 /** `qkd network serve`: the controller. */
@@ -56,21 +53,5 @@ export const networkNodeCommand = defineCommand({
     yargs
       .option('config', { type: 'string', demandOption: true, requiresArg: true, describe: "The site's configuration" })
       .example('$0 network node --config site-a.json', 'then: qkd site serve --config site-a.json, here or elsewhere'),
-  handler: async ({ config: path, json }) => {
-    const stopped = stopSignal()
-    const { config, warnings } = await loadSiteConfig(path, credentials())
-    warn(warnings, { json })
-    await using node = await createNetworkNode(config)
-    node.telemetry.subscribe(event => {
-      const text = describeEvent(event)
-      if (text !== undefined) process.stderr.write(`${json ? JSON.stringify({ event }) : text}\n`)
-    })
-    const { siteId, address } = node
-    await (json
-      ? printJson({ ready: true, siteId, address, pid: process.pid })
-      : printLines(
-          `${siteId} serves: its KMS at ${address.qnl.host}:${address.qnl.port}, other nodes at ${address.node.host}:${address.node.port}`,
-        ))
-    await stopped
-  },
+  handler: args => serveNode(args),
 })

@@ -3,14 +3,16 @@ import type { Argv } from 'yargs'
 import {
   ConfigError,
   type DrainTarget,
+  describeFilling,
   describeNetworkStatus,
   dialController,
   InvalidArgumentError,
+  type LinkView,
   loadOperatorConfig,
   type NetworkController,
 } from '../../lib/index.ts'
 import { defineCommand } from '../command.ts'
-import { printJson, printLines, sayIfLong, stopSignal } from '../terminal.ts'
+import { printJson, printLines, stopSignal } from '../terminal.ts'
 
 interface ControllerArguments {
   readonly config: string
@@ -79,7 +81,7 @@ export const networkDrainCommand = defineCommand({
         type: 'number',
         requiresArg: true,
         default: 30,
-        describe: 'Seconds for which pools are filled, 0 to 86400',
+        describe: 'Seconds after which it goes out of the plans whether pools are full or not, 0 to 86400',
       })
       .option('wait', { type: 'boolean', default: false, describe: 'Return when nothing is planned over it any more' })
       .example('$0 network drain berlin-hamburg --config operator.json --wait', 'then switch the link off'),
@@ -89,10 +91,16 @@ export const networkDrainCommand = defineCommand({
     const fillMs = Math.round(fill * 1000)
     await withController(args, async (controller, signal) => {
       const links = await controller.drain(await targetOf(controller, target, signal()), { signal: signal(), fillMs })
-      const done = wait ? untilDrained(controller, links, { signal, fillMs }) : Promise.resolve()
-      await sayIfLong(`filling pools for ${fill} s …`, done)
-      const text = wait ? 'out of the plans' : `pools are filled for ${fill} s, then nothing is planned over it`
-      await (json ? printJson({ links, drained: wait }) : printLines(...links.map(link => `${link}: ${text}`)))
+      if (!wait) {
+        const text = `pools are filled for ${fill} s at most, then nothing is planned over it`
+        await (json ? printJson({ links, drained: false }) : printLines(...links.map(link => `${link}: ${text}`)))
+        return
+      }
+      const views = await untilDrained(controller, links, { signal, fillMs, say: json ? () => {} : sayProgress })
+      const filled = views.every(view => view.filled === true)
+      const text = (view: LinkView) => `out of the plans${view.filled ? '' : ', before all its pools were full'}`
+      const lines = views.map(view => `${view.linkId}: ${text(view)}`)
+      await (json ? printJson({ links, drained: true, filled }) : printLines(...lines))
     })
   },
 })
@@ -113,19 +121,30 @@ export const networkRestoreCommand = defineCommand({
   },
 })
 
+/** Tells a person how far it is. */
+function sayProgress(text: string): void {
+  process.stderr.write(`${text}\n`)
+}
+
 /** Waits until nothing is planned over the links, at most some seconds longer than their pools are filled. */
 async function untilDrained(
   controller: NetworkController,
   links: readonly string[],
-  { signal, fillMs }: { signal: () => AbortSignal; fillMs: number },
-): Promise<void> {
-  const deadlineMs = performance.now() + fillMs + 15_000
+  { signal, fillMs, say }: { signal: () => AbortSignal; fillMs: number; say: (text: string) => void },
+): Promise<readonly LinkView[]> {
+  const beganMs = performance.now()
+  const deadlineMs = beganMs + fillMs + 15_000
+  let toldMs = beganMs
   for (;;) {
     const status = await controller.status({ signal: signal() })
-    const waiting = status.links.filter(
-      ({ linkId, drain, loadBps }) => links.includes(linkId) && !(drain === 'drained' && loadBps === 0),
-    )
-    if (waiting.length === 0) return
+    const views = status.links.filter(({ linkId }) => links.includes(linkId))
+    const waiting = views.filter(({ drain, loadBps }) => !(drain === 'drained' && loadBps === 0))
+    if (waiting.length === 0) return views
+    if (performance.now() - toldMs > 1000) {
+      toldMs = performance.now()
+      for (const { linkId, filling } of waiting)
+        say(`${linkId}: ${filling === undefined ? 'waiting for the plan without it' : describeFilling(filling)}`)
+    }
     if (performance.now() > deadlineMs) {
       throw new Error(`Still planned over: ${waiting.map(({ linkId }) => linkId).join(', ')}`)
     }

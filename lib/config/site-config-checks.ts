@@ -6,6 +6,7 @@ import { checkLinkKind } from './link-config.ts'
 import { checkNetwork } from './network-config.ts'
 import type { SiteConfigFile } from './site-config.ts'
 import { checkSkip } from './skip-config.ts'
+import { checkStore } from './store-config.ts'
 
 /** What no schema can say: IDs that meet twice, sites that nobody knows, fields that only go together. */
 export function checkSiteConfig(config: SiteConfigFile): SchemaFault[] {
@@ -13,7 +14,7 @@ export function checkSiteConfig(config: SiteConfigFile): SchemaFault[] {
     ...checkPeers(config),
     ...checkSaes(config),
     ...checkEtsi014(config.etsi014, config.saes),
-    ...checkConsole(config.console),
+    ...checkConsole(config.console, { people: config.operators?.people?.length ?? 0 }),
     ...checkBorder(config.border, {
       saeIds: [...config.saes.map(({ saeId }) => saeId), ...config.peers.flatMap(saesOf)],
       kmeIds: [config.kmeId, ...config.peers.map(({ kmeId }) => kmeId)],
@@ -104,19 +105,6 @@ function checkLinks({ siteId, peers, network, links, mlDsa }: SiteConfigFile): S
     }
   }
   return faults
-}
-
-function checkStore({ store }: SiteConfigFile): SchemaFault[] {
-  if (store === undefined) return []
-  const needed = store.kind === 'lmdb'
-  return (['path', 'kek'] as const)
-    .filter(field => field in store !== needed)
-    .map(field => ({
-      path: '/store',
-      message: needed
-        ? `field "${field}" is missing; kind "lmdb" needs it`
-        : `field "${field}" goes with kind "lmdb"; remove it or change the kind`,
-    }))
 }
 
 function checkPool({ pool }: SiteConfigFile): SchemaFault[] {

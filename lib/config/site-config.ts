@@ -5,12 +5,15 @@ import { type AlarmsConfig, type AlarmsConfigFile, alarmsSchema } from './alarms
 import { type BorderConfig, type BorderConfigFile, borderSchema } from './border-config.ts'
 import { type ConsoleConfig, type ConsoleConfigFile, consoleSchema } from './console-config.ts'
 import { type Etsi014Config, etsi014Schema } from './etsi014-config.ts'
-import { type StoreKekConfig, storeKekSchema } from './kek-config.ts'
 import { type LinkConfig, type LinkConfigFile, linkKindSchemas, type MlDsaIdentity } from './link-config.ts'
 import { type NetworkConfig, type NetworkConfigFile, networkSchema } from './network-config.ts'
 import { type OperatorsConfig, type OperatorsConfigFile, operatorsSchema } from './operators-config.ts'
 import { etsiId, integer, list, listenSchema as listen, name, objectSchema, text } from './schema-parts.ts'
+import { type ServicesConfig, type ServicesConfigFile, servicesSchema } from './services-config.ts'
 import { type SkipConfig, type SkipConfigFile, skipSchema } from './skip-config.ts'
+import { type StoreConfig, type StoreConfigFile, storeSchema } from './store-config.ts'
+
+export type { StoreConfig }
 
 /** Where a server listens. */
 export interface ListenConfig {
@@ -45,16 +48,6 @@ export interface PeerConfig {
   readonly host?: string
   readonly port?: number
 }
-
-/** Where the site keeps its pools. */
-export type StoreConfig =
-  | { readonly kind: 'memory' }
-  | {
-      readonly kind: 'lmdb'
-      /** Directory of the store; made where it's missing. */
-      readonly path: string
-      readonly kek: StoreKekConfig
-    }
 
 /** How the pools of this site are run. */
 export interface PoolConfig {
@@ -115,6 +108,8 @@ export interface SiteConfig {
   readonly peerListen: ListenConfig
   /** The site's part in a network with relays. Default: it shares key with its neighbours alone. */
   readonly network?: NetworkConfig
+  /** The parts of the site as processes of their own. Default: all in one. */
+  readonly services?: ServicesConfig
   readonly tls: TlsIdentity
   /**
    * Certificate of the site with ML-DSA-65: proves the first round of its links (needed where a `bb84` link has no `psk`) and each
@@ -148,6 +143,7 @@ export interface SiteConfigFile
     | 'listen'
     | 'peerListen'
     | 'network'
+    | 'services'
     | 'skip'
     | 'border'
     | 'links'
@@ -164,10 +160,11 @@ export interface SiteConfigFile
   readonly listen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
   readonly peerListen: Partial<ListenConfig> & Pick<ListenConfig, 'port'>
   readonly network?: NetworkConfigFile
+  readonly services?: ServicesConfigFile
   readonly skip?: SkipConfigFile
   readonly border?: BorderConfigFile
   readonly links: readonly LinkConfigFile[]
-  readonly store?: StoreConfig
+  readonly store?: StoreConfigFile
   readonly pool?: Partial<PoolConfig>
   readonly keys?: Partial<KeysConfig>
   readonly policy?: { readonly file: string }
@@ -189,20 +186,6 @@ export const saeIdSchema: JsonSchema = etsiId('SAE ID')
 
 /** A KME ID as a schema. */
 export const kmeIdSchema: JsonSchema = etsiId('KME ID')
-
-/** Where the pools lie; which fields go with which kind is checked in words of its own. */
-const store: JsonSchema = {
-  ...objectSchema(
-    'Where the pools are kept',
-    {
-      kind: { enum: ['memory', 'lmdb'], description: 'memory (gone at the end) or lmdb (durable)' },
-      path: text('Directory of the store, relative to this file'),
-      kek: storeKekSchema,
-    },
-    ['path', 'kek'],
-  ),
-  default: { kind: 'memory' },
-}
 
 const pool: JsonSchema = {
   ...objectSchema(
@@ -330,7 +313,8 @@ export const siteConfigSchema: JsonSchema = {
         256,
       ),
       network: networkSchema,
-      store,
+      services: servicesSchema,
+      store: storeSchema,
       pool,
       keys,
       policy: objectSchema('Who may have which keys', {
@@ -350,6 +334,7 @@ export const siteConfigSchema: JsonSchema = {
       'console',
       'mlDsa',
       'network',
+      'services',
       'store',
       'pool',
       'keys',

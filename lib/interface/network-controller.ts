@@ -1,13 +1,23 @@
 import type { AbortOptions, Closable, Unsubscribe } from './lifecycle.ts'
 import type { LinkSecrecy, LinkState } from './link.ts'
 import type { NodePlan, NodeReport } from './network-node.ts'
-import type { Demand } from './qnl.ts'
+import type { Demand, PoolLevel } from './qnl.ts'
 
 /** What planned maintenance takes out of the network: one link, or a site with all its links. */
 export type DrainTarget = { readonly linkId: string } | { readonly siteId: string }
 
 /** How far a link is on its way out of the plans: pools fill first, then nothing is planned over it. */
 export type DrainState = 'filling' | 'drained'
+
+/** How far the pools that cross a link are, while they are filled before its maintenance. */
+export interface FillView {
+  /** Pairs that the present plan, or the one before the maintenance began, sends over the link. */
+  readonly pairs: number
+  /** Those among them whose pools hold what they are to hold, on both sides. */
+  readonly full: number
+  /** Until nothing is planned over the link, full or not, in milliseconds. */
+  readonly leftMs: number
+}
 
 /** A site as the controller sees it. */
 export interface SiteView {
@@ -37,6 +47,10 @@ export interface LinkView {
   /** Up, and left out of the plans all the same, because it went down too often of late. */
   readonly damped: boolean
   readonly drain?: DrainState
+  /** While `drain` is `filling`. */
+  readonly filling?: FillView
+  /** Once `drain` is `drained`: whether all pools were full by then. */
+  readonly filled?: boolean
 }
 
 /** A pair's demand and what the present plan gives it. */
@@ -47,6 +61,8 @@ export interface PairView {
   readonly grantedBps: number
   readonly weight: number
   readonly mode: Demand['mode']
+  /** The emptier side of its pool; undefined where a KMS does not say. */
+  readonly pool?: PoolLevel
   /** Sites of each path, from `a` to `b`. */
   readonly paths: readonly { readonly sites: readonly string[]; readonly rateBps: number }[]
   readonly reason?: string
@@ -81,7 +97,13 @@ export type NetworkEvent =
     }
   | { readonly type: 'site'; readonly siteId: string; readonly state: SiteView['state'] }
   | { readonly type: 'link'; readonly linkId: string; readonly state: LinkState; readonly damped: boolean }
-  | { readonly type: 'drain'; readonly linkId: string; readonly state: DrainState | 'back' }
+  | {
+      readonly type: 'drain'
+      readonly linkId: string
+      readonly state: DrainState | 'back'
+      /** With `drained`: whether all pools that cross it were full by then. */
+      readonly filled?: boolean
+    }
   | { readonly type: 'refused'; readonly siteId: string; readonly reason: string }
 
 /** A node's place at the controller. Closing it leaves; what the node asked for stands for a while. */
@@ -103,8 +125,8 @@ export interface NetworkController extends Closable {
   status(options?: AbortOptions): Promise<NetworkStatus>
 
   /**
-   * Plans without the target: for `fillMs` (default 30,000) the pools of the pairs that cross it are filled first, then
-   * nothing is planned over it until `restore`. Gives the links concerned.
+   * Plans without the target: first the pools of the pairs that cross it are filled, until they are at their order-up-to
+   * levels or for `fillMs` (default 30,000), then nothing is planned over it until `restore`. Gives the links concerned.
    * @throws {InvalidArgumentError} no such link or site
    */
   drain(target: DrainTarget, options?: AbortOptions & { fillMs?: number }): Promise<readonly string[]>

@@ -60,7 +60,7 @@ export interface PoolRecord {
   readonly rootSlot: number
   /** The highest commit number heard from the peer. */
   readonly peerCommits: number
-  /** True from the moment this store was found older than what the peer had heard, until both have begun anew. */
+  /** True from the moment this store was found, or said, to be an older one, until the peer has told what it forgot (row 24). */
   readonly rolledBack: boolean
 }
 
@@ -120,8 +120,11 @@ export type Change =
   | { kind: 'remove'; number: bigint }
   /** Writes a note, or forgets it (undefined); refused unless its version is still `from`, which is 0 where there is none. */
   | { kind: 'note'; name: string; from: number; value: Uint8Array | undefined }
-  /** Changes the pool's own record; refused if its `poolEpoch` is no longer `poolEpoch`. */
-  | { kind: 'pool'; poolEpoch: number; patch: Partial<Omit<PoolRecord, 'commits'>> }
+  /**
+   * Changes the pool's own record; refused if its `poolEpoch` is no longer `poolEpoch`. `commits` may be raised (row 26: beyond
+   * all that was ever heard of a store that was put back), and never lowered: then `out-of-range`.
+   */
+  | { kind: 'pool'; poolEpoch: number; patch: Partial<PoolRecord> }
 
 export type BlockPatch = Partial<Pick<BlockRecord, 'slot' | 'macBlock' | 'tags'>>
 

@@ -9,6 +9,13 @@ export interface SitePair {
   readonly remoteSiteId: string
 }
 
+/** What one side of a pool can give out, and what that is to come to. */
+export interface PoolLevel {
+  readonly stockBits: number
+  /** The order-up-to level: more is not asked for. */
+  readonly targetBits: number
+}
+
 /** What a KMS asks of the network for one pair. */
 export interface Demand {
   /** Key wanted, in bits per second; 0 withdraws the demand. */
@@ -23,6 +30,8 @@ export interface Demand {
   readonly mode: 'single' | 'multipath' | 'split'
   /** In `split` mode the number of shares, 2 to 8. Default 2. */
   readonly shares?: number
+  /** The pool as it was when this was asked: maintenance waits until it is full. Default unknown. */
+  readonly pool?: PoolLevel
 }
 
 /** What the network promises for a demand. */

@@ -53,7 +53,17 @@ export type TelemetryEvent =
   | { type: 'lease'; peerSiteId: string; block: string; from: number; to: number; side: 'asked' | 'acknowledged' }
   | { type: 'cells-burned'; peerSiteId: string; cells: number; reason: string }
   | { type: 'cells-expired'; peerSiteId: string; cells: number }
-  | { type: 'pool-reset'; peerSiteId: string; poolEpoch: number; blocks: number; reason: string }
+  /** Both sites dropped everything; `lostCells` could still have been given out at this one. */
+  | { type: 'pool-reset'; peerSiteId: string; poolEpoch: number; blocks: number; lostCells: number; reason: string }
+  /** A store was put back, here (`local`) or at the peer, and took over what it forgot. */
+  | {
+      type: 'pool-resync'
+      peerSiteId: string
+      side: 'local' | 'peer'
+      blocksKept: number
+      blocksDropped: number
+      lostCells: number
+    }
   | {
       type: 'pair-secret'
       peerSiteId: string
@@ -98,22 +108,6 @@ export type TelemetryEvent =
   | { type: 'tls-refused'; saeId: string; reason: string }
   /** A process that serves hosts has come or gone; `ready` of `count` serve now. */
   | { type: 'worker'; state: 'ready' | 'lost'; ready: number; count: number; reason?: string }
-  /** A host says that a session of its own stands on a key from now on. */
-  | {
-      type: 'session-keyed'
-      /** `tls`, `strongswan`, `kerberos`, or a name of the host's own. */
-      integration: string
-      /** What the host calls the session: its next key comes under the same name. */
-      session: string
-      saeId: string
-      peerSaeId: string
-      keyId: string
-      level?: SecurityLevel
-      /** What shows that the key is in use, in words; undefined where nothing but the host's word does. */
-      proof?: string
-    }
-  /** A host says that nothing stands on the key any more. */
-  | { type: 'session-retired'; integration: string; session: string; saeId: string; keyId: string; reason?: string }
   /** What a layer says: a cause is there, or gone. What becomes of it for people is `alarm-state`. */
   | { type: 'alarm'; id: string; severity: AlarmSeverity; state: 'raised' | 'cleared'; text: string }
   | {

@@ -23,6 +23,8 @@ export const DOORS = {
   'replica-channel': 'integrations/kerberos/replica/replica-wire.ts',
   /** Block of a QNL node handed to a KMS in another process, over mutual TLS. */
   'qnl-channel': 'lib/qnl/qnl-wire.ts',
+  /** Block of a link end in a process of its own, handed to its site's network layer over mutual TLS. */
+  'link-channel': 'lib/qll/remote/link-wire.ts',
   /** Keys for a host, from the owner of the pools to the worker or replica that serves it: same machine, or mutual TLS. */
   'owner-channel': 'lib/kms/owner/answers.ts',
   /** One site's half of the pair secret, sent to the other KMS at first contact over mutual TLS 1.3. */

@@ -57,6 +57,11 @@ export class EventCounters {
       case 'pool-reset':
         this.#add('qkd_pool_resets', 'Times a pool began anew', { peer: event.peerSiteId, reason: event.reason })
         return
+      case 'pool-resync': {
+        const { peerSiteId: peer, side } = event
+        this.#add('qkd_pool_resyncs', 'Times a store was put back and made good with the other site', { peer, side })
+        return
+      }
       case 'relay-refused': {
         const { peerSiteId: peer, reason } = event
         this.#add('qkd_relay_refused', 'Frames and chunks of other nodes that were thrown away', { peer, reason })

@@ -73,7 +73,7 @@ export class DemandBook {
  * @throws {InvalidArgumentError} a field is out of its range
  */
 export function checkDemand(demand: Demand): Demand {
-  const { rateBps, weight, kind, deadlineMs, mode, shares } = demand
+  const { rateBps, weight, kind, deadlineMs, mode, shares, pool } = demand
   if (!(Number.isFinite(rateBps) && rateBps >= 0)) throw faulty('rateBps', 'a number of bits per second from 0 up')
   if (!(Number.isFinite(weight) && weight > 0)) throw faulty('weight', 'a number above 0')
   if (!KINDS.includes(kind)) throw faulty('kind', `one of ${KINDS.join(', ')}`)
@@ -81,6 +81,10 @@ export function checkDemand(demand: Demand): Demand {
   if (deadlineMs !== undefined) requireInteger('demand.deadlineMs', deadlineMs, { min: 1, max: MAX_DEADLINE_MS })
   if (shares !== undefined) requireInteger('demand.shares', shares, { min: 2, max: 8 })
   if (shares !== undefined && mode !== 'split') throw faulty('mode', 'split where there are shares')
+  if (pool !== undefined) {
+    for (const bits of [pool.stockBits, pool.targetBits])
+      if (!(Number.isFinite(bits) && bits >= 0)) throw faulty('pool', 'two numbers of bits from 0 up')
+  }
   return Object.freeze({
     rateBps,
     weight,
@@ -88,6 +92,7 @@ export function checkDemand(demand: Demand): Demand {
     mode,
     ...(deadlineMs !== undefined && { deadlineMs }),
     ...(shares !== undefined && { shares }),
+    ...(pool !== undefined && { pool: Object.freeze({ stockBits: pool.stockBits, targetBits: pool.targetBits }) }),
   })
 }
 

@@ -39,6 +39,7 @@ export interface QnlHeads {
 const siteId: JsonSchema = { type: 'string', minLength: 1, maxLength: 128 }
 const number: JsonSchema = { type: 'string', pattern: '^(0|[1-9][0-9]{0,18})$' }
 const rateBps: JsonSchema = { type: 'number', minimum: 0 }
+const bits: JsonSchema = { type: 'number', minimum: 0 }
 const text: JsonSchema = { type: 'string' }
 const empty = record({})
 
@@ -50,8 +51,9 @@ const demand = record(
     mode: { enum: ['single', 'multipath', 'split'] },
     deadlineMs: { type: 'integer', minimum: 1 },
     shares: { type: 'integer', minimum: 2, maximum: 8 },
+    pool: record({ stockBits: bits, targetBits: bits }),
   },
-  ['deadlineMs', 'shares'],
+  ['deadlineMs', 'shares', 'pool'],
 )
 
 const linkStatus = record(

@@ -80,6 +80,7 @@ function chunkOf(fields: Pick<Chunk, 'source' | 'dest' | 'weight' | 'transfer' |
     path: [source, dest],
     hop: 0,
     weak: false,
+    reserves: false,
     sizeBytes: CHUNK_BYTES,
     content: noContent,
     sinceMs: 0,

@@ -54,7 +54,8 @@ describe('qkd network status, drain and restore', function () {
     expect(shown.stdout).to.match(/^a - b +5 kb\/s +5 kb\/s +2 +their link$/m)
 
     const drained = await runQkd(['network', 'drain', 'a-b', '--fill', '0', '--wait', '--config', config])
-    expect(drained).to.deep.equal({ exitCode: 0, stdout: 'a-b: out of the plans\n', stderr: '' })
+    const unfilled = 'a-b: out of the plans, before all its pools were full\n'
+    expect(drained).to.deep.equal({ exitCode: 0, stdout: unfilled, stderr: '' })
     await until(() => node.plan?.demands[0]?.rateBps === 0, 'a plan without it', { timeoutMs: 30_000 })
     const restored = await runQkd(['network', 'restore', 'a', '--config', config, '--json'])
     expect(JSON.parse(restored.stdout)).to.deep.equal({ links: ['a-b'] })
@@ -86,6 +87,22 @@ describe('qkd network status, drain and restore', function () {
       'reader (auditor) network-drain {"linkId":"a-b"} ERR_QKD_UNAUTHORIZED',
     ])
     await until(() => (node.plan?.demands[0]?.rateBps ?? 0) > 0, 'a plan with it', { timeoutMs: 30_000 })
+
+    // The pool is far below its level: the drain waits for it, long before its time is over, and says how far it is.
+    const pool = { stockBits: 1_000_000, targetBits: 8_000_000 }
+    const demand = { rateBps: 5000, weight: 2, kind: 'continuous', mode: 'multipath' } as const
+    node.setDemand('b', { ...demand, pool })
+    const filling = runQkd(['network', 'drain', 'a-b', '--fill', '600', '--wait', '--config', config])
+    const linkNow = async () => (await controller.status({ signal: AbortSignal.timeout(10_000) })).links[0]!
+    // Half of the time must do for seven million bits.
+    await until(() => (node.plan?.demands[0]?.rateBps ?? 0) > 20_000, 'a plan that fills', { timeoutMs: 30_000 })
+    await until(async () => (await linkNow()).filling!.leftMs < 597_000, 'some progress', { timeoutMs: 30_000 })
+    expect((await linkNow()).filling).to.deep.include({ pairs: 1, full: 0 })
+    node.setDemand('b', { ...demand, pool: { ...pool, stockBits: 7_900_000 } })
+    const { stdout, stderr } = await filling
+    expect(stdout).to.equal('a-b: out of the plans\n')
+    expect(stderr).to.match(/^a-b: 0 of 1 pools full, 59\d s left$/m)
+    expect(await linkNow()).to.include({ drain: 'drained', filled: true, loadBps: 0 })
 
     const wrong = await runQkd(['network', 'drain', 'nowhere', '--config', config])
     expect(wrong.exitCode).to.equal(EXIT_CODES.usage.code)

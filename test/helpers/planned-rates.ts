@@ -25,6 +25,8 @@ export const tenPairs = tenSites
   .filter(([a, b]) => !links.some(link => linkName(link.a, link.b) === linkName(a, b)))
 
 const BLOCK_BITS = 256_000
+/** Calls that wait at each end, so that a block is taken as soon as it is there, however long an answer takes. */
+const TAKERS = 3
 
 /** The network of ten nodes, each a process of its own. */
 export function startTen(): Promise<NetworkProcesses> {
@@ -51,7 +53,8 @@ export class PairTakers implements AsyncDisposable {
     setMaxListeners(0, this.#abort.signal)
     for (const siteId of tenSites) this.#qnls.set(siteId, network.qnl(siteId))
     for (const [a, b] of tenPairs)
-      for (const [near, far] of [[a, b] as const, [b, a] as const]) this.#taking.push(this.#take(near, far))
+      for (const [near, far] of [[a, b] as const, [b, a] as const])
+        for (let taker = 0; taker < TAKERS; taker += 1) this.#taking.push(this.#take(near, far))
   }
 
   /** Both ends of a pair ask for a rate. */

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { createMemoryChannelPair } from '../../lib/channel/memory-channel.ts'
 import type { Link, LinkBlock } from '../../lib/interface/link.ts'
 import type { MessageChannel } from '../../lib/interface/message-channel.ts'
@@ -7,8 +8,10 @@ import type { TelemetryEvent } from '../../lib/interface/telemetry.ts'
 import type { SiteIdentity } from '../../lib/key/site-identity.ts'
 import { KeyPool, type PoolLimits } from '../../lib/kms/pool/key-pool.ts'
 import type { VirtualTerms } from '../../lib/kms/pool/virtual-opener.ts'
+import { CommitFile } from '../../lib/kms/store/commit-file.ts'
 import { MemorySlots } from '../../lib/kms/store/memory-slots.ts'
 import { MemoryPoolStore } from '../../lib/kms/store/memory-store.ts'
+import { openStore } from '../../lib/kms/store/open-store.ts'
 import { createSimulatedLinkPair } from '../../lib/qll/simulated-link-pair.ts'
 import { DirectQnl } from '../../lib/qnl/direct-qnl.ts'
 import { TelemetryHub } from '../../lib/telemetry.ts'
@@ -29,6 +32,8 @@ export interface PoolPairOptions {
   readonly identities?: readonly [SiteIdentity | undefined, SiteIdentity | undefined]
   /** Changes the blocks that the second site gets from its link, or loses them (undefined). */
   readonly tamper?: (block: LinkBlock) => LinkBlock | undefined
+  /** Keeps the stores here, as directories `site-a` and `site-b` with what stands beside them. Default in memory. */
+  readonly directory?: string
 }
 
 /** A clock that a test moves; it stands still otherwise. */
@@ -43,8 +48,8 @@ export class TestClock {
 /** One site of a pair, with what survives its restarts. */
 export interface PoolSite {
   pool: KeyPool
-  readonly store: PoolStore
-  readonly slots: SlotStore
+  store: PoolStore
+  slots: SlotStore
   readonly events: TelemetryEvent[]
   readonly clock: TestClock
   /** The disk of the site, which a test may end at any of its steps. */
@@ -55,17 +60,18 @@ export interface PoolSite {
 export class PoolPair implements AsyncDisposable {
   readonly sites: [PoolSite, PoolSite]
   readonly #closables: { close(): Promise<void> }[]
-  readonly #reopen: ((site: 0 | 1) => Promise<KeyPool>)[]
+  readonly #disks: readonly SiteDisk[]
+  readonly #openPool: OpenPool
   #channels: MessageChannel[] = []
 
   private constructor(
     sites: [PoolSite, PoolSite],
-    closables: { close(): Promise<void> }[],
-    reopen: (site: 0 | 1) => Promise<KeyPool>,
+    { closables, disks, openPool }: { closables: { close(): Promise<void> }[]; disks: SiteDisk[]; openPool: OpenPool },
   ) {
     this.sites = sites
     this.#closables = closables
-    this.#reopen = [reopen]
+    this.#disks = disks
+    this.#openPool = openPool
   }
 
   static async open({
@@ -76,6 +82,7 @@ export class PoolPair implements AsyncDisposable {
     virtual,
     way = () => ({}),
     onDemand,
+    directory,
   }: PoolPairOptions = {}): Promise<PoolPair> {
     const limits = {
       targetBlocks: 8,
@@ -93,15 +100,19 @@ export class PoolPair implements AsyncDisposable {
     const qnls = siteIds.map((siteId, i) => new DirectQnl({ siteId, links: [links[i]!] }))
     const clocks = [new TestClock(), new TestClock()]
     const faults = [new FaultPlan(), new FaultPlan()]
-    const stores = faults.map(plan => withFaults({ store: new MemoryPoolStore(), slots: new MemorySlots() }, plan))
+    const disks = siteIds.map(siteId => new SiteDisk(directory && join(directory, siteId)))
     const events: TelemetryEvent[][] = [[], []]
-    const openPool = (i: 0 | 1) => {
+    const openPool: OpenPool = async (i, options = {}) => {
+      const kept = await disks[i]!.open()
+      const stores = withFaults(kept, faults[i]!)
       const telemetry = new TelemetryHub()
       telemetry.subscribe(event => events[i]!.push(event))
-      return KeyPool.open({
+      const pool = await KeyPool.open({
         localSiteId: siteIds[i],
         remoteSiteId: siteIds[1 - i]!,
-        ...stores[i]!,
+        ...stores,
+        marks: kept.marks,
+        ...options,
         qnl: watchedQnl(labelledQnl(qnls[i]!, way), demand => onDemand?.(i, demand)),
         limits,
         identity: identities[i],
@@ -111,15 +122,19 @@ export class PoolPair implements AsyncDisposable {
         now: clocks[i]!.now,
         monotonicMs: clocks[i]!.now,
       })
+      return { pool, ...stores }
     }
     const site = async (i: 0 | 1): Promise<PoolSite> => ({
-      pool: await openPool(i),
-      ...stores[i]!,
+      ...(await openPool(i)),
       events: events[i]!,
       clock: clocks[i]!,
       faults: faults[i]!,
     })
-    return new PoolPair([await site(0), await site(1)], [...qnls, near, far], openPool)
+    return new PoolPair([await site(0), await site(1)], {
+      closables: [...qnls, near, far, ...disks],
+      disks,
+      openPool,
+    })
   }
 
   /** Joins the two; resolves at once, the hellos go their way. */
@@ -136,12 +151,21 @@ export class PoolPair implements AsyncDisposable {
     await until(() => !this.sites.some(({ pool }) => pool.connected), 'both sites saw the cut')
   }
 
-  /** Ends one pool without a word and opens what its store has, as after a crash. */
-  async restart(i: 0 | 1): Promise<void> {
+  /**
+   * Ends one pool without a word and opens what its store has, as after a crash; `between` finds the store closed, where it
+   * is in a directory. With `afterRestore` the new process is told that its store was put back.
+   */
+  async restart(
+    i: 0 | 1,
+    { between, afterRestore = false }: { between?: () => Promise<void>; afterRestore?: boolean } = {},
+  ): Promise<void> {
     await this.disconnect()
-    await this.sites[i].pool.close()
-    this.sites[i].faults.mend()
-    this.sites[i].pool = await this.#reopen[0]!(i)
+    const site = this.sites[i]
+    await site.pool.close()
+    await this.#disks[i]!.rest()
+    await between?.()
+    site.faults.mend()
+    Object.assign(site, await this.#openPool(i, { afterRestore }))
   }
 
   advance(ms: number): void {
@@ -152,6 +176,54 @@ export class PoolPair implements AsyncDisposable {
     await Promise.all(this.sites.map(({ pool }) => pool.close()))
     for (const closable of this.#closables) await closable.close()
   }
+}
+
+type OpenPool = (
+  site: 0 | 1,
+  options?: { afterRestore?: boolean },
+) => Promise<Pick<PoolSite, 'pool' | 'store' | 'slots'>>
+
+interface Kept {
+  readonly store: PoolStore
+  readonly slots: SlotStore
+  readonly marks: CommitFile | undefined
+}
+
+/** What of a site outlives its process: in a directory, with the key and the commit numbers beside it, or in memory. */
+class SiteDisk {
+  readonly #path: string | undefined
+  #kept: Kept | undefined
+
+  constructor(path: string | undefined) {
+    this.#path = path
+  }
+
+  async open(): Promise<Kept> {
+    this.#kept ??= this.#path === undefined ? inMemory() : await inDirectory(this.#path)
+    return this.#kept
+  }
+
+  /** Lets go of the directory. */
+  async rest(): Promise<void> {
+    if (this.#path !== undefined) await this.close()
+  }
+
+  async close(): Promise<void> {
+    const kept = this.#kept
+    this.#kept = undefined
+    await kept?.marks?.close()
+    await kept?.slots.close()
+    await kept?.store.close()
+  }
+}
+
+function inMemory(): Kept {
+  return { store: new MemoryPoolStore(), slots: new MemorySlots(), marks: undefined }
+}
+
+async function inDirectory(path: string): Promise<Kept> {
+  const { store, slots } = await openStore({ path, kek: { file: `${path}.kek` } })
+  return { store, slots, marks: await CommitFile.open(`${path}.commits`) }
 }
 
 function labelledQnl(qnl: Qnl, way: NonNullable<PoolPairOptions['way']>): Qnl {

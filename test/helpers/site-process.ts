@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { cp, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -13,13 +13,15 @@ import { createTestAuthority, type TestCredentials } from './test-certificates.t
 /** The command from source, and as `npm run build` leaves it, which starts in a fraction of the time. */
 const SOURCE = ['--import', 'tsx', new URL('../../bin/qkd.ts', import.meta.url).pathname]
 const BUILT = [new URL('../../dist/bin/qkd.js', import.meta.url).pathname]
-const READY_TIMEOUT_MS = 20_000
+const READY_TIMEOUT_MS = 60_000
 
 /** Two sites, each a process of its own (`qkd site serve`), whose ports stay the same over restarts. */
 export interface SiteProcesses extends AsyncDisposable {
   /** The directory with configurations, stores and what the processes wrote to standard error. */
   readonly directory: string
   readonly processes: readonly [SiteProcess, SiteProcess]
+  /** The processes of each site by role, the one that serves hosts last: `site`, or where they are apart `link`, `qnl`, `kms`. */
+  readonly parts: readonly [ReadonlyMap<SiteRole, SiteProcess>, ReadonlyMap<SiteRole, SiteProcess>]
   /** A remote KMS for a host: alice and amy at the first site, bob and ben at the second. */
   kms(saeId: string): Kms
 }
@@ -39,17 +41,25 @@ export interface SiteProcessesOptions {
   readonly built?: boolean
   /** Runs the source of another copy of the project, by its root. Default: this one. */
   readonly root?: string
+  /** Runs the KMS of each site apart from its network layer and that from its links. Default all in one process. */
+  readonly apart?: boolean
   /** Whether each site writes its decisions to `<siteId>.audit`. Default not. */
   readonly audit?: boolean
+  /** A directory with stores that the sites begin with: `<siteId>.store`, and the key `<siteId>.kek`. Default none. */
+  readonly from?: string
   /** What a site's process has in its environment besides this one's, by site and directory. Default nothing. */
   readonly env?: (siteId: 'site-a' | 'site-b', directory: string) => Readonly<Record<string, string>>
 }
 
 type LinkFields = Readonly<Record<string, unknown>>
 
-/** One site that can be killed and started again. */
+/** What of a site one process runs: all of it, or a part. */
+export type SiteRole = 'site' | 'link' | 'qnl' | 'kms'
+
+/** One site, or a part of one, that can be killed and started again. */
 export class SiteProcess {
   readonly siteId: string
+  readonly #role: SiteRole
   readonly #configPath: string
   readonly #program: readonly string[]
   readonly #env: Readonly<Record<string, string>>
@@ -59,9 +69,15 @@ export class SiteProcess {
   constructor(
     siteId: string,
     configPath: string,
-    { built, root, env = {} }: { built: boolean; root: string | undefined; env?: Readonly<Record<string, string>> },
+    {
+      built,
+      root,
+      env = {},
+      role = 'site',
+    }: { built: boolean; root: string | undefined; env?: Readonly<Record<string, string>>; role?: SiteRole },
   ) {
     this.siteId = siteId
+    this.#role = role
     this.#configPath = configPath
     this.#env = env
     this.#program = built ? BUILT : root === undefined ? SOURCE : ['--import', 'tsx', join(root, 'bin/qkd.ts')]
@@ -78,7 +94,7 @@ export class SiteProcess {
 
   /** Starts the process and waits for its ready line. */
   async start(): Promise<void> {
-    const args = [...this.#program, 'site', 'serve', '--config', this.#configPath, '--json']
+    const args = [...this.#program, this.#role, 'serve', '--config', this.#configPath, '--json']
     const env = { ...process.env, ...this.#env }
     const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
@@ -136,7 +152,7 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
   const { link = { kind: 'simulated', rateBps }, audit = false, env = () => ({}) } = options
   const dir = await createTempDir('qkdkit-sites-')
   const authority = createTestAuthority()
-  const [etsiA, etsiB, peerA, peerB, quantum] = await freePorts(5)
+  const [etsiA, etsiB, peerA, peerB, quantum, ...apartAt] = await freePorts(9)
   const write = async (siteId: 'site-a' | 'site-b', etsi: number, peerPort: number) => {
     const [remote, remotePeerPort] = siteId === 'site-a' ? (['site-b', peerB!] as const) : (['site-a', peerA!] as const)
     const { cert, key, ca } = authority.issue(`kme-${siteId}`)
@@ -163,21 +179,33 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
       ],
       store: storeOf(siteId, options),
       pool: { targetBlocks },
+      ...(apart && { services: servicesAt(apartAt.slice(siteId === 'site-a' ? 0 : 2)) }),
       ...(audit && { audit: { file: `${siteId}.audit` } }),
     }
     const path = join(dir.path, `${siteId}.json`)
     await writeFile(path, JSON.stringify(config, null, 2))
     return path
   }
+  for (const siteId of from === undefined ? [] : Object.keys(SAES)) {
+    await cp(join(from!, `${siteId}.store`), join(dir.path, `${siteId}.store`), { recursive: true })
+    await writeFile(join(dir.path, `${siteId}.kek`), await readFile(join(from!, `${siteId}.kek`)), { mode: 0o600 })
+  }
   await writeFile(join(dir.path, 'link.psk'), randomBytes(32), { mode: 0o600 })
-  const processes = [
-    new SiteProcess('site-a', await write('site-a', etsiA!, peerA!), { built, root, env: env('site-a', dir.path) }),
-    new SiteProcess('site-b', await write('site-b', etsiB!, peerB!), { built, root, env: env('site-b', dir.path) }),
+  const roles: readonly SiteRole[] = apart ? ['link', 'qnl', 'kms'] : ['site']
+  const partsOf = (siteId: 'site-a' | 'site-b', path: string) => {
+    const siteEnv = env(siteId, dir.path)
+    return new Map(roles.map(role => [role, new SiteProcess(siteId, path, { built, root, env: siteEnv, role })]))
+  }
+  const parts = [
+    partsOf('site-a', await write('site-a', etsiA!, peerA!)),
+    partsOf('site-b', await write('site-b', etsiB!, peerB!)),
   ] as const
+  const all = parts.flatMap(each => [...each.values()])
+  const processes = [parts[0].get(roles.at(-1)!)!, parts[1].get(roles.at(-1)!)!] as const
   try {
-    await Promise.all(processes.map(site => site.start()))
+    await Promise.all(all.map(part => part.start()))
   } catch (error) {
-    await Promise.all(processes.map(site => site.kill()))
+    await Promise.all(all.map(part => part.kill()))
     throw error
   }
   const credentials = new Map<string, TestCredentials>()
@@ -185,6 +213,7 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
   return {
     directory: dir.path,
     processes,
+    parts,
     kms: saeId => {
       const port = (SAES['site-a'] as readonly string[]).includes(saeId) ? etsiA! : etsiB!
       if (!credentials.has(saeId)) credentials.set(saeId, authority.issue(saeId))
@@ -194,10 +223,14 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
     },
     [Symbol.asyncDispose]: async () => {
       await Promise.all(opened.map(kms => kms.close()))
-      await Promise.all(processes.map(site => site.kill()))
+      await Promise.all(all.map(part => part.kill()))
       await dir[Symbol.asyncDispose]()
     },
   }
+}
+
+function servicesAt([qnl, links]: readonly number[]) {
+  return { qnl: { host: '127.0.0.1', port: qnl }, links: { host: '127.0.0.1', port: links } }
 }
 
 /** Ports that were free a moment ago; they are held together so that none comes twice. */

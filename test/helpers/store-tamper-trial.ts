@@ -53,8 +53,8 @@ export async function tamperWithStore({
     const file = FILES[flip % 2]!
     let at = 0
     const read = await readCopy(bytes => {
-      // Evenly over the file: every part of it has its turn.
-      at = Math.floor(((flip + 0.5) / flips) * bytes.byteLength)
+      // Evenly over what is in use of the file: every part of it has its turn.
+      at = Math.floor(((flip + 0.5) / flips) * usedBytes(bytes))
       bytes[at]! ^= 1 << (flip % 8)
     }, file)
     if (read === undefined) report.crashed += 1
@@ -63,6 +63,13 @@ export async function tamperWithStore({
     else report.wrong.push(`${file} at ${at}: ${read}`)
   }
   return report
+}
+
+/** Behind it there is space that the database has not grown into yet. */
+function usedBytes(file: Buffer): number {
+  let end = file.byteLength
+  while (end > 0 && file[end - 1] === 0) end -= 1
+  return end
 }
 
 /** True where each line is as in the sound store, or says that it was refused. */

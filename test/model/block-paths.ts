@@ -1,3 +1,4 @@
+import type { BlockRecord } from '../../lib/interface/pool-store.ts'
 import type { TelemetryEvent } from '../../lib/interface/telemetry.ts'
 import { BLOCK_TABLE, type Role, type TableState } from '../../lib/kms/pool/block-table.ts'
 
@@ -25,6 +26,15 @@ export class BlockPaths {
     this.#site = site
   }
 
+  /** The store was put back: paths go on from what it holds, and numbers that it has forgotten may come to an end again. */
+  putBack(blocks: readonly Pick<BlockRecord, 'number' | 'state' | 'ownerSiteId'>[], localSiteId: string): void {
+    this.#paths.clear()
+    for (const { number, state, ownerSiteId } of blocks) {
+      const over = state === 'drained' || state === 'dropped'
+      this.#paths.set(String(number), { state, owned: ownerSiteId === localSiteId, over })
+    }
+  }
+
   /** Events that no path of the table allows, in words. */
   get faults(): readonly string[] {
     return this.#faults
@@ -48,6 +58,8 @@ export class BlockPaths {
     this.#rows.add(row)
     if (row === 20) path.owned = false
     if (row === 21) path.owned = true
+    // What the peer says of the owner is taken over.
+    if (row === 26) path.owned = to === 'active' || (path.owned && to !== 'ready')
     path.state = to as TableState
     path.over = to === 'drained' || to === 'dropped' || to === 'none'
   }
@@ -60,11 +72,12 @@ export class BlockPaths {
 }
 
 function faultOf({ row, from, to }: BlockEvent, path: Path): string | undefined {
-  const allowed = BLOCK_TABLE.find(entry => entry.row === row)
-  if (allowed === undefined) return 'no such row'
+  const entries = BLOCK_TABLE.filter(entry => entry.row === row)
+  if (entries.length === 0) return 'no such row'
   if (path.over) return `its life ended in ${path.state}`
   if (from !== path.state) return `it stands in ${path.state}`
-  if (!allowed.from.includes(from as TableState) || allowed.to !== to) return 'not what the row says'
+  const allowed = entries.find(entry => entry.from.includes(from as TableState) && entry.to === to)
+  if (allowed === undefined) return 'not what the row says'
   const role: Role = path.owned ? 'owner' : 'retriever'
   return allowed.role === 'either' || allowed.role === role ? undefined : `a row of the ${allowed.role}`
 }

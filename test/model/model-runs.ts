@@ -17,6 +17,8 @@ export interface MutantRun extends ModelRun {
 
 const ALL_BUT_NOTICED = CHECKS.twice | CHECKS.bothEnds | CHECKS.same | CHECKS.live | CHECKS.oneOwner
 
+/** Both sites have their commit numbers outside the store, so that one can be the other's witness. */
+const vouched = { CRASHES: 1, GRANTS: 0, MARKS: true as const, CHECKS: ALL_BUT_NOTICED }
 /** Nothing is ever lost, the QNL is not to be trusted. */
 const crashes = { CRASHES: 1, GRANTS: 1, OFFERS: 2, BYTES: 2 }
 /** A store is put back, once. */
@@ -33,8 +35,9 @@ export const soundRuns: readonly ModelRun[] = [
     defines: { ...crashes, CRASHES: 2, GRANTS: 2 },
   },
   { name: 'the same with three cells', defines: { ...crashes, CELLS: 3 } },
-  { name: "the store of the block's owner put back", defines: { CRASHES: 1, RESTORES: 1 } },
-  { name: 'the store of its retriever put back', defines: { CRASHES: 1, RESTORES: 2 } },
+  { name: "the store of the block's owner put back", defines: { CRASHES: 1, GRANTS: 0, RESTORES: 1 } },
+  { name: 'the store of its retriever put back', defines: { CRASHES: 1, GRANTS: 0, RESTORES: 2 } },
+  { name: 'the same of a block that changes hands', defines: { CRASHES: 0, GRANTS: 1, RESTORES: 2 } },
   { name: 'both stores put back', defines: { ...bothRestores, GRANTS: 1, CHECKS: ALL_BUT_NOTICED } },
   {
     name: 'the store of an owner put back without anybody noticing: harmless by R1 to R3',
@@ -48,9 +51,19 @@ export const soundRuns: readonly ModelRun[] = [
     name: 'a block made of the secret whose owner is put back without anybody noticing, and opens its number again',
     defines: { ...ofSecret, RESTORES: 1, UNNOTICED: true, CHECKS: ALL_BUT_NOTICED },
   },
+  { name: "RESYNC after the store of the block's owner was put back", defines: { ...vouched, RESTORES: 1 } },
+  { name: 'RESYNC after the store of its retriever was put back', defines: { ...vouched, RESTORES: 2 } },
   {
-    name: 'the peer as witness instead of a reset, where it is known which store was put back',
-    defines: { ...bothRestores, WITNESS: true, KNOWN: true, CHECKS: ALL_BUT_NOTICED },
+    name: 'RESYNC of a block that changes hands, the store of its first owner put back',
+    defines: { ...vouched, CRASHES: 0, GRANTS: 2, RESTORES: 1 },
+  },
+  {
+    name: 'RESYNC of a block that changes hands, the store of its first retriever put back',
+    defines: { ...vouched, CRASHES: 0, GRANTS: 2, RESTORES: 2 },
+  },
+  {
+    name: 'RESYNC of one after the other, and both begin anew where both were put back',
+    defines: { ...bothRestores, MARKS: true, CHECKS: ALL_BUT_NOTICED },
   },
 ]
 
@@ -79,14 +92,39 @@ export const mutants: readonly MutantRun[] = [
     defines: { ...oneRestore, RESTORES: 1, NO_R4_QUIET: true },
   },
   {
-    name: 'R5: each of two that were rolled back takes the other as witness',
-    fails: 'twice',
-    defines: { ...bothRestores, KNOWN: true, NO_R5: true },
+    name: 'R4: the peer goes on with its leases, whose keys are refused',
+    fails: 'live',
+    defines: { ...vouched, RESTORES: 2, NO_R4_BURN: true },
   },
   {
-    name: "R5: one takes the other as witness, by the peer's memory alone",
+    name: 'R4: what the peer burned unissued counts as free',
+    fails: 'live',
+    defines: { ...vouched, RESTORES: 1, NO_R4_TOUCHED: true },
+  },
+  {
+    name: "R4: the peer's blocks keep their bits",
     fails: 'twice',
-    defines: { ...bothRestores, WITNESS: true },
+    defines: { ...vouched, RESTORES: 2, NO_R4_BITS: true },
+  },
+  {
+    name: "R4: the peer's leases are not remembered as acknowledged, and it is put back in its turn",
+    fails: 'twice',
+    defines: { ...bothRestores, MARKS: true, NO_R4_HORIZON: true, NO_R4_TOUCHED: true },
+  },
+  {
+    name: 'R4: ownership stays with the lower grant',
+    fails: 'oneOwner',
+    defines: { ...vouched, CRASHES: 0, GRANTS: 1, RESTORES: 1, NO_R4_OWNER: true },
+  },
+  {
+    name: 'R5: each of two that were rolled back takes the other as witness',
+    fails: 'twice',
+    defines: { ...bothRestores, MARKS: true, NO_R5: true },
+  },
+  {
+    name: 'R5: one takes a witness that does not know whether it was put back itself',
+    fails: 'twice',
+    defines: { ...bothRestores, NO_R5_VOUCHED: true },
   },
   {
     name: 'R6: nobody compares commit numbers',
@@ -112,6 +150,11 @@ export const mutants: readonly MutantRun[] = [
     defines: { ...crashes, NO_R8_RELEASE: true },
   },
   { name: 'R11: absence at the peer erases', fails: 'live', defines: { ...crashes, NO_R11: true } },
+  {
+    name: 'R11: what was said in the time that a store forgot arrives after all',
+    fails: 'live',
+    defines: { ...vouched, RESTORES: 1, NO_R11_SESSIONS: true },
+  },
   { name: 'R12: a number may come again', fails: 'twice', defines: { ...crashes, NO_R12: true } },
   {
     name: 'R12: a virtual block may be opened under a number that was spent',

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 
 const folder = new URL('./', import.meta.url)
 const MOVE = /\bmove\(s, (\d+), (\w+), s_(\w+), s_(\w+)\).*? \/\* (.+?) \*\/$/
-const SENT = /\b(?:send\(s|reply\(p), m_(\w+)/
+const SENT = /\b(?:send\(s|reply\(p|hand\(s), m_(\w+)/
 
 /** One place in the model where a block goes by a row of the table. */
 export interface ModelMove {

@@ -130,6 +130,8 @@ active [2] proctype site() {
   :: d_step { awake(ME) && mem[ME].heard && !learned(PEER) -> remember(ME, PEER) }
   :: d_step { awake(ME) && (mem[ME].heard != store[ME].heard || saved[ME] != store[ME].further) -> commit(ME) }
   :: d_step { session == 1 && due[ME] -> reset(ME, PEER) }
+  :: d_step { session == 3 && back[PEER] && !said[ME].told -> tellState(ME) }
+  :: d_step { session == 3 && back[ME] && said[PEER].told -> merge(ME, PEER) }
   :: d_step { crashes[ME] < CRASHES -> crashes[ME]++; start(ME) }
   :: d_step { has(RESTORES, ME) && !saved[ME] -> backup(ME, PEER) }
   :: d_step { saved[ME] && !restored[ME] && store[ME].further -> restore(ME) }

@@ -88,7 +88,7 @@ bit seedTaken;                /* by the retriever, */
 bit seedGot;                  /* fetched as a key */
 #endif
 
-unsigned session : 2;         /* 0 none, 1 after the hellos with resets due, 2 open */
+unsigned session : 2;         /* 0 none, 1 after the hellos with resets due, 2 open, 3 with a RESYNC under way */
 #define open (session == 2)
 byte offers[2];
 byte crashes[2];

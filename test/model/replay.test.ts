@@ -1,12 +1,16 @@
+import { cp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect } from 'chai'
 import type { Key } from '../../lib/interface/kms.ts'
 import type { MessageChannel } from '../../lib/interface/message-channel.ts'
+import type { BlockRecord } from '../../lib/interface/pool-store.ts'
 import { SecretKey } from '../../lib/key/secret-key.ts'
 import type { Suite } from '../../lib/key/selection.ts'
 import { BLOCK_TABLE } from '../../lib/kms/pool/block-table.ts'
 import type { KeyPool } from '../../lib/kms/pool/key-pool.ts'
 import { deferred } from '../../lib/util/deferred.ts'
 import { PoolPair, type PoolSite } from '../helpers/pool-pair.ts'
+import { createTempDir } from '../helpers/temp-dir.ts'
 import { until } from '../helpers/until.ts'
 import { type BlockEvent, BlockPaths } from './block-paths.ts'
 
@@ -117,6 +121,39 @@ describe('what a pool tells of its blocks', function () {
   })
 })
 
+describe('what a pool tells of its blocks after its store was put back', function () {
+  this.timeout(60_000)
+
+  for (const i of [0, 1] as const) {
+    it(`is a path of the block table at both: RESYNC of the ${i === 0 ? 'first' : 'second'} site, rows 24 to 26`, async () => {
+      await using dir = await createTempDir('qkdkit-replay-')
+      await using sites = await PoolPair.open({ limits: { targetBlocks: 6 }, directory: dir.path })
+      sites.connect()
+      const [a, b] = sites.sites
+      await exchange(a, b, { number: 10, sizeBytes: 32 })
+      const path = join(dir.path, i === 0 ? 'site-a' : 'site-b')
+      await sites.restart(i, { between: () => cp(path, `${path}.copy`, { recursive: true }) })
+      sites.connect()
+      // Blocks change hands, drain and come in the time that is forgotten.
+      for (let drawn = 0; drawn < 4000; drawn += 1000) await exchange(a, b, { number: 100, sizeBytes: 320 })
+      await exchange(b, a, { number: 50, sizeBytes: 320 })
+      const between = async () => {
+        await rm(path, { recursive: true })
+        await cp(`${path}.copy`, path, { recursive: true })
+      }
+      await sites.restart(i, { between })
+      const site = sites.sites[i]
+      const at = site.events.length
+      const { blocks } = await site.store.snapshot((await site.store.poolIds())[0]!)
+      sites.connect()
+      await until(() => site.events.some(({ type }) => type === 'pool-resync'), 'the store is made good')
+      await exchange(a, b, { number: 10, sizeBytes: 32 })
+      await exchange(b, a, { number: 10, sizeBytes: 32 })
+      await expectPaths(sites, [2, 3, 6, 25, 26], { i, at, blocks })
+    })
+  }
+})
+
 describe('BlockPaths', () => {
   const faults = (...events: Partial<BlockEvent>[]) => {
     const paths = new BlockPaths(0)
@@ -142,13 +179,23 @@ describe('BlockPaths', () => {
   })
 })
 
+/** The site whose store was put back, with how many events, and what it held then. */
+interface PutBack {
+  readonly i: 0 | 1
+  readonly at: number
+  readonly blocks: readonly BlockRecord[]
+}
+
 /** Every event of both sites lies on a path, the stores stand where the paths end, and these rows were gone by. */
-async function expectPaths(sites: PoolPair, rows: readonly number[]): Promise<void> {
+async function expectPaths(sites: PoolPair, rows: readonly number[], back?: PutBack): Promise<void> {
   await Promise.all(sites.sites.map(({ pool }) => pool.close()))
   const seen = new Set<number>()
   for (const [i, { events, store }] of sites.sites.entries()) {
     const paths = new BlockPaths(i as 0 | 1)
-    for (const event of events) if (event.type === 'block') paths.follow(event)
+    for (const [at, event] of events.entries()) {
+      if (back?.i === i && back.at === at) paths.putBack(back.blocks, i === 0 ? 'site-a' : 'site-b')
+      if (event.type === 'block') paths.follow(event)
+    }
     expect(paths.faults).to.deep.equal([])
     for (const row of paths.rows) seen.add(row)
     const [poolId] = await store.poolIds()

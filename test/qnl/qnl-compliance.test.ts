@@ -1,4 +1,6 @@
 import { createMemoryChannelPair } from '../../lib/channel/memory-channel.ts'
+import { dialTlsChannel } from '../../lib/channel/tls-dial.ts'
+import { createTlsChannelListener, type TlsChannelListener } from '../../lib/channel/tls-listener.ts'
 import type { Link } from '../../lib/interface/link.ts'
 import type { Demand, Qnl } from '../../lib/interface/qnl.ts'
 import { createSimulatedLinkPair } from '../../lib/qll/simulated-link-pair.ts'
@@ -7,6 +9,7 @@ import { createRemoteQnl } from '../../lib/qnl/remote-qnl.ts'
 import { serveQnl } from '../../lib/qnl/serve-qnl.ts'
 import { type QnlFixture, qnlCompliance } from '../compliance/qnl.ts'
 import { createRelayNetwork, type RelayNetworkOptions } from '../helpers/relay-network.ts'
+import { createTestAuthority } from '../helpers/test-certificates.ts'
 
 const closers = new WeakMap<QnlFixture, () => Promise<unknown>>()
 
@@ -50,6 +53,32 @@ async function createRelayFixture(
   return fixture
 }
 
+/** The same, each QNL as the KMS of its site reaches it from another process. */
+async function overTls(near: QnlFixture): Promise<QnlFixture> {
+  const authority = createTestAuthority()
+  const listeners: TlsChannelListener[] = []
+  const qnls: Qnl[] = []
+  for (const qnl of near.qnls) {
+    const [node, kms] = [`qnl-${qnl.siteId}`, `kme-${qnl.siteId}`]
+    const listener = createTlsChannelListener({
+      ...authority.issue(node),
+      identify: ({ commonName }) => commonName,
+      onChannel: channel => void serveQnl(qnl, channel, { peerIds: [kms] }),
+    })
+    listeners.push(listener)
+    const address = await listener.listen()
+    const tls = { ...authority.issue(kms), ...address, expectedPeerId: node, identify: () => node }
+    qnls.push(createRemoteQnl({ siteId: qnl.siteId, dial: ({ signal }) => dialTlsChannel({ ...tls, signal }) }))
+  }
+  const far: QnlFixture = { ...near, qnls: qnls as [Qnl, Qnl] }
+  closers.set(far, async () => {
+    await Promise.all(qnls.map(qnl => qnl.close()))
+    await Promise.all(listeners.map(listener => listener.close()))
+    await teardown(near)
+  })
+  return far
+}
+
 const teardown = async (fixture: QnlFixture) => void (await closers.get(fixture)?.())
 
 qnlCompliance({
@@ -88,6 +117,12 @@ qnlCompliance({
     createRelayFixture({ links: ['alice-r1', 'r1-r2', 'bob-r2'], pairs: () => ({ announce: true }) }, [
       'alice-r1-r2-bob',
     ]),
+  teardown,
+})
+
+qnlCompliance({
+  backend: 'relay node, remote over mutual TLS',
+  setup: async () => overTls(await createRelayFixture({ links: ['alice-r1', 'r1-r2', 'bob-r2'] }, ['alice-r1-r2-bob'])),
   teardown,
 })
 

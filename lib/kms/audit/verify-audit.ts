@@ -13,24 +13,35 @@ export interface AuditVerdict {
   readonly fault: { readonly line: number; readonly message: string } | undefined
 }
 
+/** Options of `verifyAudit`. */
+export interface VerifyAuditOptions extends AbortOptions {
+  /** Called with each line that follows from the one before. */
+  readonly onLine?: (line: AuditLine) => void
+  /** Asked after that: what else is wrong with the line, so that it is the first bad one. Default nothing is. */
+  readonly stopAt?: () => string | undefined
+}
+
 /** The lines of an audit log from first to last, checked: ends with the first that does not follow from the one before. */
 export async function verifyAudit(
   path: string,
-  { onLine, signal }: AbortOptions & { readonly onLine?: (line: AuditLine) => void } = {},
+  { onLine, stopAt, signal }: VerifyAuditOptions = {},
 ): Promise<AuditVerdict> {
   let lines = 0
   let link = FIRST_LINK
   const input = createReadStream(path, { encoding: 'utf8', ...(signal && { signal }) })
   for await (const text of createInterface({ input, crlfDelay: 0 })) {
     const line = parseLine(text)
-    const message = typeof line === 'string' ? line : faultOf(line, lines + 1, link)
+    let message = typeof line === 'string' ? line : faultOf(line, lines + 1, link)
+    if (message === undefined) {
+      onLine?.(line as AuditLine)
+      message = stopAt?.()
+    }
     if (message !== undefined) {
       input.destroy()
       return { ok: false, lines, link, fault: { line: lines + 1, message } }
     }
     lines += 1
     link = linkOf(text)
-    onLine?.(line as AuditLine)
   }
   return { ok: true, lines, link, fault: undefined }
 }

@@ -100,11 +100,13 @@ export class DemandOrders {
   async #order(signal: AbortSignal | undefined): Promise<void> {
     const { monitor, read, nowMs, maxRateBps = Number.POSITIVE_INFINITY, mode } = this.#options
     const atMs = nowMs()
-    const order = monitor.order({ ...read(), inFlightCells: this.#flight.cells(atMs) }, atMs)
+    const reading = read()
+    const order = monitor.order({ ...reading, inFlightCells: this.#flight.cells(atMs) }, atMs)
     const wanted = Math.min(maxRateBps, order.perSecond * CELL_BITS)
     const rateBps = this.#limit.ask(wanted)
     const { kind, weight, deadlineMs } = order
-    const demand: Demand = { rateBps, weight, kind, mode, ...(deadlineMs !== undefined && { deadlineMs }) }
+    const pool = { stockBits: reading.stockCells * CELL_BITS, targetBits: monitor.targetCells * CELL_BITS }
+    const demand: Demand = { rateBps, weight, kind, mode, pool, ...(deadlineMs !== undefined && { deadlineMs }) }
     const stands = this.#asked !== undefined && isAlike(this.#asked, demand)
     if (!stands) await this.#send(demand, signal)
     this.#limit.answer({ wanted, asked: this.#asked?.rateBps ?? 0, granted: this.#grantedBps })
@@ -133,5 +135,12 @@ export class DemandOrders {
 /** True where sending `next` in place of `last` would change next to nothing. An on-demand order is sent anew: it ends by itself. */
 function isAlike(last: Demand, next: Demand): boolean {
   if (next.kind !== 'continuous' || last.kind !== next.kind || last.weight !== next.weight) return false
-  return Math.abs(next.rateBps - last.rateBps) <= last.rateBps * LEAVE_SHARE
+  return Math.abs(next.rateBps - last.rateBps) <= last.rateBps * LEAVE_SHARE && tenthsOf(next) === tenthsOf(last)
+}
+
+/** How full the pool is, in steps that are news: maintenance of a link waits for pools to be full. */
+function tenthsOf({ pool }: Demand): number {
+  return pool === undefined || pool.targetBits === 0
+    ? 10
+    : Math.min(10, Math.floor((10 * pool.stockBits) / pool.targetBits))
 }

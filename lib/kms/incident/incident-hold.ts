@@ -19,10 +19,13 @@ export function concernsPool({ originSiteId, selector }: Incident, { localSiteId
 /** What an incident keeps back in a pool that it concerns. */
 export function holdOf({ id, selector }: Incident, now: () => number): Hold {
   const isForSaes = !goesByBlock(selector)
+  const { link, relay, sinceMs, untilMs } = selector
+  const isAnyBlock = link === undefined && relay === undefined && sinceMs === undefined && untilMs === undefined
   return {
     id,
     isForSaes,
     isForAll: selector.saePair === undefined,
+    isAnyBlock: isForSaes || isAnyBlock,
     holdsWay: way => isForSaes || exposureOf(selector, way) !== 'none',
     holdsKey: (saeIds, issuedSinceMs) => {
       if (!namesPair(selector, saeIds)) return false

@@ -1,4 +1,4 @@
-import { ClosedError, UnauthorizedError } from '../../errors.ts'
+import { ClosedError, ProtocolError, UnauthorizedError } from '../../errors.ts'
 import type { Kms, KmsCallOptions, KmsDirectory } from '../../interface/kms.ts'
 import type { AbortOptions, Closable } from '../../interface/lifecycle.ts'
 import type { Logger } from '../../interface/logger.ts'
@@ -8,10 +8,11 @@ import { startDeadline } from '../../util/call-deadline.ts'
 import { abortable } from '../../util/deadline.ts'
 import { debugLogger } from '../../util/debug-logger.ts'
 import { deferred } from '../../util/deferred.ts'
+import { type DialChannel, DialledLine } from '../../util/dialled-line.ts'
 import { requireTimeout } from '../../util/kms-arguments.ts'
+import { decodeHello } from './frame.ts'
 import { OwnedKms } from './owned-kms.ts'
 import { type Call, OwnerCalls, type OwnerResult, unreachable } from './owner-calls.ts'
-import { type DialOwner, OwnerLine } from './owner-line.ts'
 
 /** Where the owner of the site's pools is, and for whom to ask it. */
 export type OwnedDirectoryOptions = {
@@ -27,7 +28,7 @@ export type OwnedDirectoryOptions = {
     }
   | {
       /** Opens a channel: at once, and again whenever it is lost. Meanwhile calls are refused, not kept. */
-      readonly dial: DialOwner
+      readonly dial: DialChannel
       /** Pauses between two tries. Default from 100 ms to 5 s. */
       readonly backOff?: BackOffOptions
     }
@@ -41,7 +42,7 @@ export class OwnedDirectory implements KmsDirectory, Closable {
   readonly siteId: string
   readonly #isRegistered: (saeId: string) => boolean
   readonly #calls = new OwnerCalls(() => this.#line.ring())
-  readonly #line: OwnerLine
+  readonly #line: DialledLine
   readonly #running = new Set<Promise<unknown>>()
   readonly #end = deferred<unknown>()
   readonly #waiters = new Set<() => void>()
@@ -56,11 +57,15 @@ export class OwnedDirectory implements KmsDirectory, Closable {
       'dial' in options
         ? { dial: options.dial, backOff: new BackOff(options.backOff) }
         : { dial: async () => options.channel, backOff: undefined }
-    this.#line = new OwnerLine({
-      siteId,
+    this.#line = new DialledLine({
+      to: `the owner of the pools of ${siteId}`,
       logger,
       ...way,
-      onUp: () => {
+      onHello: frame => {
+        const found = decodeHello(frame)
+        if (found !== siteId) {
+          throw new ProtocolError(`The owner is that of site "${found}", where "${siteId}" is expected`)
+        }
         for (const tell of this.#waiters) tell()
         this.#waiters.clear()
       },

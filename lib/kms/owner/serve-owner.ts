@@ -3,9 +3,9 @@ import type { Key, KmsDirectory } from '../../interface/kms.ts'
 import type { AbortOptions } from '../../interface/lifecycle.ts'
 import type { MessageChannel } from '../../interface/message-channel.ts'
 import { cellsFor } from '../../key/cells.ts'
+import { FrameLine } from '../../util/frame-line.ts'
 import { encodeAnswer, encodeAnswerFrame, type OwnerAnswer } from './answers.ts'
 import { encodeHello, FULL_FRAME_BYTES, MAX_ENTRIES, MAX_OPEN_CALLS } from './frame.ts'
-import { FrameLine } from './frame-line.ts'
 import { decodeRequestFrame, type OwnerRequest } from './requests.ts'
 
 /** Keys that were taken out of a pool and did not come to a host: they are gone. */

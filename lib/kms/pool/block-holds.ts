@@ -9,8 +9,10 @@ export interface Hold {
   readonly id: string
   /** True where it is for whole blocks, whoever gets their keys. */
   readonly isForAll: boolean
-  /** True where it is about hosts, however their blocks came. */
+  /** True where it goes by hosts alone, and a time range by when a key was issued. */
   readonly isForSaes: boolean
+  /** True where no block is free of it, so that nobody whom it is about need wait for one. */
+  readonly isAnyBlock: boolean
   /** True where it is about what came that way; the same at every call. */
   holdsWay(way: StoredWay): boolean
   /** True where it is about keys that these SAEs get; `issuedSinceMs`: not issued before, wall clock. */
@@ -74,7 +76,8 @@ export class BlockHolds {
    * @throws {PolicyError} these SAEs get no keys now, whatever block they came from
    */
   requireFreeSaes(saeIds: readonly string[]): void {
-    const hold = this.#holds.find(each => each.isForSaes && each.holdsKey(saeIds, Number.POSITIVE_INFINITY))
+    const isOn = (each: Hold) => each.isForAll || each.holdsKey(saeIds, Number.POSITIVE_INFINITY)
+    const hold = this.#holds.find(each => each.isAnyBlock && isOn(each))
     if (hold !== undefined) throw heldBack(hold)
   }
 

@@ -18,7 +18,7 @@ import { firstSequence } from '../../key/virtual-block.ts'
 import { BlockVault } from '../store/block-vault.ts'
 import { BlockHolds } from './block-holds.ts'
 import { BlockRows } from './block-rows.ts'
-import { type RowNumber, tableRow } from './block-table.ts'
+import { type RowNumber, type TableState, tableRow } from './block-table.ts'
 import { forgetWay } from './block-way.ts'
 import { slotsOfNote } from './note-slots.ts'
 import { type PairIdentity, PairSecret } from './pair-secret.ts'
@@ -186,7 +186,7 @@ export class BlockLedger {
       // Also where the store failed: a row that it wrote after all is then a block that does not open, and goes.
       if (!isIn) await this.vault.destroy(slot)
     }
-    if (isIn) this.#tell(row, record, 'none')
+    if (isIn) this.tell(row, record, { from: 'none' })
     return isIn
   }
 
@@ -214,7 +214,7 @@ export class BlockLedger {
     }
     const result = await this.commit([change, ...also])
     if (!result.ok) return false
-    this.#tell(row, block, block.state, reason)
+    this.tell(row, block, { reason })
     const now = this.#blocks.get(block.number)
     if (now !== undefined && (now.state === 'drained' || now.state === 'dropped')) await this.#bury(now)
     return true
@@ -229,14 +229,22 @@ export class BlockLedger {
     const moves = received.map(({ number, grant }): Change => {
       return { kind: 'move', number, grant, from: ['received'], to: 'dropped' }
     })
-    const result = await this.commit([...moves, ...also])
-    if (!result.ok) return undefined
-    for (const block of received) {
-      this.#tell(7, block, block.state, reason)
+    const isDone = await this.settle([...moves, ...also], { row: 7, blocks: received, reason })
+    return isDone ? received.map(({ number }) => number) : undefined
+  }
+
+  /** Writes a batch that moves these blocks by a row, tells of each, and destroys the keys of those that end. */
+  async settle(
+    changes: readonly Change[],
+    { row, blocks, reason }: { row: 7 | 26; blocks: readonly BlockRecord[]; reason: string },
+  ): Promise<boolean> {
+    if (!(await this.commit(changes)).ok) return false
+    for (const block of blocks) {
       const now = this.#blocks.get(block.number)
-      if (now !== undefined) await this.#bury(now)
+      this.tell(row, block, { to: now?.state ?? 'none', reason })
+      if (now !== undefined && isDead(now)) await this.#bury(now)
     }
-    return received.map(({ number }) => number)
+    return true
   }
 
   /** Rows 20 and 21: ownership changes under a higher grant number, if nothing of the block was ever used. */
@@ -246,7 +254,7 @@ export class BlockLedger {
   ): Promise<boolean> {
     const state = tableRow(row).to as BlockState
     const result = await this.commit([{ kind: 'grant', number: block.number, grant, ownerSiteId, state }])
-    if (result.ok) this.#tell(row, block, block.state)
+    if (result.ok) this.tell(row, block)
     return result.ok
   }
 
@@ -334,7 +342,7 @@ export class BlockLedger {
     for (const block of dead) for (const listener of this.#deathListeners) listener(block.number)
     for (const block of dead) {
       await this.vault.destroy(block.slot)
-      this.#tell(27, block, block.state, 'reset')
+      this.tell(27, block, { reason: 'reset' })
     }
     for (const slot of [oldRootSlot, ...noteSlots]) await this.vault.destroy(slot)
     this.#secret?.wipe()
@@ -415,17 +423,25 @@ export class BlockLedger {
     this.holds.enter(block)
   }
 
-  #tell(row: RowNumber, block: BlockRecord, from: string, reason?: string): void {
+  /** Says that a block has gone by a row, from the state that it is given in. */
+  tell(row: RowNumber, block: BlockRecord, { from = block.state, to, reason }: Told = {}): void {
     this.telemetry.emit({
       type: 'block',
       peerSiteId: this.remoteSiteId,
       block: String(block.number),
       from,
-      to: tableRow(row).to,
+      to: to ?? tableRow(row).to,
       row,
       ...(reason === undefined ? {} : { reason }),
     })
   }
+}
+
+/** How a block has gone by a row, where that does not say it alone. */
+interface Told {
+  readonly from?: TableState
+  readonly to?: TableState
+  readonly reason?: string | undefined
 }
 
 function isDead({ state }: BlockRecord): boolean {

@@ -38,6 +38,17 @@ const rows = [
   { row: 19, role: 'owner', from: ['active'], event: 'all cells given or burned', to: 'drained', sends: 'finished' },
   { row: 20, role: 'owner', from: ['active'], event: 'surplus, or asked for', to: 'ready', sends: 'grant' },
   { row: 21, role: 'retriever', from: ['ready'], event: 'grant', to: 'active', sends: 'grantOk' },
+  { row: 25, role: 'owner', from: ['active'], event: 'the peer forgot', to: 'active', sends: 'state' },
+  {
+    row: 26,
+    role: 'either',
+    from: ['none', 'received', 'ready', 'active'],
+    event: 'forgot, not verified at both',
+    to: 'dropped',
+    sends: 'drop',
+  },
+  { row: 26, role: 'either', from: ['ready', 'active'], event: 'forgot, the peer owns it', to: 'ready', sends: '' },
+  { row: 26, role: 'either', from: ['ready', 'active'], event: 'forgot, it is our own', to: 'active', sends: '' },
   { row: 27, role: 'either', from: ['received', 'ready', 'active'], event: 'reset', to: 'none', sends: '' },
   {
     row: 29,
@@ -54,9 +65,9 @@ export const BLOCK_TABLE: readonly TableRow[] = rows
 /** The numbers of the rows. */
 export type RowNumber = (typeof rows)[number]['row']
 
-const byNumber = new Map<number, TableRow>(rows.map(row => [row.row, row]))
+const byNumber = new Map<number, TableRow>([...rows].reverse().map(row => [row.row, row]))
 
-/** The row of that number. */
+/** The row of that number; of 26, which has several, the first. */
 export function tableRow(row: RowNumber): TableRow {
   return byNumber.get(row)!
 }

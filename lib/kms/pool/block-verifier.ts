@@ -33,6 +33,8 @@ export interface BlockVerifierOptions {
   readonly monotonicMs: () => number
   /** Called when a block can be issued from. */
   readonly onActive: (block: BlockRecord) => void
+  /** Called when the two copies of a block differ. */
+  readonly onMismatch: () => void
 }
 
 /**
@@ -333,6 +335,7 @@ export class BlockVerifier {
       text: `Block ${block.number} differs between ${ledger.pair.siteIds.join(' and ')}; it was erased at both`,
     })
     await this.drop(5, block, 'tags differ')
+    this.#options.onMismatch()
   }
 
   async #onDrop({ block: number, grant }: MessageFields<'drop'>): Promise<void> {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { ClosedError, PoolDesyncError } from '../../errors.ts'
+import type { CommitMarks } from '../../interface/commit-marks.ts'
 import type { Key } from '../../interface/kms.ts'
 import type { AbortOptions, Closable } from '../../interface/lifecycle.ts'
 import type { Logger } from '../../interface/logger.ts'
@@ -10,7 +11,7 @@ import type { Telemetry } from '../../interface/telemetry.ts'
 import type { SaePair } from '../../key/key-id.ts'
 import type { KemName } from '../../key/post-quantum.ts'
 import type { SiteIdentity } from '../../key/site-identity.ts'
-import { blockKind, type VirtualKind } from '../../key/virtual-block.ts'
+import { blockKind } from '../../key/virtual-block.ts'
 import { abortable, withDeadline } from '../../util/deadline.ts'
 import { deferred } from '../../util/deferred.ts'
 import { BlockLedger } from './block-ledger.ts'
@@ -19,6 +20,7 @@ import { Filler } from './filler.ts'
 import { Handovers } from './handovers.ts'
 import { IncidentLine } from './incident-line.ts'
 import type { IssueRequest } from './issuer.ts'
+import type { KeyPoolStatus, PairSecretStatus } from './key-pool-status.ts'
 import { LaneBalance } from './lane-balance.ts'
 import { LEASE_LIFE_MS } from './lessee.ts'
 import { pairIdentity } from './pair-secret.ts'
@@ -27,11 +29,13 @@ import { PeerSession } from './peer-session.ts'
 import { type MessageFields, NONCE_BYTES, type PeerMessage } from './peer-wire.ts'
 import { Ratchet, scheduleOf } from './ratchet.ts'
 import { offered } from './refresh-exchange.ts'
+import { Restores, type TroubleLimits } from './restores.ts'
 import { type RetrievalTerms, Retriever } from './retriever.ts'
 import { refuseShares, SharedKeyAcceptor, type ShareQuestion, type ShareRelay } from './shared-key-acceptor.ts'
 import { SharedKeys } from './shared-keys.ts'
 import { Shredder } from './shredder.ts'
-import { type PoolDemand, StockOrders } from './stock-orders.ts'
+import { StockOrders } from './stock-orders.ts'
+import { StoreStanding } from './store-standing.ts'
 import { Supplies } from './supplies.ts'
 import { VirtualAcceptor } from './virtual-acceptor.ts'
 import { NO_VIRTUAL_BLOCKS, VirtualOpener, type VirtualTerms } from './virtual-opener.ts'
@@ -39,8 +43,10 @@ import { NO_VIRTUAL_BLOCKS, VirtualOpener, type VirtualTerms } from './virtual-o
 const SWEEP_MS = 250
 const VERIFY_TIMEOUT_MS = 60_000
 
+export type { KeyPoolStatus, PairSecretStatus } from './key-pool-status.ts'
+
 /** How a pool is run. */
-export interface PoolLimits {
+export interface PoolLimits extends TroubleLimits {
   /** Blocks of both lanes together that the pool keeps in stock at the most. */
   readonly targetBlocks: number
   /** Blocks of both lanes together that it keeps however little is asked. Default 4, and no more than `targetBlocks`. */
@@ -67,6 +73,10 @@ export interface KeyPoolOptions {
   readonly remoteSiteId: string
   readonly store: PoolStore
   readonly slots: SlotStore
+  /** Where the store's commit numbers stand a second time. Default nowhere. */
+  readonly marks?: CommitMarks | undefined
+  /** True where somebody knows that the store was put back. Default false. */
+  readonly afterRestore?: boolean | undefined
   readonly qnl: Qnl
   readonly limits: PoolLimits
   /** What the policy holds for keys of the levels `expanded` and `post-quantum`. Default neither is allowed. */
@@ -85,41 +95,6 @@ export interface KeyPoolOptions {
   readonly monotonicMs?: () => number
 }
 
-/** The secret of two sites as status and metrics see it. */
-export interface PairSecretStatus {
-  /** Grows by one with each refresh. */
-  readonly epoch: number
-  readonly ageMs: number
-  /** Parameter set of the last refresh. */
-  readonly kem: KemName
-  /** True where both sites signed it with ML-DSA-65. */
-  readonly isSigned: boolean
-  /** True while keys that were sealed in the epoch before may be fetched; the next refresh waits for that to end. */
-  readonly isPreviousAlive: boolean
-  /** Refreshes of the peer that this side refused since it started. */
-  readonly refused: number
-}
-
-/** A pool as status and metrics see it. Counts in cells of 32 bytes and blocks of 1,000. */
-export interface KeyPoolStatus {
-  readonly remoteSiteId: string
-  readonly connected: boolean
-  /** Cells that this side can still issue. */
-  readonly issuableCells: number
-  /** Cells under an acknowledged lease, ready to go out at once. */
-  readonly leasedCells: number
-  /** Cells of virtual blocks that this side can still issue, by the level of their keys. */
-  readonly virtualCells: Readonly<Record<VirtualKind, number>>
-  /** Blocks of the network. */
-  readonly blocks: Readonly<Record<'received' | 'ready' | 'active' | 'drained' | 'dropped', number>>
-  readonly waitingRequests: number
-  readonly mismatches: number
-  /** What is asked of the pool, and of the network for it. */
-  readonly demand: PoolDemand
-  /** The secret of the two sites; undefined before first contact. */
-  readonly secret: PairSecretStatus | undefined
-}
-
 /**
  * The key that this site shares with one other: taken from the QNL, verified with the peer, issued from acknowledged
  * leases on one side and retrieved by sealed selection on the other. The rooms: ledger (what is durable), verifier
@@ -130,6 +105,8 @@ export class KeyPool implements Closable {
   readonly #limits: PoolLimits
   readonly #ledger: BlockLedger
   readonly #secrets: PairSecrets
+  readonly #standing: StoreStanding
+  readonly #restores: Restores
   readonly #ratchet: Ratchet
   readonly #identity: SiteIdentity | undefined
   readonly #now: () => number
@@ -162,7 +139,10 @@ export class KeyPool implements Closable {
   #sweepQueued = false
   #closing: Promise<void> | undefined
 
-  private constructor(options: KeyPoolOptions, ledger: BlockLedger, secrets: PairSecrets) {
+  private constructor(
+    options: KeyPoolOptions,
+    { ledger, secrets, standing }: { ledger: BlockLedger; secrets: PairSecrets; standing: StoreStanding },
+  ) {
     const {
       telemetry,
       logger,
@@ -176,6 +156,7 @@ export class KeyPool implements Closable {
     this.#limits = limits
     this.#ledger = ledger
     this.#secrets = secrets
+    this.#standing = standing
     this.#identity = options.identity
     this.#now = now
     this.#telemetry = telemetry
@@ -191,6 +172,7 @@ export class KeyPool implements Closable {
       send,
       verifyTimeoutMs: VERIFY_TIMEOUT_MS,
       monotonicMs,
+      onMismatch: () => this.#restores.mismatch(),
       onActive: block => {
         this.#opener.proven(block)
         this.#supplies.forBlock(block).issuer.leaseAhead()
@@ -218,6 +200,14 @@ export class KeyPool implements Closable {
       findMoreVirtual: (kind, classes) => this.#opener.findMore(kind, classes),
     })
     const { network } = this.#supplies
+    this.#restores = new Restores({
+      ...common,
+      ...limits,
+      standing,
+      now,
+      burnLeases: reason => this.#supplies.burnLeases(reason),
+      onSuspend: () => void this.#session?.close().catch(() => {}),
+    })
     const keyLifeMs = () => LEASE_LIFE_MS + this.#lifetimeMs
     this.shared = new SharedKeys({ ledger, now, keyLifeMs })
     this.handovers = new Handovers({ ledger, send, isConnected })
@@ -282,8 +272,9 @@ export class KeyPool implements Closable {
     const { now = steadyWallClock, limits } = options
     let pool: KeyPool | undefined
     const lifetimeMs = () => pool?.lifetimeMs ?? limits.lifetimeMs
+    const standing = await StoreStanding.open({ ...options, ledger })
     const secrets = await PairSecrets.open({ ledger, now, lifetimeMs })
-    pool = new KeyPool(options, ledger, secrets)
+    pool = new KeyPool(options, { ledger, secrets, standing })
     pool.#filler.start()
     return pool
   }
@@ -318,6 +309,8 @@ export class KeyPool implements Closable {
       channel,
       ledger: this.#ledger,
       secrets: this.#secrets,
+      standing: this.#standing,
+      restores: this.#restores,
       identity: this.#identity,
       kems: offered(scheduleOf(this.#limits).kem),
       startNonce: this.#startNonce,
@@ -378,6 +371,8 @@ export class KeyPool implements Closable {
       blocks,
       waitingRequests,
       mismatches: this.#verifier.mismatches,
+      losses: this.#restores.losses,
+      suspendedMs: this.#restores.suspendedMs,
       demand: this.#orders.status(network.issuer.issuableCells),
       secret: this.#secretStatus(),
     }
@@ -405,6 +400,7 @@ export class KeyPool implements Closable {
     await this.#ledger
       .rememberHeard()
       .catch(error => this.#logger.error({ err: String(error) }, 'The last mark is lost'))
+    if (this.#hasMetPeer) this.#standing.note()
     this.#supplies.wipe()
     this.#retriever.wipe()
     this.#verifier.wipe()
@@ -416,6 +412,7 @@ export class KeyPool implements Closable {
     const { remoteSiteId: peerSiteId } = this
     let reason: string | undefined
     try {
+      this.#restores.admit()
       await session.run(({ lifetimeMs, kems }) => {
         this.#lifetimeMs = lifetimeMs
         this.#kemsOfPeer = kems
@@ -427,6 +424,7 @@ export class KeyPool implements Closable {
     } catch (error) {
       reason = (error as Error).message
       this.#logger.warn({ peerSiteId, reason }, 'The session with the peer failed')
+      await session.close()
     }
     this.#supplies.abandon()
     this.handovers.abandon()
@@ -536,6 +534,7 @@ export class KeyPool implements Closable {
       })
     }
     await this.#ledger.rememberHeard()
+    this.#standing.note()
     if (this.connected) this.#balance.ask()
     this.#supplies.leaseAhead()
     this.#opener.sweep()

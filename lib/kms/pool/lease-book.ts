@@ -179,7 +179,12 @@ export class LeaseBook {
     return cells
   }
 
+  /** Forgets all; gives the cells that could have been taken. What was taken and not given out is burned with them. */
+  burnAll(): number {
+    return [...this.#blocks.keys()].reduce((cells, block) => cells + this.strike(block), 0)
+  }
+
   wipe(): void {
-    for (const block of [...this.#blocks.keys()]) this.strike(block)
+    this.burnAll()
   }
 }

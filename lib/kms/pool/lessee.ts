@@ -139,6 +139,14 @@ export class Lessee {
     for (const [nonce, request] of [...this.#requests]) this.#giveUp(nonce, request)
   }
 
+  /** Burns what is under lease here, asked for or acknowledged: the peer or this store forgot about it. */
+  burnAll(reason: string): void {
+    this.abandon()
+    // What is being read from the store for the book comes too late.
+    this.#reading.clear()
+    this.#burn(this.#options.book.burnAll(), reason)
+  }
+
   /** Row 19 for every own block that a crash or a lost answer left fully leased. */
   async finishLeased(): Promise<void> {
     const { kind, ledger } = this.#options
@@ -187,7 +195,8 @@ export class Lessee {
     onChange()
   }
 
-  async #open({ block: number, from, to }: Request, deadlineMs: number): Promise<void> {
+  async #open(request: Request, deadlineMs: number): Promise<void> {
+    const { block: number, from, to } = request
     const { ledger, book } = this.#options
     const block = ledger.block(number)
     if (block?.state !== 'active') return
@@ -199,7 +208,8 @@ export class Lessee {
       await this.#loseBlock(block, error.message)
       return
     }
-    if (ledger.block(number)?.state === 'active') book.add(number, from, to, deadlineMs, material)
+    const isWanted = this.#reading.has(request) && ledger.block(number)?.state === 'active'
+    if (isWanted) book.add(number, from, to, deadlineMs, material)
     else material.wipe()
   }
 

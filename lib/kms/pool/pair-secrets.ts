@@ -35,6 +35,8 @@ export interface NewRoot {
   /** Taken over. */
   readonly root: SecretKey
   readonly isSigned: boolean
+  /** What else is noted from the first moment on. */
+  readonly notes: readonly Change[]
 }
 
 /**
@@ -149,12 +151,12 @@ export class PairSecrets {
   }
 
   /** Row 27: all epochs end, and the pool begins anew with a root of its own. */
-  async reset({ isSigned, ...fields }: NewRoot): Promise<void> {
+  async reset({ isSigned, notes, ...fields }: NewRoot): Promise<void> {
     const { ledger, now } = this.#options
     const note: SecretNote = { ...FIRST_TERMS, isSigned, sinceMs: now(), previous: undefined, pending: undefined }
     await ledger.reset({
       ...fields,
-      notes: [{ kind: 'note', name: SECRET_NOTE, from: 0, value: encodeSecretNote(note) }],
+      notes: [{ kind: 'note', name: SECRET_NOTE, from: 0, value: encodeSecretNote(note) }, ...notes],
     })
     this.wipe()
     this.#note = note

@@ -1,36 +1,39 @@
 import { ClosedError, ProtocolError, StoreError } from '../../errors.ts'
 import type { Logger } from '../../interface/logger.ts'
 import type { MessageChannel } from '../../interface/message-channel.ts'
-import { lp } from '../../key/lp.ts'
-import { SecretKey } from '../../key/secret-key.ts'
 import type { SiteIdentity } from '../../key/site-identity.ts'
 import { delay } from '../../util/deadline.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import { ClockWatch } from './clock-watch.ts'
-import { PairSecret } from './pair-secret.ts'
 import type { PairSecrets } from './pair-secrets.ts'
 import {
   decodeMessage,
   encodeMessage,
   type MessageFields,
   type MessageName,
-  PAIR_KEM,
   type PeerMessage,
   WIRE_VERSION,
 } from './peer-wire.ts'
-import { agree, type Hello, isRolledBack } from './session-agreement.ts'
+import type { Restores } from './restores.ts'
+import { type HandshakeWire, RootAgreement } from './root-agreement.ts'
+import { type Agreement, agree, type Hello, isRolledBack } from './session-agreement.ts'
+import type { StoreStanding } from './store-standing.ts'
 
 /** Messages that wait for the channel; more means that the peer reads no more. */
 const MAX_QUEUED = 4096
 const MARK_INTERVAL_MS = 1000
 /** Clocks are compared at the start of a session, and then this often. */
 const CLOCK_INTERVAL_MS = 10_000
-const HANDSHAKE_MESSAGES: ReadonlySet<MessageName> = new Set(['hello', 'contribute', 'encapsulated', 'confirm'])
+const HANDSHAKE_MESSAGES: ReadonlySet<MessageName> = new Set([
+  'hello',
+  'contribute',
+  'encapsulated',
+  'confirm',
+  'resync',
+  'state',
+])
 const HANDSHAKE_TIMEOUT_MS = 10_000
 const CLOSE_TIMEOUT_MS = 2000
-/** Keeps the signatures of a new root apart from all others that the same key may make. */
-const ROOT_CONTEXT = 'qkdkit/1 site root'
-const NOTHING = new Uint8Array(0)
 
 /** What to do with each message once the session is open. */
 export type MessageHandlers = {
@@ -42,6 +45,9 @@ export interface PeerSessionOptions {
   readonly channel: MessageChannel
   readonly ledger: BlockLedger
   readonly secrets: PairSecrets
+  /** What is known of the age of this store, and what is done about it. */
+  readonly standing: StoreStanding
+  readonly restores: Restores
   /** Signs for this site, and demands that the peer signs; undefined where neither is. */
   readonly identity: SiteIdentity | undefined
   /** Parameter sets of ML-KEM that this site takes, as bits. */
@@ -138,40 +144,57 @@ export class PeerSession {
   }
 
   async #shakeHands(signal: AbortSignal): Promise<{ lifetimeMs: number; kems: number }> {
-    const { ledger, secrets, startNonce, logger, identity } = this.#options
+    const { ledger, startNonce, identity } = this.#options
+    const wire: HandshakeWire = {
+      send: message => this.send(message),
+      expect: name => this.#expect(name, signal),
+    }
     const local = this.#hello()
-    this.send({ name: 'hello', ...local })
-    const remote = await this.#expect('hello', signal)
+    wire.send({ name: 'hello', ...local })
+    const remote = await wire.expect('hello')
     if (remote.siteId !== ledger.remoteSiteId) {
       throw new ProtocolError(`The peer calls itself ${remote.siteId}; ${ledger.remoteSiteId} was expected`)
     }
-    const { lifetimeMs, reset, pending } = agree(local, remote)
+    const agreement = agree(local, remote)
+    const root = new RootAgreement({ ledger, identity, wire })
     const nonces = order(ledger, startNonce, remote.startNonce)
-    if (reset === undefined) {
-      ledger.hear(remote.commits)
-      if (pending === 'promote') await secrets.promote()
-      else if (pending === 'discard') await secrets.discardPending()
-      await this.#confirm(ledger.secret, nonces, { signal, exchanged: undefined })
-    } else {
-      if (isRolledBack(local, remote)) {
-        logger.error(
-          { peerSiteId: ledger.remoteSiteId },
-          'This store is older than what the peer has heard of it: it was restored',
-        )
-      }
-      const { poolEpoch, sealEpoch, floor, reason } = reset
-      const { root, exchanged } = await this.#agreeOnRoot(poolEpoch, signal)
-      const blocks = [...ledger.blocks()].length
-      const isSigned = identity !== undefined
-      await secrets.reset({ poolEpoch, sealEpoch, floor, peerCommits: remote.commits, root, isSigned })
-      ledger.telemetry.emit({ type: 'pool-reset', peerSiteId: ledger.remoteSiteId, poolEpoch, blocks, reason })
-      await this.#confirm(ledger.secret, nonces, { signal, exchanged })
-    }
-    return { lifetimeMs, kems: remote.kems }
+    if (agreement.reset !== undefined) await this.#beginAnew(agreement.reset, { local, remote, root, nonces })
+    else await this.#goOn(agreement, { local, remote, root, nonces, wire })
+    return { lifetimeMs: agreement.lifetimeMs, kems: remote.kems }
+  }
+
+  /** Both stores hold what they should, or one takes what it forgot from the other. */
+  async #goOn({ resync: side, pending }: Agreement, { remote, root, nonces, wire }: Hellos & { wire: HandshakeWire }) {
+    const { ledger, secrets, restores } = this.#options
+    if (side === 'local') await restores.found(remote.heardCommits)
+    ledger.hear(remote.commits)
+    if (pending === 'promote') await secrets.promote()
+    await root.confirm(nonces)
+    if (side === 'local') await restores.resync(wire, remote.heardCommits)
+    else if (side === 'remote') restores.answer(await wire.expect('resync'), wire)
+    if (pending === 'discard') await secrets.discardPending()
+  }
+
+  /** Row 27. */
+  async #beginAnew(reset: NonNullable<Agreement['reset']>, { local, remote, root, nonces }: Hellos): Promise<void> {
+    const { secrets, identity, restores } = this.#options
+    if (isRolledBack(local, remote)) await restores.found(remote.heardCommits)
+    const { reason, ...fields } = reset
+    const { root: fresh, exchanged } = await root.agree(reset.poolEpoch)
+    await restores.reset(reason, notes =>
+      secrets.reset({
+        ...fields,
+        peerCommits: remote.commits,
+        root: fresh,
+        isSigned: identity !== undefined,
+        notes,
+      }),
+    )
+    await root.confirm(nonces, exchanged)
   }
 
   #hello(): Hello {
-    const { ledger, secrets, startNonce, lifetimeMs, kems } = this.#options
+    const { ledger, secrets, startNonce, lifetimeMs, kems, standing } = this.#options
     const { commits, floor, poolEpoch, sealEpoch } = ledger.pool
     return {
       version: WIRE_VERSION,
@@ -187,62 +210,8 @@ export class PeerSession {
       rootCheck: ledger.secret?.check() ?? new Uint8Array(16),
       pendingCheck: secrets.pendingCheck(),
       kems,
+      store: standing.bits,
     }
-  }
-
-  /**
-   * Each side gives 32 fresh bytes inside mutual TLS, and a secret encapsulated under a fresh ML-KEM key of the other: a
-   * recording of this connection opens to nobody who breaks only one of the two.
-   */
-  async #agreeOnRoot(poolEpoch: number, signal: AbortSignal): Promise<{ root: SecretKey; exchanged: Exchanged }> {
-    const { pair, localSiteId } = this.#options.ledger
-    const isFirst = localSiteId === pair.siteIds[0]
-    const kem = PAIR_KEM.generateKeyPair()
-    const secrets: SecretKey[] = []
-    const own = <T extends SecretKey>(secret: T): T => {
-      secrets.push(secret)
-      return secret
-    }
-    try {
-      const mine = own(SecretKey.random(32))
-      this.send({ name: 'contribute', half: mine, kemKey: kem.publicKey })
-      const { half, kemKey } = await this.#expect('contribute', signal)
-      const theirs = own(half)
-      const { ciphertext, secret } = encapsulateTo(kemKey)
-      const toThem = own(secret)
-      this.send({ name: 'encapsulated', ciphertext })
-      const answer = await this.#expect('encapsulated', signal)
-      const toUs = own(kem.decapsulate(answer.ciphertext))
-      const parts = isFirst ? [mine, theirs, toThem, toUs] : [theirs, mine, toUs, toThem]
-      const publics = [kem.publicKey, kemKey, ciphertext, answer.ciphertext] as const
-      const exchanged = isFirst ? publics : swapped(publics)
-      return { root: PairSecret.combine(parts, pair, poolEpoch, exchanged), exchanged }
-    } finally {
-      for (const secret of secrets) secret.wipe()
-      kem.wipe()
-    }
-  }
-
-  /** Both prove that they hold the root; of one that was made in this session, also that it was the other site which made it. */
-  async #confirm(
-    secret: PairSecret | undefined,
-    nonces: [Uint8Array, Uint8Array],
-    { signal, exchanged }: { signal: AbortSignal; exchanged: Exchanged | undefined },
-  ): Promise<void> {
-    const { ledger, identity } = this.#options
-    if (secret === undefined) throw new ProtocolError('The two sites share no pair secret')
-    const { localSiteId, remoteSiteId, poolId } = ledger
-    const statement = (siteId: string) => lp(poolId, siteId, ...nonces, ...(exchanged ?? []))
-    const isSigned = identity !== undefined && exchanged !== undefined
-    this.send({
-      name: 'confirm',
-      mac: secret.confirmation(localSiteId, nonces),
-      certificate: isSigned ? identity.certificate : NOTHING,
-      signature: isSigned ? identity.sign(statement(localSiteId), ROOT_CONTEXT) : NOTHING,
-    })
-    const { mac, ...proof } = await this.#expect('confirm', signal)
-    if (!secret.confirms(mac, remoteSiteId, nonces)) throw new ProtocolError('The peer does not hold the pair secret')
-    if (isSigned) identity.verify(remoteSiteId, proof, statement(remoteSiteId), ROOT_CONTEXT)
   }
 
   async #expect<N extends MessageName>(name: N, signal: AbortSignal): Promise<MessageFields<N>> {
@@ -283,20 +252,12 @@ export class PeerSession {
   }
 }
 
-/** @throws {ProtocolError} the peer's key is none */
-function encapsulateTo(kemKey: Uint8Array): { ciphertext: Uint8Array; secret: SecretKey } {
-  try {
-    return PAIR_KEM.encapsulate(kemKey)
-  } catch (cause) {
-    throw new ProtocolError('The peer sent a key that is not one of ML-KEM', { cause })
-  }
-}
-
-type Exchanged = readonly [Uint8Array, Uint8Array, Uint8Array, Uint8Array]
-
-/** What was exchanged, as the other side wrote it down. */
-function swapped([kemKey, theirs, ciphertext, answer]: Exchanged): Exchanged {
-  return [theirs, kemKey, answer, ciphertext]
+/** Two hellos, and how their secret is agreed on. */
+interface Hellos {
+  readonly local: Hello
+  readonly remote: Hello
+  readonly root: RootAgreement
+  readonly nonces: [Uint8Array, Uint8Array]
 }
 
 /** Both start nonces in the order of the sorted sites, the same at both ends. */

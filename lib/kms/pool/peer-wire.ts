@@ -3,6 +3,7 @@ import { createKem } from '../../key/post-quantum.ts'
 import { SecretKey } from '../../key/secret-key.ts'
 import { ByteReader, ByteWriter } from '../../util/bytes.ts'
 import { count, type FieldKind, fixedBytes, u8, u16, u32, u64 } from '../../util/message-fields.ts'
+import { peerBlocks } from './peer-block.ts'
 
 /**
  * The messages between two KMSs about one pool. Every message carries its number in the session and its sender's commit
@@ -11,6 +12,8 @@ import { count, type FieldKind, fixedBytes, u8, u16, u32, u64 } from '../../util
 
 export const WIRE_VERSION = 5
 export const NONCE_BYTES = 16
+/** What a hello says of its sender's store: it was put back; it is known from elsewhere than the peer that it was not. */
+export const STORE_BITS = { rolledBack: 1, vouched: 2 } as const
 /** The key encapsulation that goes into every pair secret. */
 export const PAIR_KEM = createKem('ML-KEM-768')
 /** Names in one list at most. */
@@ -68,6 +71,8 @@ const MESSAGES = {
       rootCheck: bytes16,
       pendingCheck: bytes16,
       kems: u8,
+      /** Bits: `STORE_BITS`. */
+      store: u8,
     },
   },
   contribute: { id: 2, fields: { half: secret32, kemKey: fixedBytes(PAIR_KEM.publicKeyBytes) } },
@@ -136,6 +141,11 @@ const MESSAGES = {
   /** Times of day in milliseconds since 1970, each by its sender's clock. */
   clock: { id: 33, fields: { asked: count } },
   clockEcho: { id: 34, fields: { asked: count, received: count, answered: count } },
+  resync: { id: 31, fields: { nonce: bytes16 } },
+  state: {
+    id: 32,
+    fields: { nonce: bytes16, isLast: u8, floor: u64, virtualFloorA: u64, virtualFloorB: u64, blocks: peerBlocks },
+  },
   /** Keys that are not to leave: an `Incident`, and what it came to (`IncidentEffect`), as JSON. */
   incident: { id: 35, fields: { nonce: bytes16, body: bytes } },
   incidentOk: { id: 36, fields: { nonce: bytes16, body: bytes } },

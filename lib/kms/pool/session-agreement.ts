@@ -1,5 +1,5 @@
 import { ProtocolError } from '../../errors.ts'
-import { type MessageFields, WIRE_VERSION } from './peer-wire.ts'
+import { type MessageFields, STORE_BITS, WIRE_VERSION } from './peer-wire.ts'
 
 export type Hello = MessageFields<'hello'>
 
@@ -11,14 +11,20 @@ export interface Agreement {
   readonly reset:
     | { readonly poolEpoch: number; readonly sealEpoch: number; readonly floor: bigint; readonly reason: string }
     | undefined
+  /** Whose store was put back, where the other can say what it forgot. */
+  readonly resync: 'local' | 'remote' | undefined
   /** What becomes of a root that this side has stored as the next one: the peer goes by it already, or never heard of it. */
   readonly pending: 'promote' | 'discard' | undefined
 }
 
+/** More commits than any store ever makes; a peer that claims to have heard of them would use the numbers up. */
+const MAX_COMMITS = 2 ** 52
+const ROLLED_BACK = 'a store was rolled back'
+
 /**
- * Row 1, with the simplest cure for every kind of lost state: when one store is older than what the other has heard of
- * it (rows 24 to 27), or both are not in the same pool epoch, everything goes on both sides, the pair secret too: a key_ID from
- * before opens to nothing. It costs the stock, and never gives an index out twice.
+ * Row 1. One store that was put back takes what it forgot from the other (rows 24 to 26), where that one is sure of itself.
+ * Where neither can be the other's witness (R5), or the pair secret is lost, or a reset was cut short, everything goes on
+ * both sides, the pair secret too (row 27): a key_ID from before opens to nothing.
  */
 export function agree(local: Hello, remote: Hello): Agreement {
   if (remote.version !== WIRE_VERSION) {
@@ -28,32 +34,42 @@ export function agree(local: Hello, remote: Hello): Agreement {
   }
   if (remote.poolId !== local.poolId)
     throw new ProtocolError(`The peer speaks of pool ${remote.poolId}, not ${local.poolId}`)
+  if (remote.heardCommits > MAX_COMMITS || remote.commits > MAX_COMMITS)
+    throw new ProtocolError('The peer counts more commits than there can be')
   const lifetimeMs = Math.min(local.lifetimeMs, remote.lifetimeMs)
   const isCurrent = isSame(local.rootCheck, remote.rootCheck)
   // A crash in the middle of a refresh: one side goes by the next root, the other has stored it.
   const isOurNext = !isCurrent && isSame(local.pendingCheck, remote.rootCheck)
   const isTheirNext = !isCurrent && isSame(local.rootCheck, remote.pendingCheck)
-  const sameRoot = isCurrent || isOurNext || isTheirNext
-  const reason = resetReason(local, remote, sameRoot)
-  if (reason === undefined) {
+  const reason = resetReason(local, remote, isCurrent || isOurNext || isTheirNext)
+  const resync = reason === ROLLED_BACK && isCurrent ? resyncSide(local, remote) : undefined
+  if (reason === undefined || resync !== undefined) {
     const pending = isOurNext ? 'promote' : isSet(local.pendingCheck) ? 'discard' : undefined
-    return { lifetimeMs, reset: undefined, pending }
+    return { lifetimeMs, reset: undefined, resync, pending }
   }
   const poolEpoch = Math.max(local.poolEpoch, remote.poolEpoch) + 1
   const floor = local.floor > remote.floor ? local.floor : remote.floor
   const isFirst = reason === 'first contact'
   const sealEpoch = isFirst ? 0 : Math.max(local.sealEpoch, remote.sealEpoch) + 1
-  return { lifetimeMs, reset: { poolEpoch, sealEpoch, floor, reason }, pending: undefined }
+  return { lifetimeMs, reset: { poolEpoch, sealEpoch, floor, reason }, resync, pending: undefined }
 }
 
-/** True where a side's store is behind what the other side has heard of it. */
+/** True where a side says that its store was put back, or it is behind what the other side has heard of it. */
 export function isRolledBack(side: Hello, other: Hello): boolean {
-  return other.heardCommits > side.commits
+  return (side.store & STORE_BITS.rolledBack) !== 0 || other.heardCommits > side.commits
+}
+
+/** The one side of two that was put back, if the other is known not to be; they must be of one pool epoch. */
+function resyncSide(local: Hello, remote: Hello): 'local' | 'remote' | undefined {
+  if (local.poolEpoch !== remote.poolEpoch || local.sealEpoch !== remote.sealEpoch) return undefined
+  const isVouched = ({ store }: Hello) => (store & STORE_BITS.vouched) !== 0
+  if (isRolledBack(local, remote)) return !isRolledBack(remote, local) && isVouched(remote) ? 'local' : undefined
+  return isVouched(local) ? 'remote' : undefined
 }
 
 function resetReason(local: Hello, remote: Hello, sameRoot: boolean): string | undefined {
   if (!hasRoot(local) && !hasRoot(remote) && local.poolEpoch === 0 && remote.poolEpoch === 0) return 'first contact'
-  if (isRolledBack(local, remote) || isRolledBack(remote, local)) return 'a store was rolled back'
+  if (isRolledBack(local, remote) || isRolledBack(remote, local)) return ROLLED_BACK
   if (!sameRoot) return 'the pair secret was lost'
   if (local.poolEpoch !== remote.poolEpoch) return 'a reset was interrupted'
   return undefined

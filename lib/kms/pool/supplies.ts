@@ -85,6 +85,11 @@ export class Supplies {
     for (const lessee of this.lessees) lessee.abandon()
   }
 
+  /** Burns whatever stands under lease, in all of them: nothing of it leaves any more. */
+  burnLeases(reason: string): void {
+    for (const lessee of this.lessees) lessee.burnAll(reason)
+  }
+
   /** Ends every wait. */
   fail(reason: unknown): void {
     for (const { issuer } of this.#all) issuer.fail(reason)

@@ -61,6 +61,7 @@ class Draft {
     this.#counts = true
     if (change.kind === 'pool') {
       if (this.#pool.poolEpoch !== change.poolEpoch) return 'epoch-passed'
+      if ((change.patch.commits ?? this.#pool.commits) < this.#pool.commits) return 'out-of-range'
       this.#pool = { ...this.#pool, ...change.patch }
       return undefined
     }

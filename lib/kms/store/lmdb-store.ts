@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { open, type RootDatabase } from 'lmdb'
 import { ClosedError, StoreError } from '../../errors.ts'
 import type { Closable } from '../../interface/lifecycle.ts'
 import type {
@@ -17,11 +16,10 @@ import { RowMac } from '../../key/row-mac.ts'
 import { SecretKey } from '../../key/secret-key.ts'
 import { type Applied, applyChanges } from './apply-changes.ts'
 import { decodeBlock, decodePool, encodeBlock, encodePool, newPoolRecord } from './block-record.ts'
+import { type Lmdb, LmdbFile } from './lmdb-file.ts'
+import { migrate, readSchema, SCHEMA_VERSION } from './schema.ts'
 import { claimOwnership, enterStore, releaseOwnership } from './store-owner.ts'
 
-/** Version of the layout below; a store with another one is refused. */
-const SCHEMA_VERSION = 2
-const SCHEMA_KEY = Buffer.from('schema')
 const [POOL, BLOCK, SEALED, NOTE] = ['pool', 'block', 'sealed', 'note'] as const
 /** Tags of a store without a key for them: they find accidents. */
 const OPEN_ROWS = new RowMac(SecretKey.copyOf(Buffer.from('rows of a store without a key')))
@@ -30,18 +28,20 @@ const NOTE_HEADER_BYTES = 4
 
 /**
  * The embedded durable store: LMDB with blocks as values. Each batch runs inside LMDB's write transaction, with the
- * rows read there; batches of the same event-loop turn share one commit and one sync, and are answered after it.
+ * rows read there; batches that come while the disk is busy share one commit and one sync, and are answered after it.
  */
 export class LmdbPoolStore implements PoolStore {
   readonly volatile = false
-  readonly #db: RootDatabase<Buffer, Buffer>
+  readonly #file: LmdbFile
   readonly #leave: () => void
+  #schema: number
   #rows = OPEN_ROWS
   #closed = false
 
-  private constructor(db: RootDatabase<Buffer, Buffer>, leave: () => void) {
-    this.#db = db
+  private constructor(file: LmdbFile, { leave, schema }: { leave: () => void; schema: number }) {
+    this.#file = file
     this.#leave = leave
+    this.#schema = schema
   }
 
   /**
@@ -49,82 +49,61 @@ export class LmdbPoolStore implements PoolStore {
    * @throws {StoreError} another process uses it, or a newer version wrote it
    */
   static async open(directory: string): Promise<LmdbPoolStore> {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
-    const leave = await enterStore(directory)
-    let db: RootDatabase<Buffer, Buffer>
+    const { file, leave } = await openOwned(directory, 'pools.mdb')
     try {
-      // overlappingSync would answer before the sync; the rest keeps keys and values as the bytes that we give.
-      db = open({
-        path: join(directory, 'pools.mdb'),
-        encoding: 'binary',
-        keyEncoding: 'binary',
-        overlappingSync: false,
-        // Batches by the turn of the event loop fail with a promise that nobody holds; LMDB's own queue batches as well.
-        eventTurnBatching: false,
-        noSubdir: true,
-      })
-    } catch (cause) {
-      leave()
-      throw new StoreError(`Cannot open the store in ${directory}: ${(cause as Error).message}`, { cause })
-    }
-    try {
-      await claimOwnership(db, directory)
-      await checkSchema(db, directory)
+      return new LmdbPoolStore(file, { leave, schema: await readSchema(file, directory) })
     } catch (error) {
-      await db.close()
+      await file.close()
       leave()
       throw error
     }
-    return new LmdbPoolStore(db, leave)
   }
 
-  /** From now on rows are written under tags of this key, and only read with them. Before the first use of the store. */
-  protect(rows: RowMac): void {
+  /**
+   * From now on rows are written under tags of this key, and only read with them. Brings the rows of an older version to the
+   * present layout. Before the first use of the store.
+   */
+  async protect(rows: RowMac): Promise<void> {
+    if (this.#schema !== SCHEMA_VERSION) await migrate(this.#file, { from: this.#schema, rows })
+    this.#schema = SCHEMA_VERSION
     this.#rows = rows
   }
 
   async poolIds(): Promise<readonly string[]> {
-    const db = this.#open()
-    const ids: string[] = []
-    const prefix = lp(POOL)
-    for (const { key } of db.getRange({ start: prefix, end: after(prefix) }))
-      ids.push(key.subarray(prefix.length + 2).toString('utf8'))
-    return ids
+    return this.#open().read(db => {
+      const ids: string[] = []
+      const prefix = lp(POOL)
+      for (const { key } of db.getRange({ start: prefix, end: after(prefix) }))
+        ids.push(key.subarray(prefix.length + 2).toString('utf8'))
+      return ids
+    })
   }
 
   async snapshot(poolId: string): Promise<PoolSnapshot> {
-    const db = this.#open()
-    const prefix = lp(BLOCK, poolId)
-    const blocks: BlockRecord[] = []
-    for (const { key, value } of db.getRange({ start: prefix, end: after(prefix) }))
-      blocks.push(decodeBlock(this.#opened(key, value)))
-    const notePrefix = lp(NOTE, poolId)
-    const notes = new Map<string, PoolNote>()
-    for (const { key, value } of db.getRange({ start: notePrefix, end: after(notePrefix) }))
-      notes.set(key.subarray(notePrefix.length + 2).toString('utf8'), decodeNote(this.#opened(key, value)))
-    return { pool: this.#pool(poolId), blocks, notes }
+    return this.#open().read(db => {
+      const prefix = lp(BLOCK, poolId)
+      const blocks: BlockRecord[] = []
+      for (const { key, value } of db.getRange({ start: prefix, end: after(prefix) }))
+        blocks.push(decodeBlock(this.#opened(key, value)))
+      const notePrefix = lp(NOTE, poolId)
+      const notes = new Map<string, PoolNote>()
+      for (const { key, value } of db.getRange({ start: notePrefix, end: after(notePrefix) }))
+        notes.set(key.subarray(notePrefix.length + 2).toString('utf8'), decodeNote(this.#opened(key, value)))
+      return { pool: this.#pool(db, poolId), blocks, notes }
+    })
   }
 
   async commit(poolId: string, changes: readonly Change[]): Promise<CommitResult> {
-    const db = this.#open()
     let applied: Applied | undefined
-    try {
-      await db.transaction(() => {
-        applied = applyChanges(
-          {
-            pool: () => this.#pool(poolId),
-            block: number => this.#block(poolId, number),
-            note: name => this.#note(poolId, name),
-          },
-          changes,
-        )
-        if (applied.ok) this.#write(poolId, applied)
-      })
-    } catch (cause) {
-      // A failed commit brings a second rejection along.
-      ;(cause as { commitError?: Promise<unknown> }).commitError?.catch(() => {})
-      throw new StoreError(`The store cannot be written: ${(cause as Error).message}`, { cause })
-    }
+    await this.#open().write(db => {
+      const rows = {
+        pool: () => this.#pool(db, poolId),
+        block: (number: bigint) => this.#block(db, poolId, number),
+        note: (name: string) => this.#note(db, poolId, name),
+      }
+      applied = applyChanges(rows, changes)
+      return applied.ok ? this.#writing(db, poolId, applied) : () => {}
+    }, sizeOf(changes))
     if (applied === undefined) throw new StoreError('The store ran no transaction')
     if (!applied.ok) return applied
     const { pool, blocks, notes } = applied.writes
@@ -132,7 +111,7 @@ export class LmdbPoolStore implements PoolStore {
   }
 
   async readSealed(poolId: string, number: bigint): Promise<Uint8Array | undefined> {
-    const value = this.#open().get(lp(SEALED, poolId, u64(number)))
+    const value = this.#open().read(db => db.get(lp(SEALED, poolId, u64(number))))
     return value === undefined ? undefined : Uint8Array.from(value)
   }
 
@@ -140,8 +119,8 @@ export class LmdbPoolStore implements PoolStore {
     if (this.#closed) return
     this.#closed = true
     // On a full disk it stays, and counts for as long as this process lives.
-    await releaseOwnership(this.#db).catch(() => {})
-    await this.#db.close()
+    await releaseOwnership(this.#file).catch(() => {})
+    await this.#file.close()
     this.#leave()
   }
 
@@ -149,41 +128,38 @@ export class LmdbPoolStore implements PoolStore {
     return this.close()
   }
 
-  #write(poolId: string, { writes }: Extract<Applied, { ok: true }>): void {
-    // Inside the transaction's callback: these are queued into it, and its own promise tells when they are durable.
-    const put = (key: Buffer, row: Uint8Array) => this.#db.put(key, this.#rows.protect(key, row))
-    void put(lp(POOL, poolId), encodePool(writes.pool))
-    for (const [number, block] of writes.blocks) {
-      const key = lp(BLOCK, poolId, u64(number))
-      void (block === undefined ? this.#db.remove(key) : put(key, encodeBlock(block)))
-    }
-    for (const [number, sealed] of writes.sealed) {
-      const key = lp(SEALED, poolId, u64(number))
-      void (sealed === undefined ? this.#db.remove(key) : this.#db.put(key, Buffer.from(sealed)))
-    }
-    for (const [name, note] of writes.notes) {
-      const key = lp(NOTE, poolId, name)
-      void (note === undefined ? this.#db.remove(key) : put(key, encodeNote(note)))
+  /** Everything is encoded before the first row is written: what fails then has written nothing. */
+  #writing(db: Lmdb, poolId: string, { writes }: Extract<Applied, { ok: true }>): () => void {
+    const values: [Buffer, Buffer | undefined][] = []
+    const row = (key: Buffer, bytes: Uint8Array | undefined) =>
+      values.push([key, bytes && this.#rows.protect(key, bytes)])
+    row(lp(POOL, poolId), encodePool(writes.pool))
+    for (const [number, block] of writes.blocks) row(lp(BLOCK, poolId, u64(number)), block && encodeBlock(block))
+    for (const [number, sealed] of writes.sealed)
+      values.push([lp(SEALED, poolId, u64(number)), sealed && Buffer.from(sealed)])
+    for (const [name, note] of writes.notes) row(lp(NOTE, poolId, name), note && encodeNote(note))
+    return () => {
+      for (const [key, value] of values) void (value === undefined ? db.remove(key) : db.put(key, value))
     }
   }
 
-  #pool(poolId: string): PoolRecord {
-    const row = this.#row(lp(POOL, poolId))
+  #pool(db: Lmdb, poolId: string): PoolRecord {
+    const row = this.#row(db, lp(POOL, poolId))
     return row === undefined ? newPoolRecord() : decodePool(row)
   }
 
-  #block(poolId: string, number: bigint): BlockRecord | undefined {
-    const row = this.#row(lp(BLOCK, poolId, u64(number)))
+  #block(db: Lmdb, poolId: string, number: bigint): BlockRecord | undefined {
+    const row = this.#row(db, lp(BLOCK, poolId, u64(number)))
     return row === undefined ? undefined : decodeBlock(row)
   }
 
-  #note(poolId: string, name: string): PoolNote | undefined {
-    const row = this.#row(lp(NOTE, poolId, name))
+  #note(db: Lmdb, poolId: string, name: string): PoolNote | undefined {
+    const row = this.#row(db, lp(NOTE, poolId, name))
     return row === undefined ? undefined : decodeNote(row)
   }
 
-  #row(key: Buffer): Buffer | undefined {
-    const value = this.#db.get(key)
+  #row(db: Lmdb, key: Buffer): Buffer | undefined {
+    const value = db.get(key)
     return value === undefined ? undefined : this.#opened(key, value)
   }
 
@@ -195,9 +171,9 @@ export class LmdbPoolStore implements PoolStore {
     )
   }
 
-  #open(): RootDatabase<Buffer, Buffer> {
+  #open(): LmdbFile {
     if (this.#closed) throw new ClosedError('The pool store is closed')
-    return this.#db
+    return this.#file
   }
 }
 
@@ -206,38 +182,39 @@ export class LmdbPoolStore implements PoolStore {
  * @throws {StoreError} another process has it, or this one already
  */
 export async function claimDirectory(directory: string): Promise<Closable> {
-  await mkdir(directory, { recursive: true, mode: 0o700 })
-  const leave = await enterStore(directory)
-  const owner: RootDatabase<Buffer, Buffer> = open({
-    path: join(directory, 'owner.mdb'),
-    encoding: 'binary',
-    keyEncoding: 'binary',
-    noSubdir: true,
-  })
+  const { file, leave } = await openOwned(directory, 'owner.mdb')
   const close = async () => {
-    await owner.close()
+    await file.close()
     leave()
-  }
-  try {
-    await claimOwnership(owner, directory)
-  } catch (error) {
-    await close()
-    throw error
   }
   return { close, [Symbol.asyncDispose]: close }
 }
 
-async function checkSchema(db: RootDatabase<Buffer, Buffer>, directory: string): Promise<void> {
-  const found = db.get(SCHEMA_KEY)?.readUInt32BE(0)
-  if (found === undefined) {
-    const version = Buffer.alloc(4)
-    version.writeUInt32BE(SCHEMA_VERSION)
-    await db.put(SCHEMA_KEY, version)
-  } else if (found !== SCHEMA_VERSION) {
-    throw new StoreError(
-      `The store in ${directory} has schema ${found}; this version of qkdkit reads schema ${SCHEMA_VERSION}`,
-    )
+/** A database in a directory that this process alone has from now on, until it closes the file and leaves. */
+async function openOwned(directory: string, name: string): Promise<{ file: LmdbFile; leave: () => void }> {
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const leave = await enterStore(directory)
+  let file: LmdbFile | undefined
+  try {
+    file = new LmdbFile(join(directory, name))
+    await claimOwnership(file, directory)
+    return { file, leave }
+  } catch (cause) {
+    await file?.close()
+    leave()
+    if (cause instanceof StoreError) throw cause
+    throw new StoreError(`Cannot open the store in ${directory}: ${(cause as Error).message}`, { cause })
   }
+}
+
+/** What a batch writes at most: a row a change and the pool's own. */
+function sizeOf(changes: readonly Change[]): { rows: number; valueBytes: number } {
+  let valueBytes = 0
+  for (const change of changes) {
+    if (change.kind === 'insert' || change.kind === 'reseal') valueBytes += change.sealed?.byteLength ?? 0
+    if (change.kind === 'note') valueBytes += change.value?.byteLength ?? 0
+  }
+  return { rows: 1 + changes.length, valueBytes }
 }
 
 function encodeNote({ version, value }: PoolNote): Buffer {

@@ -7,6 +7,7 @@ import { createKeyFile, loadKeyEncryptionKey, writeKeyFile } from './key-encrypt
 import type { RekeyReport, SlotFile } from './slot-file.ts'
 
 const LOOK_EVERY_MS = 500
+const RETRY_MS = 1000
 
 /** Where the key that follows lies until every slot is sealed under it. */
 export const nextKekPath = (file: string) => `${file}.next`
@@ -40,6 +41,7 @@ export async function takeNextKek(file: string, slots: SlotFile): Promise<RekeyR
 export function watchNextKek(file: string, { slots, logger }: { slots: SlotFile; logger?: Logger }): Closable {
   const path = nextKekPath(file)
   let taking: Promise<void> = Promise.resolve()
+  let retry: NodeJS.Timeout | undefined
   const take = async () => {
     try {
       const report = await takeNextKek(file, slots)
@@ -47,11 +49,14 @@ export function watchNextKek(file: string, { slots, logger }: { slots: SlotFile;
     } catch (error) {
       logger?.error(
         { reason: (error as Error).message },
-        'the key encryption key was not changed; the old one stays in use',
+        'the key encryption key was not changed yet; what is sealed under the old one still opens',
       )
+      // Its file does not change again when the disk works again.
+      retry = setTimeout(onChange, RETRY_MS).unref()
     }
   }
   const onChange = () => {
+    clearTimeout(retry)
     taking = taking.then(take)
   }
   watchFile(path, { interval: LOOK_EVERY_MS, persistent: false }, onChange)
@@ -60,6 +65,7 @@ export function watchNextKek(file: string, { slots, logger }: { slots: SlotFile;
   const close = async () => {
     unwatchFile(path, onChange)
     await taking
+    clearTimeout(retry)
   }
   return { close, [Symbol.asyncDispose]: close }
 }

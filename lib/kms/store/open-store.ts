@@ -40,8 +40,9 @@ export async function openStore({ path, kek: source }: StorePlace): Promise<Open
     const current = await loadKek(source, { create, directory: path })
     slots = await SlotFile.open(join(path, 'slots.bin'), await allKeks(source, current, path))
     const rowKey = await slots.ownKey('rows')
-    store.protect(new RowMac(rowKey))
+    const rows = new RowMac(rowKey)
     rowKey.wipe()
+    await store.protect(rows)
     // The names of what was made, before anything in it is told of.
     if (create) for (const directory of [path, dirname(path)]) await syncDirectory(directory)
     const taken = 'file' in source ? await takeNextKek(source.file, slots) : undefined

@@ -200,7 +200,9 @@ export class SlotFile implements SlotStore {
       try {
         for (const { slot, bytes } of batch) {
           const written = await bytes()
-          if (written !== undefined) await this.#file.write(written, 0, SLOT_BYTES, slot * SLOT_BYTES)
+          if (written === undefined) continue
+          const { bytesWritten } = await this.#file.write(written, 0, SLOT_BYTES, slot * SLOT_BYTES)
+          if (bytesWritten < SLOT_BYTES) throw new StoreError('The slot file cannot be written: the disk is full')
         }
         await this.#file.datasync()
         for (const write of batch) write.resolve()

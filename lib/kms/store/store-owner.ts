@@ -1,15 +1,8 @@
 import { readFile, realpath } from 'node:fs/promises'
 import { StoreError } from '../../errors.ts'
+import type { Lmdb, LmdbFile } from './lmdb-file.ts'
 
 const OWNER_KEY = Buffer.from('owner')
-
-/** What of a database is needed to write an owner into it. */
-export interface OwnedDatabase {
-  get(key: Buffer): Buffer | undefined
-  put(key: Buffer, value: Buffer): Promise<boolean>
-  remove(key: Buffer): Promise<boolean>
-  transaction<T>(run: () => T): Promise<T>
-}
 
 /** Stores that this process has open: its number alone would let it in twice. */
 const openHere = new Set<string>()
@@ -37,28 +30,29 @@ export interface Owner {
  * write transaction, so that of two that start at once exactly one succeeds; a killed owner needs no clean-up.
  * @throws {StoreError} the store is in use
  */
-export async function claimOwnership(db: OwnedDatabase, directory: string): Promise<void> {
+export async function claimOwnership(file: LmdbFile, directory: string): Promise<void> {
   const self = await thisProcess()
   for (;;) {
-    const seen = readOwner(db)
+    const seen = file.read(readOwner)
     if (seen !== undefined && seen.pid !== self.pid && (await isAlive(seen))) {
       throw new StoreError(
         `The store in ${directory} is in use by process ${seen.pid}; stop it, or name another directory`,
       )
     }
-    const claimed = await db.transaction(() => {
-      if (JSON.stringify(readOwner(db)) !== JSON.stringify(seen)) return false
-      void db.put(OWNER_KEY, Buffer.from(JSON.stringify(self)))
-      return true
+    let claimed = false
+    await file.write(db => {
+      claimed = JSON.stringify(readOwner(db)) === JSON.stringify(seen)
+      return () => void (claimed && db.put(OWNER_KEY, Buffer.from(JSON.stringify(self))))
     })
     if (claimed) return
   }
 }
 
 /** Takes this process out of the store: it may live on, and another is to have the store. */
-export async function releaseOwnership(db: OwnedDatabase): Promise<void> {
-  await db.transaction(() => {
-    if (readOwner(db)?.pid === process.pid) void db.remove(OWNER_KEY)
+export function releaseOwnership(file: LmdbFile): Promise<void> {
+  return file.write(db => {
+    const isOurs = readOwner(db)?.pid === process.pid
+    return () => void (isOurs && db.remove(OWNER_KEY))
   })
 }
 
@@ -67,7 +61,7 @@ export async function thisProcess(): Promise<Owner> {
   return { pid: process.pid, startedAt: await startOf(process.pid) }
 }
 
-function readOwner(db: OwnedDatabase): Owner | undefined {
+function readOwner(db: Lmdb): Owner | undefined {
   const value = db.get(OWNER_KEY)
   return value === undefined ? undefined : (JSON.parse(value.toString('utf8')) as Owner)
 }

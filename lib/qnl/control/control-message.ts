@@ -29,6 +29,7 @@ export type FromController =
 
 const name: JsonSchema = { type: 'string', minLength: 1, maxLength: 128 }
 const rateBps: JsonSchema = { type: 'number', minimum: 0, maximum: 1e15 }
+const bits: JsonSchema = { type: 'number', minimum: 0, maximum: 1e15 }
 const weight: JsonSchema = { type: 'number', exclusiveMinimum: 0, maximum: 1e6 }
 const mode: JsonSchema = { enum: ['single', 'multipath', 'split'] }
 const epoch: JsonSchema = { type: 'integer', minimum: 0, maximum: 2 ** 53 - 1 }
@@ -43,8 +44,9 @@ const demand = record(
     mode,
     deadlineMs: { type: 'integer', minimum: 1 },
     shares: { type: 'integer', minimum: 2, maximum: 8 },
+    pool: record({ stockBits: bits, targetBits: bits }),
   },
-  ['deadlineMs', 'shares'],
+  ['deadlineMs', 'shares', 'pool'],
 )
 const report = record({
   siteId: name,

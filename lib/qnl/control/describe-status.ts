@@ -1,4 +1,11 @@
-import type { LinkView, NetworkEvent, NetworkStatus, PairView, SiteView } from '../../interface/network-controller.ts'
+import type {
+  FillView,
+  LinkView,
+  NetworkEvent,
+  NetworkStatus,
+  PairView,
+  SiteView,
+} from '../../interface/network-controller.ts'
 import { drawTable, formatNumber, formatPercent, formatRate } from '../planner/table.ts'
 
 /** The state of a running network as tables for a person; its JSON is for programs. */
@@ -39,7 +46,8 @@ export function describeNetworkEvent(event: NetworkEvent): string {
     case 'link':
       return `link ${event.linkId} ${event.state}${event.damped ? ', kept out for a while: it comes and goes' : ''}`
     case 'drain':
-      return `link ${event.linkId} ${event.state === 'back' ? 'back in the plans' : event.state}`
+      if (event.state === 'back') return `link ${event.linkId} back in the plans`
+      return `link ${event.linkId} ${event.state}${event.filled === false ? ', before all its pools were full' : ''}`
     case 'refused':
       return `site ${event.siteId} refused in part: ${event.reason}`
   }
@@ -49,8 +57,14 @@ function siteRow({ siteId, state, epoch, silentMs }: SiteView): string[] {
   return [siteId, state, String(epoch), silentMs === undefined ? 'never' : `${formatNumber(silentMs / 1000)} s ago`]
 }
 
-function linkRow({ linkId, a, b, state, rateBps, loadBps, stockBits, damped, drain }: LinkView): string[] {
-  const shown = [state, ...(damped ? ['damped'] : []), ...(drain === undefined ? [] : [drain])].join(', ')
+/** How far the pools are that are filled before maintenance of a link. */
+export function describeFilling({ pairs, full, leftMs }: FillView): string {
+  return `${full} of ${pairs} pools full, ${Math.ceil(leftMs / 1000)} s left`
+}
+
+function linkRow({ linkId, a, b, state, rateBps, loadBps, stockBits, damped, drain, filling }: LinkView): string[] {
+  const way = filling === undefined ? drain : `${drain}: ${describeFilling(filling)}`
+  const shown = [state, ...(damped ? ['damped'] : []), ...(way === undefined ? [] : [way])].join(', ')
   return [linkId, `${a} - ${b}`, shown, formatRate(loadBps), formatRate(rateBps), `${formatNumber(stockBits / 8e6)} MB`]
 }
 

@@ -1,4 +1,4 @@
-import type { DrainState, LinkView, NetworkEvent } from '../../interface/network-controller.ts'
+import type { DrainState, FillView, LinkView, NetworkEvent } from '../../interface/network-controller.ts'
 import type { LinkReport } from '../../interface/network-node.ts'
 import type { NetworkLink } from '../planner/network.ts'
 import { FlapDamper } from './flap-damper.ts'
@@ -18,7 +18,7 @@ interface Entry {
   readonly damper: FlapDamper
   up: boolean
   damped: boolean
-  drain: { state: DrainState; untilMs: number } | undefined
+  drain: { state: DrainState; fillMs: number; untilMs: number; filled?: boolean } | undefined
 }
 
 /** Every link that a node has reported, as both its ends see it. */
@@ -26,11 +26,22 @@ export class LinkTable {
   readonly #entries = new Map<string, Entry>()
   readonly #emit: (event: NetworkEvent) => void
   readonly #drained: Set<string>
+  readonly #isFilled: (linkId: string, nowMs: number) => boolean
 
-  /** @param drained links that are out of the plans already when they are first reported */
-  constructor(emit: (event: NetworkEvent) => void, drained: readonly string[] = []) {
+  /**
+   * @param isFilled whether all pools that cross the link are full
+   * @param drained links that are out of the plans already when they are first reported
+   */
+  constructor(
+    emit: (event: NetworkEvent) => void,
+    {
+      isFilled = () => false,
+      drained = [],
+    }: { isFilled?: (linkId: string, nowMs: number) => boolean; drained?: readonly string[] } = {},
+  ) {
     this.#emit = emit
     this.#drained = new Set(drained)
+    this.#isFilled = isFilled
   }
 
   /** Links that are out of the plans, or on their way out: what a controller after this one must know. */
@@ -73,11 +84,7 @@ export class LinkTable {
       const up = stateOf(entry) !== 'down'
       if (entry.up && !up) entry.damper.down(nowMs)
       const damped = up && entry.damper.suppressed(nowMs)
-      if (entry.drain?.state === 'filling' && nowMs >= entry.drain.untilMs) {
-        entry.drain = { ...entry.drain, state: 'drained' }
-        this.#emit({ type: 'drain', linkId, state: 'drained' })
-        changed = true
-      }
+      if (this.#endFilling(linkId, entry, nowMs)) changed = true
       if (up === entry.up && damped === entry.damped) continue
       entry.up = up
       entry.damped = damped
@@ -94,11 +101,11 @@ export class LinkTable {
   }
 
   /** Begins to take links out of the plans; those that are on their way out already stay so. */
-  drain(linkIds: readonly string[], untilMs: number): void {
+  drain(linkIds: readonly string[], { nowMs, fillMs }: { nowMs: number; fillMs: number }): void {
     for (const linkId of linkIds) {
       const entry = this.#entries.get(linkId)
       if (entry === undefined || entry.drain !== undefined) continue
-      entry.drain = { state: 'filling', untilMs }
+      entry.drain = { state: 'filling', fillMs, untilMs: nowMs + fillMs }
       this.#drained.add(linkId)
       this.#emit({ type: 'drain', linkId, state: 'filling' })
     }
@@ -114,9 +121,12 @@ export class LinkTable {
     }
   }
 
-  /** Links whose pools are filled before they go. */
-  filling(): string[] {
-    return [...this.#entries].filter(([, { drain }]) => drain?.state === 'filling').map(([linkId]) => linkId)
+  /** Links whose pools are filled before they go: for how long in all, and until when at the latest, in milliseconds. */
+  filling(): { readonly linkId: string; readonly fillMs: number; readonly untilMs: number }[] {
+    return [...this.#entries].flatMap(([linkId, { drain }]) => {
+      if (drain?.state !== 'filling') return []
+      return [{ linkId, fillMs: drain.fillMs, untilMs: drain.untilMs }]
+    })
   }
 
   /** The links as the planner takes them: what is down, damped or drained has rate 0. */
@@ -129,7 +139,7 @@ export class LinkTable {
       .sort((p, q) => (p.id < q.id ? -1 : 1))
   }
 
-  view(loads: ReadonlyMap<string, number>): LinkView[] {
+  view(loads: ReadonlyMap<string, number>, filling: ReadonlyMap<string, FillView>): LinkView[] {
     return [...this.#entries]
       .map(([linkId, entry]) => {
         const { a, b, damped, drain, ends } = entry
@@ -145,9 +155,21 @@ export class LinkTable {
           stockBits: Math.min(...reports.map(({ stockBits }) => stockBits)),
           damped,
           ...(drain === undefined ? {} : { drain: drain.state }),
+          ...(drain?.filled === undefined ? {} : { filled: drain.filled }),
+          ...(filling.has(linkId) ? { filling: filling.get(linkId)! } : {}),
         }
       })
       .sort((p, q) => (p.linkId < q.linkId ? -1 : 1))
+  }
+
+  /** Takes a link out whose pools are full, or whose time is over; true if it did. */
+  #endFilling(linkId: string, entry: Entry, nowMs: number): boolean {
+    if (entry.drain?.state !== 'filling') return false
+    const filled = this.#isFilled(linkId, nowMs)
+    if (!filled && nowMs < entry.drain.untilMs) return false
+    entry.drain = { ...entry.drain, state: 'drained', filled }
+    this.#emit({ type: 'drain', linkId, state: 'drained', filled })
+    return true
   }
 
   /** The entry of a link that may end at this site; undefined for one that lies between others. */
@@ -171,7 +193,7 @@ export class LinkTable {
       })
       return undefined
     }
-    const drain = this.#drained.has(linkId) ? ({ state: 'drained', untilMs: 0 } as const) : undefined
+    const drain = this.#drained.has(linkId) ? ({ state: 'drained', fillMs: 0, untilMs: 0 } as const) : undefined
     const entry: Entry = { a, b, ends: new Map(), damper: new FlapDamper(), up: false, damped: false, drain }
     this.#entries.set(linkId, entry)
     return entry

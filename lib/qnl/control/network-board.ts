@@ -7,6 +7,7 @@ import type { Plan, PlannedPath } from '../planner/plan.ts'
 import { LinkTable } from './link-table.ts'
 import { nodePlanOf, type PlannedPair } from './node-plans.ts'
 import { PairTable } from './pair-table.ts'
+import { PoolFilling } from './pool-filling.ts'
 
 /** What a board is made from. */
 export interface NetworkBoardOptions {
@@ -46,6 +47,11 @@ const FILLING_WEIGHT = 4
 export class NetworkBoard {
   readonly links: LinkTable
   readonly #pairs = new PairTable()
+  readonly #filling = new PoolFilling({
+    links: () => this.links.filling(),
+    pairsOver: linkId => this.#pairsOver(linkId),
+    demandOf: (id, nowMs) => this.#pairs.demandOf(id, nowMs),
+  })
   readonly #sites: Map<string, SiteEntry>
   readonly #emit: (event: NetworkEvent) => void
   readonly #memoryMs: number
@@ -59,7 +65,7 @@ export class NetworkBoard {
   constructor({ sites, emit, memoryMs = 30_000, drained = [] }: NetworkBoardOptions) {
     this.#emit = emit
     this.#memoryMs = memoryMs
-    this.links = new LinkTable(emit, drained)
+    this.links = new LinkTable(emit, { drained, isFilled: (linkId, nowMs) => this.#filling.isDone(linkId, nowMs) })
     this.#sites = new Map(
       sites.map(({ siteId, modules }) => [
         siteId,
@@ -99,8 +105,8 @@ export class NetworkBoard {
     site.epoch = epoch
     site.heardMs = nowMs
     const options = { knows: (other: string) => this.#sites.has(other), nowMs }
-    const topology = this.links.report(siteId, links, options)
     const changed = this.#pairs.report(siteId, demands, options)
+    const topology = this.links.report(siteId, links, options)
     if (topology) return 'topology'
     return changed.length > 0 ? 'demand' : 'none'
   }
@@ -118,17 +124,17 @@ export class NetworkBoard {
 
   /** What is to be planned now. */
   file(nowMs: number): NetworkFile {
-    const crossing = this.#pairsOver(new Set(this.links.filling()))
+    const filling = this.#filling.rates(nowMs)
     const demands = this.#pairs.all(nowMs).map(
       ([id, { a, b, rateBps, weight, mode, shares, untilMs }]): NetworkDemand => ({
         id,
         a,
         b,
-        rateBps,
-        weight: crossing.has(id) ? weight * FILLING_WEIGHT : weight,
+        rateBps: Math.max(rateBps, filling.get(id) ?? 0),
+        weight: filling.has(id) ? weight * FILLING_WEIGHT : weight,
         mode,
         ...(shares === undefined ? {} : { shares }),
-        limitBps: rateBps,
+        limitBps: Math.max(rateBps, filling.get(id) ?? 0),
         ...(untilMs < Number.POSITIVE_INFINITY ? { deadlineMs: untilMs - nowMs } : {}),
       }),
     )
@@ -233,6 +239,16 @@ export class NetworkBoard {
     return new Set(pairs.flatMap(id => [this.#planned.get(id)!.demand.a, this.#planned.get(id)!.demand.b]))
   }
 
+  /**
+   * Begins to take links out of the plans: the pools that cross them are filled first, until they are full or `fillMs` are
+   * over.
+   */
+  drain(linkIds: readonly string[], { nowMs, fillMs }: { nowMs: number; fillMs: number }): void {
+    this.#filling.begin(linkIds)
+    this.links.drain(linkIds, { nowMs, fillMs })
+    this.refresh(nowMs)
+  }
+
   /** Links of a target of maintenance. @throws {InvalidArgumentError} there is none */
   linksOf(target: DrainTarget): string[] {
     const links = this.links.linksOf(target)
@@ -262,8 +278,8 @@ export class NetworkBoard {
           silentMs: heardMs === undefined ? undefined : nowMs - heardMs,
         }),
       ),
-      links: this.links.view(loads),
-      pairs: this.#pairs.all(nowMs).map(([id, { a, b, rateBps, weight, mode }]) => {
+      links: this.links.view(loads, this.#filling.views(nowMs)),
+      pairs: this.#pairs.all(nowMs).map(([id, { a, b, rateBps, weight, mode, pool }]) => {
         const planned = this.#planned.get(id)
         const reason = planned === undefined ? 'It waits for the next plan' : planned.reason
         return {
@@ -273,6 +289,7 @@ export class NetworkBoard {
           grantedBps: planned?.rateBps ?? 0,
           weight,
           mode,
+          ...(pool === undefined ? {} : { pool }),
           paths: (planned?.paths ?? []).map(path => ({ sites: path.nodes, rateBps: path.rateBps })),
           ...(reason === undefined ? {} : { reason }),
         }
@@ -280,12 +297,9 @@ export class NetworkBoard {
     }
   }
 
-  #pairsOver(linkIds: ReadonlySet<string>): Set<string> {
-    if (linkIds.size === 0) return new Set()
-    const crossing = [...this.#planned].filter(([, { paths }]) =>
-      paths.some(({ links }) => links.some(id => linkIds.has(id))),
-    )
-    return new Set(crossing.map(([id]) => id))
+  #pairsOver(linkId: string): string[] {
+    const crosses = ({ paths }: PlannedPair) => paths.some(({ links }) => links.includes(linkId))
+    return [...this.#planned].flatMap(([id, pair]) => (crosses(pair) ? [id] : []))
   }
 
   #siteOf(siteId: string): SiteEntry {

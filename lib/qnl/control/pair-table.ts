@@ -17,6 +17,8 @@ export interface PairDemand {
   /** Shares of a `split`. */
   readonly shares?: number
   readonly kind: Demand['kind']
+  /** The emptier side of its pool, of those that ask; undefined where one does not say. */
+  readonly pool?: PoolLevel
   /** When the demand ends, in milliseconds of the controller's clock; infinite for most. */
   readonly untilMs: number
 }
@@ -75,6 +77,7 @@ export class PairTable {
     const asks = [...pair.asks.values()].filter(({ untilMs }) => untilMs > nowMs)
     if (asks.length === 0) return undefined
     const first = asks.reduce((most, next) => (next.demand.rateBps > most.demand.rateBps ? next : most))
+    const pool = emptiest(asks.map(({ demand }) => demand.pool))
     const split = asks.some(({ demand }) => demand.mode === 'split')
     return {
       a: pair.a,
@@ -86,6 +89,7 @@ export class PairTable {
       ...(split && { shares: Math.max(...asks.map(({ demand }) => demand.shares ?? 2)) }),
       kind: asks.every(({ demand }) => demand.kind === 'on-demand') ? 'on-demand' : 'continuous',
       untilMs: Math.max(...asks.map(({ untilMs }) => untilMs)),
+      ...(pool === undefined ? {} : { pool }),
     }
   }
 

@@ -28,7 +28,7 @@ export class LinkNews {
     this.#options = options
   }
 
-  /** This site's links, to be told to a node that has just come. */
+  /** This site's links, to be told to a node that has come. */
   message(): RelayMessage {
     return { type: 'news', links: this.#own() }
   }

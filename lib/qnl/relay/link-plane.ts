@@ -66,6 +66,7 @@ export class LinkPlane {
     const hello = hellos.find(({ linkId }) => linkId === traffic?.pool.linkId)
     if (traffic === undefined || hello === undefined) return
     traffic.begin()
+    this.#options.counters.met(hello.linkId)
     traffic.pool.meet(hello).catch(error => this.#complain(hello.linkId, error))
   }
 

@@ -3,6 +3,7 @@ import type { Link } from '../../interface/link.ts'
 import type { LinkStock } from '../../interface/link-stock.ts'
 import type { Logger } from '../../interface/logger.ts'
 import { BLOCK_BYTES } from '../../key/cells.ts'
+import type { PadRange } from './frame.ts'
 import { FreshKey, type LooseBlock } from './fresh-key.ts'
 import { ReceiveLane } from './receive-lane.ts'
 import { type LinkHello, NONCE_BYTES, type RelayMessage } from './relay-wire.ts'
@@ -195,6 +196,11 @@ export class LinkPool {
     if (blocks.size === 0) this.#asked.delete(key)
     this.#replenish()
     if (granted.length > 0) this.#options.onKey()
+  }
+
+  /** A frame over these pads had a wrong tag: after too many their blocks are burned. */
+  forged(ranges: readonly PadRange[]): void {
+    this.#burned(this.receiveLane.forged(ranges), 'forged')
   }
 
   async close(): Promise<void> {

@@ -127,7 +127,7 @@ export class LinkTraffic {
     const [keyPad, restPad] = cutPad(pad, FRAME_KEY_BYTES)
     // The pad is wiped only for a valid frame: whoever sends others must not burn key.
     if (!verifyOneTimeTag(copyPad(keyPad), [tagged], tag)) {
-      pool.receiveLane.forged(ranges)
+      pool.forged(ranges)
       return 'wrong tag'
     }
     // The sender's own number, under its tag: older ones never come on a channel that keeps the order.

@@ -71,7 +71,7 @@ export class Pair {
       ...options,
       splitOnly: () => this.#splitOnly,
       // More than this end makes itself: what the other one has begun is worth its pads.
-      hasRoom: () => this.#ready.size + this.#underWay < 2 * options.limits.readyBlocks + this.#ready.waiting,
+      hasRoom: () => this.#hasRoomFor(2 * options.limits.readyBlocks),
     })
   }
 
@@ -241,12 +241,17 @@ export class Pair {
     return this.#outgoing.size + this.#direct.size + this.#unnumbered.size + this.#arrivals.size
   }
 
-  get #hasRoom(): boolean {
-    return this.#ready.size + this.#underWay < this.#options.limits.readyBlocks + this.#ready.waiting
+  /**
+   * Blocks on their way do not count as waiting for the KMS: over a slow network they are many, and a pair that stood still
+   * for them would not come to its rate. They have a bound of their own.
+   */
+  #hasRoomFor(readyBlocks: number): boolean {
+    const { size, waiting } = this.#ready
+    return size < readyBlocks + waiting && this.#underWay < 2 * readyBlocks + waiting
   }
 
   #begin(route: PathSet): boolean {
-    if (!this.#up || !this.#hasRoom) return false
+    if (!this.#up || !this.#hasRoomFor(this.#options.limits.readyBlocks)) return false
     if (this.#splitOnly && !route.split) return false
     const links = route.paths.map(path => this.#options.linkTo(path[1]!))
     if (links.some(link => link === undefined || !link.pool.up || link.queuedBytes > MAX_QUEUED_BYTES)) return false

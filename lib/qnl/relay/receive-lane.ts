@@ -50,17 +50,17 @@ export class ReceiveLane {
     }
   }
 
-  /** A frame that named these pads had a wrong tag. True if that was once too often: the blocks are burned. */
-  forged(ranges: readonly PadRange[]): boolean {
-    let burned = false
+  /** A frame that named these pads had a wrong tag. Where that was once too often the blocks are burned; gives how many bytes. */
+  forged(ranges: readonly PadRange[]): number {
+    let burned = 0
     for (const number of new Set(ranges.map(range => range.number))) {
       const block = this.#blocks.get(number)
       if (block === undefined) continue
       block.forgeries += 1
       if (block.forgeries < MAX_FORGERIES) continue
+      burned += block.secret.sizeBytes - block.spent
       block.secret.wipe()
       this.#blocks.delete(number)
-      burned = true
     }
     return burned
   }

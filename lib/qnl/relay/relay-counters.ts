@@ -6,6 +6,8 @@ export class RelayCounters {
   readonly #telemetry: Telemetry | undefined
   readonly #refused = new Map<RefusedBecause, number>()
   readonly #burned = new Map<string, number>()
+  /** Links on which tags were forged until key had to be burned. */
+  readonly #forged = new Set<string>()
 
   constructor(telemetry: Telemetry | undefined) {
     this.#telemetry = telemetry
@@ -29,5 +31,23 @@ export class RelayCounters {
   burn(bytes: number, reason: string, linkId: string): void {
     this.#burned.set(reason, (this.#burned.get(reason) ?? 0) + bytes)
     this.#telemetry?.emit({ type: 'link-key-burned', linkId, bytes, reason })
+    if (reason === 'forged') this.#alarm(linkId, 'raised')
+  }
+
+  /** The ends of a link have met anew: what was forged before was on another connection. */
+  met(linkId: string): void {
+    if (this.#forged.has(linkId)) this.#alarm(linkId, 'cleared')
+  }
+
+  #alarm(linkId: string, state: 'raised' | 'cleared'): void {
+    if (state === 'raised') this.#forged.add(linkId)
+    else this.#forged.delete(linkId)
+    this.#telemetry?.emit({
+      type: 'alarm',
+      id: `link-forged:${linkId}`,
+      severity: 'major',
+      state,
+      text: `Somebody forges messages to this site over link ${linkId}: key of it was burned after 1,024 wrong tags`,
+    })
   }
 }

@@ -6,11 +6,14 @@
  * as durable once their directory is synced, a new file's name once the file itself is, as ext4, XFS and btrfs have it.
  * The log is shared by all processes forked from the first one, so that a server of many processes may lose all of its disk.
  *
+ * QKD_DISK_LOSE is a first command `lose` without that word, for programs that end before anybody can say it.
  * Each write, sync and change of a name is a step. Commands come as lines over the unix socket QKD_DISK_SOCKET:
  *   count                     how many steps there were, and how many of them are not synced
  *   lose AT all|half|none SEED  at the AT-th step from now (0: at once) the processes are killed; of what was not synced all, a
  *                             random half (by pages of 4 KiB; names in the order they were made), or nothing is taken back
- *   fail AT ERRNO LASTS       the AT-th step from now (1 is the next) and LASTS-1 more fail; 0 for all from there on; writes are cut short first
+ *   fail AT ERRNO LASTS       from the AT-th step from now on (1 is the next) LASTS steps fail, or with 0 all, of those that can: for
+ *                             ENOSPC writes that make a file longer, of which a part is written first, and new names; for EIO
+ *                             syncs and synchronous writes, which is where errors of a disk come out
  *   mend                      no step fails any more
  *   slow MS                   every sync takes so long
  */
@@ -56,7 +59,7 @@ struct step {
 struct shared {
     pthread_mutex_t lock;
     uint64_t seq, steps_seen;
-    uint64_t fail_at, fail_until, lose_at, seed;
+    uint64_t fail_at, fail_left, lose_at, seed;
     int fail_errno, lose_mode, lose_socket;
     unsigned slow_ms, count, pid_count;
     size_t used;
@@ -66,6 +69,8 @@ struct shared {
 
 struct open_file {
     char tracked, dsync;
+    dev_t dev;
+    ino_t ino;
     char path[256];
 };
 
@@ -124,9 +129,16 @@ static int on_disk(const char *path, char *out)
     return root[length] == '/' && strncmp(out, root, length) == 0 && strchr(root + length + 1, '/') == NULL;
 }
 
+/* The file behind a descriptor, if it is on this disk. Some close theirs without a word, so that the number means another one. */
 static struct open_file *tracked(int fd)
 {
-    return disk != NULL && fd >= 0 && fd < MAX_FDS && files[fd].tracked ? &files[fd] : NULL;
+    struct stat st;
+    if (disk == NULL || fd < 0 || fd >= MAX_FDS || !files[fd].tracked)
+        return NULL;
+    if (fstat(fd, &st) == 0 && st.st_dev == files[fd].dev && st.st_ino == files[fd].ino)
+        return &files[fd];
+    files[fd].tracked = 0;
+    return NULL;
 }
 
 static struct step *log_step(enum kind kind, const char *path)
@@ -343,11 +355,19 @@ static void lose(void)
     _exit(0);
 }
 
+enum nature { GROWS, STAYS, REACHES_DISK };
+
 /* Counts a step that is to come, with the lock held. True where it has to fail. */
-static int fails(void)
+static int fails(enum nature nature)
 {
     disk->steps_seen++;
-    return disk->fail_at != 0 && disk->steps_seen >= disk->fail_at && (disk->fail_until == 0 || disk->steps_seen < disk->fail_until);
+    if (disk->fail_at == 0 || disk->steps_seen < disk->fail_at)
+        return 0;
+    if (nature != (disk->fail_errno == ENOSPC ? GROWS : REACHES_DISK))
+        return 0;
+    if (disk->fail_left != 0 && --disk->fail_left == 0)
+        disk->fail_at = 0;
+    return 1;
 }
 
 /* A step that has been made but is not durable: the moment at which power may go. */
@@ -373,8 +393,11 @@ static ssize_t step_write(int fd, const struct iovec *parts, int count, off_t of
     int is_append = offset < 0 && (fcntl(fd, F_GETFL) & O_APPEND) != 0;
     struct stat st;
     off_t at = offset >= 0 ? offset : is_append && fstat(fd, &st) == 0 ? st.st_size : lseek(fd, 0, SEEK_CUR);
-    int is_failing = fails(), error = disk->fail_errno;
-    size_t allowed = is_failing && error == ENOSPC && length > 1 && disk->steps_seen == disk->fail_at ? length / 2 : length;
+    int is_growing = fstat(fd, &st) == 0 && at + (off_t)length > st.st_size;
+    int is_cut = length > 1 && disk->steps_seen + 1 == disk->fail_at;
+    int error = disk->fail_errno;
+    int is_failing = error == ENOSPC || !file->dsync ? fails(is_growing ? GROWS : STAYS) : fails(REACHES_DISK);
+    size_t allowed = is_failing && error == ENOSPC && is_cut ? length / 2 : length;
     if (is_failing && allowed == length) {
         unlock();
         errno = error;
@@ -409,7 +432,7 @@ static int step_sync(int fd)
 {
     struct stat st;
     lock();
-    int is_failing = fails(), error = disk->fail_errno;
+    int is_failing = fails(REACHES_DISK), error = disk->fail_errno;
     uint64_t seq = disk->seq;
     if (!is_failing)
         after_step();
@@ -433,7 +456,7 @@ static int step_truncate(int fd, off_t size)
     if (fstat(fd, &st) == 0 && st.st_size == size)
         return 0;
     lock();
-    if (fails()) {
+    if (fails(size > st.st_size ? GROWS : STAYS)) {
         int error = disk->fail_errno;
         unlock();
         errno = error;
@@ -457,7 +480,7 @@ static int step_open(const char *given, int flags, mode_t mode)
         is_new = 1;
     if (is_new || (flags & O_TRUNC) != 0) {
         lock();
-        if (fails()) {
+        if (fails(is_new ? GROWS : STAYS)) {
             int error = disk->fail_errno;
             unlock();
             errno = error;
@@ -470,7 +493,11 @@ static int step_open(const char *given, int flags, mode_t mode)
     if (fd < 0 || fd >= MAX_FDS)
         return fd;
     struct open_file *file = &files[fd];
+    if (fstat(fd, &st) != 0)
+        return fd;
     file->tracked = 1;
+    file->dev = st.st_dev;
+    file->ino = st.st_ino;
     file->dsync = (flags & O_DSYNC) != 0;
     memcpy(file->path, path, sizeof file->path);
     if (is_new) {
@@ -518,7 +545,7 @@ static int step_unlink(const char *path)
 static int step_name(enum kind kind, const char *from, const char *to)
 {
     lock();
-    if (fails()) {
+    if (fails(GROWS)) {
         int error = disk->fail_errno;
         unlock();
         errno = error;
@@ -642,7 +669,7 @@ static int obey(int connection, char *line)
         return 1;
     } else if (sscanf(line, "fail %llu %d %llu", &at, &error, &lasts) == 3) {
         disk->fail_at = disk->steps_seen + at;
-        disk->fail_until = lasts == 0 ? 0 : disk->fail_at + lasts;
+        disk->fail_left = lasts;
         disk->fail_errno = error;
         dprintf(connection, "ok\n");
     } else if (strncmp(line, "mend", 4) == 0) {
@@ -700,6 +727,12 @@ __attribute__((constructor)) static void begin(void)
     if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 8) != 0)
         give_up("cannot listen");
     disk = mapped;
+    const char *first = getenv("QKD_DISK_LOSE");
+    if (first != NULL) {
+        char line[128];
+        snprintf(line, sizeof line, "lose %s", first);
+        obey(2, line);
+    }
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -69,7 +69,10 @@ export class TestDisk {
     return { lost: Number(lost) }
   }
 
-  /** The `at`th step from now fails (1 is the next), and with `lasts` 0 all that follow until `mend()`. */
+  /**
+   * From the `at`th step from now on (1 is the next) so many fail of those that can, or with `lasts` 0 all until `mend()`: on a
+   * full disk (ENOSPC) what needs more space; on a broken one (EIO) what has to reach it.
+   */
   async fail(code: 'ENOSPC' | 'EIO', { at = 1, lasts = 1 }: { at?: number; lasts?: number } = {}): Promise<void> {
     await this.#ask(`fail ${at} ${constants.errno[code]} ${lasts}`)
   }

@@ -4,6 +4,7 @@ import { expect } from 'chai'
 import { createMemoryChannelPair } from '../../../lib/channel/memory-channel.ts'
 import type { IncidentSelector } from '../../../lib/interface/incident.ts'
 import type { Key, SecurityLevel } from '../../../lib/interface/kms.ts'
+import type { MessageChannel } from '../../../lib/interface/message-channel.ts'
 import { AuditFile } from '../../../lib/kms/audit/audit-file.ts'
 import type { AuditLine } from '../../../lib/kms/audit/audit-line.ts'
 import { type AffectedKey, type BlastRadius, BlastRadiusSearch } from '../../../lib/kms/incident/blast-radius.ts'
@@ -13,6 +14,7 @@ import { MemoryPoolStore } from '../../../lib/kms/store/memory-store.ts'
 import { DEFAULT_KEYS, DEFAULT_POOL } from '../../../lib/site.ts'
 import { TelemetryHub } from '../../../lib/telemetry.ts'
 import { readFrame, watchedChannel } from '../../helpers/frame-log.ts'
+import { rejectsWith } from '../../helpers/rejects-with.ts'
 import { createRelayNetwork, type RelayNetwork } from '../../helpers/relay-network.ts'
 import { createTempDir } from '../../helpers/temp-dir.ts'
 import { until } from '../../helpers/until.ts'
@@ -77,6 +79,7 @@ class Drill implements AsyncDisposable {
   readonly kms = {} as Record<End, SiteKms>
   readonly logs = {} as Record<End, string>
   #audits: AuditFile[] = []
+  #channels: MessageChannel[] = []
   #dir!: Awaited<ReturnType<typeof createTempDir>>
   isCut = false
 
@@ -124,10 +127,24 @@ class Drill implements AsyncDisposable {
 
   report(selector: IncidentSelector, ends: readonly End[] = ENDS): BlastRadius {
     const search = new BlastRadiusSearch(selector)
-    for (const end of ends)
-      for (const line of readFileSync(this.logs[end], 'utf8').trimEnd().split('\n'))
-        search.add(JSON.parse(line) as AuditLine)
+    for (const end of ends) for (const line of this.lines(end)) search.add(line)
     return search.result()
+  }
+
+  lines(end: End): AuditLine[] {
+    const lines = readFileSync(this.logs[end], 'utf8').trimEnd().split('\n')
+    return lines.map(line => JSON.parse(line) as AuditLine)
+  }
+
+  /** Ends the channel between the two sites for as long as it is cut. */
+  async cut(): Promise<void> {
+    this.isCut = true
+    for (const channel of this.#channels) await channel.close()
+    await until(() => ENDS.every(end => !this.kms[end].status()[0]!.connected), 'both have seen the cut')
+  }
+
+  mend(): void {
+    this.isCut = false
   }
 
   async filled(): Promise<void> {
@@ -149,6 +166,7 @@ class Drill implements AsyncDisposable {
     const dial = async () => {
       if (this.isCut) throw new Error('The other site does not answer')
       const [ours, theirs] = createMemoryChannelPair(['kme-a', 'kme-b'])
+      this.#channels = [ours, theirs]
       this.kms.b.accept(theirs)
       return ours
     }
@@ -248,5 +266,113 @@ describe('an incident drill', function () {
     expect(new Set(listed.map(({ protectedBy }) => protectedBy))).to.deep.equal(new Set(['split', 'hybrid', undefined]))
     expect(radius.unknownKeyIds).to.deep.equal([])
     for (const { holders } of listed) expect(holders.every(holder => holder.sinceMs !== undefined)).to.equal(true)
+  })
+
+  it('lists the same by its two links, each for itself', () => {
+    const radius = (selector: IncidentSelector) =>
+      new Set(drill.report({ ...selector, ...hour }).keys.map(({ keyId }) => keyId))
+    const ofRelay = radius({ relay: 'x' })
+    expect(radius({ link: 'a-x' })).to.deep.equal(ofRelay)
+    expect(radius({ link: 'x/b' })).to.deep.equal(ofRelay)
+    expect(radius({ relay: 'x', link: 'a-y' }).size).to.equal(0)
+  })
+
+  it('lists the keys of a pair of hosts, which nothing protects at the hosts', () => {
+    const mine = drill.keys.filter(({ pair }) => pair === 'anna bea')
+    const { keys } = drill.report({ saePair: ['bea', 'anna'] })
+    expect(idsOf(keys)).to.deep.equal(idsOf(mine))
+    expect(keys.some(({ isProtected }) => isProtected)).to.equal(false)
+  })
+
+  it('holds what crossed the relay at both sites before the call returns, and nothing else', async () => {
+    const crossed = drill.recorder.blocks(({ hop }) => hop.includes('x'))
+    const waiting = await drill.take(['alice', 'bob'], { number: 3, fetch: false })
+    const back = await drill.take(['bob', 'alice'], { number: 1, fetch: false })
+    const view = await drill.kms.a.incidents.open({
+      selector: { relay: 'x' },
+      state: 'held',
+      by: 'officer',
+      reason: 'drill',
+    })
+    expect(view.sites).to.deep.equal([{ siteId: 'b', state: 'told', effect: view.sites[0]!.effect }])
+    expect(view.effect.blocks).to.be.above(0)
+    expect(view.sites[0]!.effect!.blocks).to.equal(view.effect.blocks)
+    // Neither what was issued and not fetched, in both directions, nor fresh key of these blocks.
+    await rejectsWith(drill.kms.b.kmsFor('bob').getKeyWithIds('alice', idsOf(waiting)), 'ERR_QKD_POLICY_DENIED')
+    await rejectsWith(drill.kms.a.kmsFor('alice').getKeyWithIds('bob', idsOf(back)), 'ERR_QKD_POLICY_DENIED')
+    expect(drill.kms.b.incidents.list().map(({ id, originSiteId }) => `${originSiteId} ${id}`)).to.deep.equal([
+      `a ${view.id}`,
+    ])
+    // The pools fill again over the other relay, and what is given from now on never crossed this one.
+    drill.network.plan({ paths: ['a-y-b'], mode: 'single' })
+    const before = drill.keys.length
+    await drill.take(['alice', 'bob'], { number: 3 })
+    await drill.take(['bob', 'alice'], { number: 3, level: 'hybrid' })
+    for (const { block } of drill.keys.slice(before)) expect(crossed.has(block), block).to.equal(false)
+    await drill.kms.a.incidents.release(view.id, { by: 'officer' })
+    expect(drill.kms.a.incidents.list()).to.deep.equal([])
+    expect(drill.kms.b.incidents.list()).to.deep.equal([])
+    await drill.fetch(['alice', 'bob'], waiting)
+    await drill.fetch(['bob', 'alice'], back)
+  })
+
+  it('holds a pair of hosts and no other', async () => {
+    const waiting = await drill.take(['anna', 'bea'], { fetch: false })
+    const { id } = await drill.kms.b.incidents.open({
+      selector: { saePair: ['anna', 'bea'] },
+      state: 'held',
+      by: 'officer',
+    })
+    await rejectsWith(drill.kms.b.kmsFor('bea').getKeyWithIds('anna', idsOf(waiting)), 'ERR_QKD_POLICY_DENIED')
+    for (const [end, master, slave] of [
+      ['a', 'anna', 'bea'],
+      ['b', 'bea', 'anna'],
+    ] as const)
+      await rejectsWith(drill.kms[end].kmsFor(master).getKey(slave), 'ERR_QKD_POLICY_DENIED')
+    await drill.take(['alice', 'bea'])
+    await drill.take(['anna', 'bob'])
+    await drill.kms.b.incidents.release(id, { by: 'officer' })
+    await drill.fetch(['anna', 'bea'], waiting)
+  })
+
+  it('erases at both sites what was not delivered', async () => {
+    const waiting = await drill.take(['alice', 'bob'], { number: 2, fetch: false })
+    const liveAt = async (end: End) => {
+      const { blocks } = await drill.stores[end].snapshot('a|b')
+      return blocks.filter(({ slot }) => slot >= 0).map(({ number }) => number)
+    }
+    const before = new Set((await Promise.all(ENDS.map(liveAt))).flat())
+    const view = await drill.kms.a.incidents.open({ selector: { pool: 'b' }, state: 'invalidated', by: 'officer' })
+    expect(view.effect.erased + view.sites[0]!.effect!.erased).to.be.at.least(before.size)
+    const left = (await Promise.all(ENDS.map(liveAt))).flat().filter(number => before.has(number))
+    expect(left, 'blocks whose key is not destroyed').to.deep.equal([])
+    await rejectsWith(drill.kms.b.kmsFor('bob').getKeyWithIds('alice', idsOf(waiting)), 'ERR_QKD_KEY_NOT_FOUND')
+    await drill.kms.a.incidents.release(view.id, { by: 'officer' })
+    await drill.take(['alice', 'bob'])
+  })
+
+  it('says where it could not hold, tells that site when it is back, and shows it in the list', async () => {
+    await drill.cut()
+    const view = await drill.kms.a.incidents.open({ selector: { pool: 'b' }, state: 'held', by: 'officer' })
+    expect(view.sites).to.have.length(1)
+    expect(view.sites[0]).to.include({ siteId: 'b', state: 'untold' })
+    expect(view.sites[0]!.reason).to.include('cannot be reached')
+    await rejectsWith(drill.kms.a.kmsFor('alice').getKey('bob'), 'ERR_QKD_POLICY_DENIED')
+    expect(drill.kms.b.incidents.list()).to.deep.equal([])
+    drill.mend()
+    await until(() => drill.kms.b.incidents.list().length === 1, 'b was told')
+    await until(() => drill.kms.a.incidents.list()[0]!.sites[0]!.state === 'told', 'a knows that it was')
+    await drill.kms.a.incidents.release(view.id, { by: 'officer' })
+  })
+
+  it('writes all of it into the logs of both sites', () => {
+    for (const end of ENDS) {
+      const states = drill
+        .lines(end)
+        .filter(({ event }) => event === 'incident')
+        .map(({ outcome }) => outcome)
+      const once = ['held', 'released', 'held', 'released', 'invalidated', 'released', 'held', 'released']
+      expect(states, end).to.deep.equal(once)
+    }
   })
 })

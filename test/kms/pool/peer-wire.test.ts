@@ -21,6 +21,7 @@ const messages: PeerMessage[] = [
     rootCheck: nonce,
     pendingCheck: new Uint8Array(16),
     kems: 3,
+    store: 2,
   },
   { name: 'confirm', mac: Buffer.alloc(32, 9), certificate: new Uint8Array(0), signature: Buffer.alloc(3309, 1) },
   {
@@ -85,6 +86,16 @@ const messages: PeerMessage[] = [
   { name: 'grantNo', block: 5n, grant: 2 },
   { name: 'status', block: 5n, grant: 0 },
   { name: 'finished', block: 5n, grant: 0 },
+  { name: 'resync', nonce },
+  {
+    name: 'state',
+    nonce,
+    isLast: 1,
+    floor: 2n ** 40n,
+    virtualFloorA: 1n,
+    virtualFloorB: 2n,
+    blocks: [{ number: 2n ** 63n, grant: 3, owner: 1, state: 'active', lease: 998, horizon: 0, macSpent: true }],
+  },
 ]
 
 const plain = (value: unknown): unknown =>

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { WIRE_VERSION } from '../../../lib/kms/pool/peer-wire.ts'
+import { STORE_BITS, WIRE_VERSION } from '../../../lib/kms/pool/peer-wire.ts'
 import { agree, type Hello, isRolledBack } from '../../../lib/kms/pool/session-agreement.ts'
 
 const root = Buffer.alloc(16, 5)
@@ -19,6 +19,7 @@ function hello(fields: Partial<Hello> = {}): Hello {
     rootCheck: root,
     pendingCheck: new Uint8Array(16),
     kems: 3,
+    store: 0,
     ...fields,
   }
 }
@@ -28,11 +29,13 @@ describe('agree', () => {
     expect(agree(hello(), hello({ lifetimeMs: 500 }))).to.deep.equal({
       lifetimeMs: 500,
       reset: undefined,
+      resync: undefined,
       pending: undefined,
     })
     expect(agree(hello({ commits: 200 }), hello())).to.deep.equal({
       lifetimeMs: 1000,
       reset: undefined,
+      resync: undefined,
       pending: undefined,
     })
   })
@@ -54,6 +57,41 @@ describe('agree', () => {
       }
     })
   }
+
+  const { rolledBack, vouched } = STORE_BITS
+  const restored: [string, Hello][] = [
+    ['has heard more of it', hello({ commits: 99 })],
+    ['is told by it', hello({ store: rolledBack })],
+  ]
+  for (const [how, back] of restored) {
+    it(`lets a side that was put back ask the other, which ${how} and is sure of itself`, () => {
+      expect(agree(back, hello({ store: vouched }))).to.include({ reset: undefined, resync: 'local' })
+      expect(agree(hello({ store: vouched }), back)).to.include({ reset: undefined, resync: 'remote' })
+    })
+  }
+
+  const back = hello({ store: rolledBack })
+  const witnesses: [string, Hello][] = [
+    ['was put back itself', hello({ store: rolledBack | vouched })],
+    ['is behind what was heard of it', hello({ store: vouched, commits: 99 })],
+    ['does not know whether it was', hello()],
+    ['is in another pool epoch', hello({ store: vouched, poolEpoch: 2 })],
+    ['is in another seal epoch', hello({ store: vouched, sealEpoch: 1 })],
+    ['has another root', hello({ store: vouched, rootCheck: Buffer.alloc(16, 6) })],
+  ]
+  for (const [what, witness] of witnesses) {
+    it(`takes no witness that ${what}`, () => {
+      for (const [local, remote] of [[back, witness] as const, [witness, back] as const]) {
+        const { reset, resync } = agree(local, remote)
+        expect(resync).to.equal(undefined)
+        expect(reset?.reason).to.equal('a store was rolled back')
+      }
+    })
+  }
+
+  it('refuses a peer that would use the commit numbers up', () => {
+    expect(() => agree(hello(), hello({ heardCommits: 2 ** 53 - 1 }))).to.throw(/counts more commits/)
+  })
 
   it('sees which side was rolled back', () => {
     expect(isRolledBack(hello({ commits: 99 }), hello())).to.equal(true)

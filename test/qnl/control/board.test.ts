@@ -83,13 +83,49 @@ describe('NetworkBoard', () => {
     ]
     const { board, plan } = boardOf({ a: { demands: both } })
     await plan(1)
-    board.links.drain(['b-c'], 100)
+    board.drain(['b-c'], { nowMs: 0, fillMs: 100 })
     await plan(2)
     expect(board.nodePlan('c')!.demands[0]!.rateBps).to.be.closeTo(0.8 * PLANNED_BPS, 1)
     expect(board.refresh(100)).to.equal(true)
     await plan(3, 100)
     expect(board.nodePlan('c')!.demands[0]!.rateBps).to.equal(0)
     expect(board.nodePlan('b')!.demands[0]!.rateBps).to.be.closeTo(PLANNED_BPS, 1)
+  })
+
+  it('ends the filling before its time once both sides of every pool that crosses say that it is full', async () => {
+    const level = (stockBits: number) => ({ ...demand, pool: { stockBits, targetBits: 4_000_000 } })
+    const ask = (siteId: 'a' | 'c', stockBits: number, nowMs: number) => {
+      const other = siteId === 'a' ? 'c' : 'a'
+      const links = siteId === 'a' ? [link('a-b', 'b')] : [link('b-c', 'b')]
+      board.report({ siteId, epoch: 1, links, demands: [{ remoteSiteId: other, demand: level(stockBits) }] }, nowMs)
+    }
+    const { board, events, plan } = boardOf()
+    ask('a', 1_000_000, 0)
+    ask('c', 3_900_000, 0)
+    await plan(1)
+    board.drain(['b-c'], { nowMs: 0, fillMs: 60_000 })
+    // Three millions are missing, and half a minute must do.
+    const filling = board.file(0).demands[0]!
+    expect([filling.rateBps, filling.limitBps]).to.deep.equal([100_000, 100_000])
+    expect(board.status('c', 1000).links[1]).to.deep.include({
+      drain: 'filling',
+      filling: { pairs: 1, full: 0, leftMs: 59_000 },
+    })
+    ask('a', 3_700_000, 2000)
+    expect(board.refresh(2000)).to.equal(false)
+    expect(events).to.deep.include({ type: 'drain', linkId: 'b-c', state: 'drained', filled: true })
+    expect(board.status('c', 2000).links[1]).to.include({ drain: 'drained', filled: true })
+    expect(board.file(2000).links[1]).to.include({ id: 'b-c', rateBps: 0 })
+  })
+
+  it('waits its time for a pool whose KMS does not say how full it is', async () => {
+    const { board, plan } = boardOf({ a: { demands: [{ remoteSiteId: 'c', demand }] } })
+    await plan(1)
+    board.drain(['b-c'], { nowMs: 0, fillMs: 1000 })
+    expect(board.refresh(999)).to.equal(false)
+    expect(board.status('c', 999).links[1]!.drain).to.equal('filling')
+    expect(board.refresh(1000)).to.equal(true)
+    expect(board.status('c', 1000).links[1]).to.include({ drain: 'drained', filled: false })
   })
 
   it('goes on with what a node said that is away, for half a minute', () => {

@@ -83,6 +83,21 @@ describe('a network of two end sites and two relays', function () {
       fail(`not back\n${timeline.join('\n')}`),
       { timeoutMs: 60_000 },
     )
+    // Maintenance, with the KMSs' own word on how full their pools are: long before its time, and nobody is refused.
+    at(`drain a-${relay}`)
+    await operator.drain({ linkId: `a-${relay}` }, { fillMs: 600_000, signal: AbortSignal.timeout(10_000) })
+    await until(
+      async () => {
+        const { links } = await operator.status({ signal: AbortSignal.timeout(10_000) })
+        const link = links.find(({ linkId }) => linkId === `a-${relay}`)
+        return link?.drain === 'drained' && link.filled === true
+      },
+      fail(`not drained\n${timeline.join('\n')}`),
+      { timeoutMs: 60_000 },
+    )
+    at(`drained a-${relay}, its pools full`)
+    const atDrain = drawn
+    while (drawn < atDrain + 500) await draw()
     const told = timeline.join('\n')
     expect(told).to.match(
       new RegExp(`cut a-${relay}.*link a-${relay} down.*plan [0-9]+.*mend a-${relay}.*link a-${relay} up`, 's'),

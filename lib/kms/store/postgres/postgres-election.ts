@@ -14,6 +14,7 @@ import type { ServerIdentity } from './server-check.ts'
 const RENEW_PART = 1 / 4
 const LOOK_PART = 1 / 8
 const GRACE_PART = 1 / 8
+const MAX_LOOK_MS = 500
 
 /** How a replica takes part. */
 export interface PostgresElectionOptions {
@@ -149,7 +150,7 @@ export class PostgresElection implements OwnerElection {
       if (this.current().role === 'owner') await this.#renew(client)
       else await this.#look(client, { server, mark })
       this.#tell()
-      await this.#wait(leaseMs * (this.#held === undefined ? LOOK_PART : RENEW_PART))
+      await this.#wait(this.#held === undefined ? Math.min(leaseMs * LOOK_PART, MAX_LOOK_MS) : leaseMs * RENEW_PART)
     }
   }
 

@@ -1,25 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ProtocolError } from '../../errors.ts'
-import type { Logger } from '../../interface/logger.ts'
-import type { MessageChannel } from '../../interface/message-channel.ts'
-import type { BackOff } from '../../util/back-off.ts'
-import { decodeHello } from './frame.ts'
+import { ProtocolError } from '../errors.ts'
+import type { Logger } from '../interface/logger.ts'
+import type { MessageChannel } from '../interface/message-channel.ts'
+import type { BackOff } from './back-off.ts'
 import { FrameLine } from './frame-line.ts'
 
-/** Opens a channel to the owner of this site's pools; the one who gets it closes it. */
-export type DialOwner = (options: { signal: AbortSignal }) => Promise<MessageChannel>
+/** Opens a channel to the one that serves; the one who gets it closes it. */
+export type DialChannel = (options: { signal: AbortSignal }) => Promise<MessageChannel>
 
 /** How a line connects, and whom it tells. */
-export interface OwnerLineOptions {
-  /** The site whose owner must answer. */
-  readonly siteId: string
-  readonly dial: DialOwner
+export interface DialledLineOptions {
+  /** Who is at the other end, in a few words that follow "to". */
+  readonly to: string
+  readonly dial: DialChannel
   /** Pauses before the next connection; undefined ends the line with the first one. */
   readonly backOff: BackOff | undefined
   readonly logger: Logger
-  /** The owner has answered: frames can be sent. */
-  onUp(): void
-  /** Called for each frame after the hello; what it throws ends the connection. */
+  /** Looks at the first frame, and throws unless it is a fit hello: from then on frames can be sent. */
+  onHello(frame: Uint8Array): void
+  /** Called for each frame after that; what it throws ends the connection. */
   onFrame(frame: Uint8Array): void
   nextFrame(): Uint8Array | undefined
   /** A connection that was up is lost. */
@@ -28,18 +27,18 @@ export interface OwnerLineOptions {
   onEnd(cause: unknown): void
 }
 
-/** How long the owner may take to say who it is, in milliseconds. */
+/** How long the other end may take to say who it is, in milliseconds. */
 const HELLO_MS = 5_000
 
-/** A process's connection to the owner, opened again when it is lost. */
-export class OwnerLine {
-  readonly #options: OwnerLineOptions
+/** A connection to one that serves, opened again when it is lost. */
+export class DialledLine {
+  readonly #options: DialledLineOptions
   readonly #closing = new AbortController()
   readonly #running: Promise<void>
   #line: FrameLine | undefined
   #up = false
 
-  constructor(options: OwnerLineOptions) {
+  constructor(options: DialledLineOptions) {
     this.#options = options
     this.#running = this.#run()
   }
@@ -64,7 +63,7 @@ export class OwnerLine {
   }
 
   async #run(): Promise<void> {
-    const { siteId, backOff, logger, onEnd } = this.#options
+    const { to, backOff, logger, onEnd } = this.#options
     const { signal } = this.#closing
     for (;;) {
       const cause = await this.#connectOnce().catch((error: unknown) => error)
@@ -73,7 +72,7 @@ export class OwnerLine {
         return
       }
       const pauseMs = backOff.nextMs()
-      logger.info({ siteId, pauseMs, reason: reasonOf(cause) }, 'No connection to the owner')
+      logger.info({ to, pauseMs, reason: this.#reasonOf(cause) }, 'No connection')
       // Not unref()ed: like a socket under way, a line that is not closed keeps its process alive.
       await sleep(pauseMs, undefined, { signal }).catch(() => {})
     }
@@ -98,21 +97,18 @@ export class OwnerLine {
     const wasUp = this.#up
     this.#up = false
     this.#line = undefined
-    if (wasUp) this.#options.onDown(reasonOf(cause))
+    if (wasUp) this.#options.onDown(this.#reasonOf(cause))
     return cause
   }
 
   #begin(frame: Uint8Array): void {
-    const siteId = decodeHello(frame)
-    if (siteId !== this.#options.siteId) {
-      throw new ProtocolError(`The owner is that of site "${siteId}", where "${this.#options.siteId}" is expected`)
-    }
+    this.#options.onHello(frame)
     this.#up = true
     this.#options.backOff?.reset()
-    this.#options.onUp()
+    this.#line?.ring()
   }
-}
 
-function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : 'The owner has closed the connection'
+  #reasonOf(cause: unknown): string {
+    return cause instanceof Error ? cause.message : `${this.#options.to} has closed the connection`
+  }
 }

@@ -1,4 +1,4 @@
-import type { MessageChannel } from '../../interface/message-channel.ts'
+import type { MessageChannel } from '../interface/message-channel.ts'
 
 /** What a line runs over, and whom it asks. */
 export interface FrameLineOptions {

@@ -1,0 +1,296 @@
+import { hostname } from 'node:os'
+import { dialTlsChannel } from './channel/tls-dial.ts'
+import { createTlsChannelListener, type TlsChannelListener } from './channel/tls-listener.ts'
+import type { ListenConfig, SiteConfig } from './config/site-config.ts'
+import { type PostgresStoreConfig, readStorePassword } from './config/store-config.ts'
+import { ClosedError, KmeUnreachableError, UnauthorizedError } from './errors.ts'
+import { isKmeCertificate } from './http/kme-identity.ts'
+import type { AuditLog } from './interface/audit.ts'
+import type { CertificateIdentity } from './interface/http.ts'
+import type { IncidentDesk } from './interface/incident.ts'
+import type { Kms, KmsDirectory } from './interface/kms.ts'
+import type { Link } from './interface/link.ts'
+import type { Logger } from './interface/logger.ts'
+import type { MessageChannel } from './interface/message-channel.ts'
+import type { PolicyFile } from './interface/policy.ts'
+import { FencedKms } from './kms/owner/fenced-kms.ts'
+import { OwnedDirectory } from './kms/owner/owned-directory.ts'
+import { serveOwner } from './kms/owner/serve-owner.ts'
+import type { KeyPoolStatus } from './kms/pool/key-pool.ts'
+import { PostgresReplica } from './kms/store/postgres/postgres-replica.ts'
+import type { SlotFile } from './kms/store/slot-file.ts'
+import { openSiteCore, type SiteCore } from './site-core.ts'
+import { undeliveredTo } from './site-hosts.ts'
+import type { TelemetryHub } from './telemetry.ts'
+import { BackOff } from './util/back-off.ts'
+import { delay, withDeadline } from './util/deadline.ts'
+import { debugLogger } from './util/debug-logger.ts'
+import { Opened } from './util/opened.ts'
+
+/** How long a start waits until somebody owns the pools, and how often it looks, in milliseconds. */
+const START_MS = 10_000
+const LOOK_MS = 20
+
+/** A replica of a site, opened in two steps: its keys are needed before the rest. */
+export interface SiteReplicaParts {
+  readonly telemetry: TelemetryHub
+  readonly logger: Logger | undefined
+}
+
+/** What this process runs while it owns the pools. */
+interface Owned {
+  readonly epoch: number
+  readonly core: SiteCore
+  readonly isOwner: () => boolean
+  close(): Promise<void>
+}
+
+/**
+ * One of several processes that are a site together over a database: it elects with its fellows who owns the pools, runs
+ * the site's core while that is itself, and otherwise brings what its hosts ask to whoever it is.
+ */
+export class SiteReplica implements SiteCore {
+  readonly #config: SiteConfig
+  readonly #parts: SiteReplicaParts
+  readonly #logger: Logger
+  readonly #replica: PostgresReplica
+  readonly #opened: Opened
+  readonly #ending = new AbortController()
+  readonly #registered: ReadonlySet<string>
+  readonly incidents: IncidentDesk
+  #audit: AuditLog | undefined
+  #policy: PolicyFile | undefined
+  #owned: Owned | undefined
+  #forward: OwnedDirectory | undefined
+  #settling: Promise<void> = Promise.resolve()
+  #closing: Promise<void> | undefined
+
+  private constructor(
+    config: SiteConfig,
+    parts: SiteReplicaParts,
+    rooms: { replica: PostgresReplica; opened: Opened },
+  ) {
+    this.#config = config
+    this.#parts = parts
+    this.#logger = parts.logger ?? debugLogger('kms')
+    this.#replica = rooms.replica
+    this.#opened = rooms.opened
+    this.#policy = config.policy
+    this.#registered = new Set(config.saes.map(({ saeId }) => saeId))
+    this.incidents = ownersDesk(() => this.#requireOwned().core.incidents)
+  }
+
+  /**
+   * Checks the database and begins to take part in the election; nothing of the site runs before `start`.
+   * @throws {StoreError} the database does not answer, or would lose what it has answered for
+   */
+  static async open(config: SiteConfig, store: PostgresStoreConfig, parts: SiteReplicaParts): Promise<SiteReplica> {
+    const opened = new Opened('replica')
+    try {
+      let site: SiteReplica | undefined
+      const fellows = store.replica && opened.add(fellowListener(config, store.replica, () => site))
+      const address = await fellows?.listen()
+      const password = await readStorePassword(store)
+      const replica = opened.add(
+        await PostgresReplica.open({
+          ...store,
+          siteId: config.siteId,
+          ...(password === undefined ? {} : { password }),
+          replicaId: store.replica?.id ?? hostname(),
+          address: address === undefined ? '' : `${store.replica!.host}:${address.port}`,
+          shredMs: config.pool.shredMs,
+          ...(parts.logger === undefined ? {} : { logger: parts.logger }),
+        }),
+      )
+      site = new SiteReplica(config, parts, { replica, opened })
+      return site
+    } catch (error) {
+      await opened.close().catch(() => {})
+      throw error
+    }
+  }
+
+  /** What this replica keeps on its own host. */
+  get slots(): SlotFile {
+    return this.#replica.slots
+  }
+
+  /** Follows the election from now on. Resolves when this replica owns the pools or knows who does, or cannot know for now. */
+  async start({ audit }: { audit: AuditLog | undefined }): Promise<SiteCore> {
+    this.#audit = audit
+    const { election } = this.#replica
+    election.subscribe(() => this.#settle())
+    const waited = withDeadline(this.#ending.signal, START_MS)
+    while (election.current().role === 'none' && !waited.aborted)
+      await delay(LOOK_MS, { signal: waited }).catch(() => {})
+    this.#settle()
+    await this.#settling
+    return this
+  }
+
+  kmsFor(saeId: string): Kms {
+    if (this.#closing !== undefined) throw new ClosedError('The KMS is closed')
+    if (!this.#registered.has(saeId))
+      throw new UnauthorizedError(`SAE ${saeId} is not registered at ${this.#config.kmeId}`)
+    if (this.#owned !== undefined) return new FencedKms(this.#owned.core.kmsFor(saeId), this.#owned.isOwner)
+    if (this.#forward !== undefined) return this.#forward.kmsFor(saeId)
+    throw nobody()
+  }
+
+  status(): readonly KeyPoolStatus[] {
+    return this.#owned?.core.status() ?? []
+  }
+
+  setPolicy(policy: PolicyFile): void {
+    this.#policy = policy
+    this.#owned?.core.setPolicy(policy)
+  }
+
+  refreshSecrets(): void {
+    this.#requireOwned().core.refreshSecrets()
+  }
+
+  get links(): readonly Link[] {
+    return this.#owned?.core.links ?? []
+  }
+
+  get address(): SiteCore['address'] {
+    const { peerListen } = this.#config
+    return this.#owned?.core.address ?? { peer: peerListen, links: {}, node: undefined, border: undefined }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    this.#ending.abort()
+    await this.#settling
+    await this.#forward?.close()
+    // The election goes on until the core has written its last.
+    await (this.#owned?.close() ?? Promise.resolve()).finally(() => this.#opened.close())
+  }
+
+  /** One step after the other: what an owner opened is closed before anything else begins. */
+  #settle(): void {
+    this.#settling = this.#settling
+      .then(() => this.#follow())
+      .catch(error => this.#logger.error({ err: String(error) }, 'This replica could not follow the election'))
+  }
+
+  async #follow(): Promise<void> {
+    const backOff = new BackOff({ minMs: 100, maxMs: 2_000 })
+    while (!this.#ending.signal.aborted) {
+      const now = this.#replica.election.current()
+      if (this.#owned !== undefined && (now.role !== 'owner' || now.epoch !== this.#owned.epoch)) {
+        const owned = this.#owned
+        this.#owned = undefined
+        await owned.close().catch(error => this.#logger.warn({ err: String(error) }, 'The core did not close cleanly'))
+        continue
+      }
+      if (now.role !== 'owner') return await this.#forwardTo(now.role === 'follower' ? now.address : '')
+      if (this.#owned !== undefined) return
+      await this.#forwardTo('')
+      try {
+        this.#owned = await this.#open(now.epoch)
+        return
+      } catch (error) {
+        this.#logger.error({ reason: (error as Error).message }, 'The owner of the pools could not open its site')
+        // Under another epoch, or by a fellow that can.
+        this.#replica.giveUp(now.epoch)
+        await delay(backOff.nextMs(), { signal: this.#ending.signal }).catch(() => {})
+      }
+    }
+  }
+
+  async #open(epoch: number): Promise<Owned> {
+    const { telemetry, logger } = this.#parts
+    const { store, slots, close } = await this.#replica.openOwned(epoch)
+    try {
+      const config = { ...this.#config, ...(this.#policy === undefined ? {} : { policy: this.#policy }) }
+      const core = await openSiteCore(config, { store, slots, audit: this.#audit, telemetry, logger })
+      const isOwner = () => {
+        const now = this.#replica.election.current()
+        return now.role === 'owner' && now.epoch === epoch
+      }
+      return { epoch, core, isOwner, close: () => core.close().finally(close) }
+    } catch (error) {
+      await close()
+      throw error
+    }
+  }
+
+  async #forwardTo(address: string): Promise<void> {
+    const before = this.#forward
+    this.#forward = undefined
+    await before?.close()
+    if (address === '') return
+    const { siteId, kmeId, tls } = this.#config
+    const at = address.lastIndexOf(':')
+    const [host, port] = [address.slice(0, at), Number(address.slice(at + 1))]
+    const identify = (identity: CertificateIdentity) => (isKmeCertificate(identity, kmeId) ? kmeId : undefined)
+    this.#forward = new OwnedDirectory({
+      siteId,
+      isRegistered: saeId => this.#registered.has(saeId),
+      dial: ({ signal }) =>
+        dialTlsChannel({ ...tls, host, port, expectedPeerId: kmeId, identify, heartbeatMs: 1_000, signal }),
+      logger: this.#logger,
+    })
+  }
+
+  #requireOwned(): Owned {
+    if (this.#owned === undefined) throw nobody()
+    return this.#owned
+  }
+
+  /** Answers a fellow, with the keys of the core that runs here: never by asking another one. */
+  async serve(channel: MessageChannel): Promise<void> {
+    const { siteId, kmeId } = this.#config
+    const directory: KmsDirectory = {
+      kmsFor: saeId => {
+        const { core, isOwner } = this.#requireOwned()
+        return new FencedKms(core.kmsFor(saeId), isOwner)
+      },
+    }
+    const onUndelivered = undeliveredTo(this.#config, this.#parts.telemetry)
+    await serveOwner(directory, channel, { siteId, peerIds: [kmeId], onUndelivered, signal: this.#ending.signal })
+  }
+}
+
+function fellowListener(
+  config: SiteConfig,
+  { host, port }: ListenConfig,
+  site: () => SiteReplica | undefined,
+): TlsChannelListener {
+  const { kmeId, tls } = config
+  return createTlsChannelListener({
+    ...tls,
+    host,
+    port,
+    heartbeatMs: 1_000,
+    identify: identity => (isKmeCertificate(identity, kmeId) ? kmeId : undefined),
+    onChannel: channel => void (site()?.serve(channel) ?? channel.close()).catch(() => {}),
+  })
+}
+
+function nobody(): KmeUnreachableError {
+  return new KmeUnreachableError('No replica of this site that is known here owns its pools now', {
+    details: [{ sent: false }],
+    retryAfterMs: 1_000,
+  })
+}
+
+/** The desk of whichever core runs now. */
+function ownersDesk(desk: () => IncidentDesk): IncidentDesk {
+  return {
+    open: async (incident, options) => await desk().open(incident, options),
+    invalidate: async (id, options) => await desk().invalidate(id, options),
+    release: async (id, options) => await desk().release(id, options),
+    list: () => desk().list(),
+  }
+}

@@ -1,0 +1,115 @@
+import { join } from 'node:path'
+import { expect } from 'chai'
+import { connectPostgres } from '../../../../lib/util/postgres-client.ts'
+import { blockRecord } from '../../../compliance/pool-store.ts'
+import { withoutPeer } from '../../../helpers/peer-program.ts'
+import { postgresPrograms } from '../../../helpers/postgres.ts'
+import { PostgresCluster } from '../../../helpers/postgres-cluster.ts'
+import { openOwned, openReplica } from '../../../helpers/postgres-pools.ts'
+import { rejectsWith } from '../../../helpers/rejects-with.ts'
+import { ReplicaProcesses } from '../../../helpers/replica-processes.ts'
+import { historyFaults } from '../../../helpers/reservation-history.ts'
+import { createTempDir } from '../../../helpers/temp-dir.ts'
+import { until } from '../../../helpers/until.ts'
+
+const POOL = 'site-a|site-b'
+const insert = (number: bigint) => ({
+  kind: 'insert' as const,
+  record: blockRecord(number),
+  sealed: Buffer.from('sealed'),
+  raiseFloor: true,
+})
+
+describe('a cluster of PostgreSQL', function () {
+  this.timeout(180_000)
+  let programs: string
+  let cluster: PostgresCluster
+  let dir: Awaited<ReturnType<typeof createTempDir>>
+
+  before(async function () {
+    programs = postgresPrograms() ?? withoutPeer(this, 'PostgreSQL is not installed (Debian package postgresql)')
+    dir = await createTempDir()
+    cluster = await PostgresCluster.start(programs)
+  })
+  after(async () => {
+    await cluster?.[Symbol.asyncDispose]()
+    await dir?.[Symbol.asyncDispose]()
+  })
+
+  it('is refused where its standby is asynchronous', async () => {
+    await cluster.primary.configure({ synchronous_standby_names: '' })
+    await cluster.primary.reload()
+    const sql = await connectPostgres({
+      url: cluster.primary.url,
+      applicationName: 'test',
+      timeoutMs: 10_000,
+      neededBy: 'The test',
+    })
+    const names = async () => (await sql.query('show synchronous_standby_names'))[0]!.synchronous_standby_names
+    await until(async () => (await names()) === '', 'the standby is asynchronous')
+    const error = await rejectsWith(openReplica(cluster.url, join(dir.path, 'async')), 'ERR_QKD_STORE')
+    expect(error.message).to.contain('synchronous_standby_names')
+    await cluster.primary.configure({ synchronous_standby_names: 'ANY 1 (*)' })
+    await cluster.primary.reload()
+    await until(async () => (await names()) !== '', 'the standby is synchronous again')
+    await sql[Symbol.asyncDispose]()
+  })
+
+  it('answers for nothing where somebody ends the wait for its standby', async () => {
+    await using replica = await openReplica(cluster.url, join(dir.path, 'cancel'), {
+      siteId: 'cancel',
+      leaseMs: 10_000,
+    })
+    await using owned = await openOwned(replica)
+    await owned.store.commit(POOL, [insert(1n)])
+    await using sql = await connectPostgres({
+      url: cluster.primary.url,
+      applicationName: 'test',
+      timeoutMs: 10_000,
+      neededBy: 'The test',
+    })
+    await cluster.standby.stop()
+    let isAnswered = false
+    const commit = owned.store.commit(POOL, [insert(2n)]).finally(() => {
+      isAnswered = true
+    })
+    commit.catch(() => {})
+    // Each cancelled wait has the server answer "committed", with a warning that the standby may not have it.
+    let cancelled = 0
+    await until(async () => {
+      const rows = await sql.query(
+        `select pg_cancel_backend(pid) from pg_stat_activity where application_name = 'qkd cancel store' and wait_event = 'SyncRep'`,
+      )
+      cancelled += rows.length
+      return cancelled >= 2
+    }, 'two waits are cancelled')
+    expect(isAnswered).to.equal(false)
+    await cluster.standby.start()
+    expect(await commit).to.include({ ok: true })
+    expect((await owned.store.snapshot(POOL)).pool.commits).to.equal(2)
+  })
+
+  it('gives each index once, in order, though its primary is killed under load; the pools then count as rolled back', async () => {
+    const host = join(dir.path, 'load')
+    await using replicas = new ReplicaProcesses(cluster.url, host)
+    await replicas.start('one')
+    await replicas.progress(200)
+    await cluster.failOver()
+    await cluster.rebuild()
+    await replicas.progress(200)
+    expect(historyFaults(replicas.history)).to.deep.equal([])
+    expect(new Set(replicas.owners.map(({ epoch }) => epoch)).size).to.be.above(1)
+    await using sql = await connectPostgres({
+      url: cluster.primary.url,
+      applicationName: 'test',
+      timeoutMs: 10_000,
+      neededBy: 'The test',
+    })
+    const [site] = await sql.query(`select timeline from qkd_site where site_id = 'site-a'`)
+    expect(Number(site!.timeline)).to.equal(2)
+    await replicas[Symbol.asyncDispose]()
+    await using replica = await openReplica(cluster.url, join(host, 'one'))
+    await using owned = await openOwned(replica)
+    expect((await owned.store.snapshot(POOL)).pool.rolledBack).to.equal(true)
+  })
+})

@@ -1,0 +1,159 @@
+import { copyFile, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import type { Ownership } from '../../../../lib/interface/owner-election.ts'
+import { connectPostgres, type PostgresClient } from '../../../../lib/util/postgres-client.ts'
+import { blockRecord } from '../../../compliance/pool-store.ts'
+import { withoutPeer } from '../../../helpers/peer-program.ts'
+import { PostgresNode, postgresPrograms } from '../../../helpers/postgres.ts'
+import { openOwned, openReplica, ownEpoch } from '../../../helpers/postgres-pools.ts'
+import { rejectsWith } from '../../../helpers/rejects-with.ts'
+import { ReplicaProcesses } from '../../../helpers/replica-processes.ts'
+import { historyFaults } from '../../../helpers/reservation-history.ts'
+import { createTempDir } from '../../../helpers/temp-dir.ts'
+import { until } from '../../../helpers/until.ts'
+
+const POOL = 'site-a|site-b'
+const insert = (number: bigint) => ({
+  kind: 'insert' as const,
+  record: blockRecord(number),
+  sealed: Buffer.from('sealed'),
+  raiseFloor: true,
+})
+
+describe('replicas of a site over PostgreSQL', function () {
+  this.timeout(120_000)
+  let server: PostgresNode
+  let dir: Awaited<ReturnType<typeof createTempDir>>
+  let sql: PostgresClient
+  let sites = 0
+
+  /** A site of its own for each case, and the directory of its first host. */
+  const site = () => {
+    sites += 1
+    return { siteId: `site-${sites}`, host: join(dir.path, `host-${sites}`) }
+  }
+  /** The directory of a further host, which was given the keys of the first. */
+  const fellow = async (host: string) => {
+    await mkdir(join(`${host}-b`, 'store'), { recursive: true })
+    for (const file of ['kek', 'store/slots.bin']) await copyFile(join(host, file), join(`${host}-b`, file))
+    return `${host}-b`
+  }
+
+  before(async function () {
+    const programs = postgresPrograms() ?? withoutPeer(this, 'PostgreSQL is not installed (Debian package postgresql)')
+    server = await PostgresNode.create(programs)
+    await server.start()
+    dir = await createTempDir()
+    sql = await connectPostgres({ url: server.url, applicationName: 'test', timeoutMs: 10_000, neededBy: 'The test' })
+  })
+  after(async () => {
+    await sql?.[Symbol.asyncDispose]()
+    await server?.[Symbol.asyncDispose]()
+    await dir?.[Symbol.asyncDispose]()
+  })
+
+  it('elect one; the other knows its address, and takes over at once when it ends', async () => {
+    const { siteId, host } = site()
+    const first = await openReplica(server.url, host, { siteId, address: 'db-1:7000' })
+    expect(await ownEpoch(first)).to.equal(1)
+    await using second = await openReplica(server.url, await fellow(host), {
+      siteId,
+      replicaId: 'replica-2',
+    })
+    await until(() => second.election.current().role === 'follower', 'the second one sees the owner')
+    expect(second.election.current()).to.include({ ownerId: 'replica-1', address: 'db-1:7000', epoch: 1 })
+    const told: Ownership[] = []
+    second.election.subscribe(ownership => told.push(ownership))
+    await first.close()
+    expect(await ownEpoch(second)).to.equal(2)
+    expect(told.map(({ role }) => role)).to.deep.equal(['owner'])
+  })
+
+  it('fence an owner that another one has followed: it writes nothing more, and says so', async () => {
+    const { siteId, host } = site()
+    await using replica = await openReplica(server.url, host, { siteId, leaseMs: 60_000 })
+    await using owned = await openOwned(replica)
+    await owned.store.commit(POOL, [insert(1n)])
+    await sql.query('update qkd_site set epoch = epoch + 1, owner_id = $2, owner_process = $2 where site_id = $1', [
+      siteId,
+      'another one',
+    ])
+    await rejectsWith(owned.store.commit(POOL, [insert(2n)]), 'ERR_QKD_STORE')
+    await rejectsWith(owned.store.commit(POOL, [insert(3n)]), 'ERR_QKD_STORE')
+    await until(() => replica.election.current().role === 'follower', 'the replica follows')
+    const rows = await sql.query(`select name from qkd_row where site_id = $1 and kind = 'block'`, [siteId])
+    expect(rows).to.have.length(1)
+  })
+
+  it('write each batch once, however often the connection is lost under it', async () => {
+    const { siteId, host } = site()
+    await using replica = await openReplica(server.url, host, { siteId, leaseMs: 10_000 })
+    await using owned = await openOwned(replica)
+    let cut = 0
+    let done = false
+    const cutting = (async () => {
+      while (!done) {
+        const rows = await sql.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1`,
+          [`qkd ${siteId} store`],
+        )
+        cut += rows.length
+        await new Promise(resolve => setTimeout(resolve, 60))
+      }
+    })()
+    const numbers = Array.from({ length: 60 }, (_, at) => BigInt(at + 1))
+    for (const number of numbers) {
+      // One that was written twice would be refused the second time.
+      expect(await owned.store.commit(POOL, [insert(number)])).to.include({ ok: true })
+    }
+    done = true
+    await cutting
+    expect(cut).to.be.above(3)
+    const { pool, blocks } = await owned.store.snapshot(POOL)
+    expect(pool.commits).to.equal(numbers.length)
+    expect(blocks.map(({ number }) => number)).to.deep.equal(numbers)
+  })
+
+  it('lose nothing where the database refuses to write, and go on when it writes again', async () => {
+    const { siteId, host } = site()
+    await using replica = await openReplica(server.url, host, { siteId, leaseMs: 60_000 })
+    await using owned = await openOwned(replica)
+    await owned.store.commit(POOL, [insert(1n)])
+    await sql.query(`create function full_disk() returns trigger language plpgsql as
+      $$ begin raise exception 'could not extend file: No space left on device' using errcode = '53100'; end $$;
+      create trigger full_disk before insert or update on qkd_row execute function full_disk()`)
+    try {
+      const error = await rejectsWith(owned.store.commit(POOL, [insert(2n)]), 'ERR_QKD_STORE')
+      expect(error.message).to.contain('No space left on device')
+    } finally {
+      await sql.query('drop trigger full_disk on qkd_row; drop function full_disk')
+    }
+    const { pool, blocks } = await owned.store.snapshot(POOL)
+    expect(pool.commits).to.equal(1)
+    expect(blocks).to.have.length(1)
+    expect(await owned.store.commit(POOL, [insert(2n)])).to.include({ ok: true })
+  })
+
+  it('give each index once, in an order that agrees with real time, while owners are stopped, resumed and killed', async () => {
+    const { host } = site()
+    await using replicas = new ReplicaProcesses(server.url, host)
+    await replicas.start('one')
+    await replicas.progress(50)
+    await replicas.start('two')
+    for (const end of ['SIGSTOP', 'SIGKILL'] as const) {
+      const owner = replicas.owner!
+      await replicas.progress(100)
+      replicas.signal(owner, end)
+      await replicas.takeover(owner)
+      await replicas.progress(100)
+      if (end === 'SIGKILL') break
+      // What it had asked for before it was stopped is answered now, and all that comes of it is stale.
+      replicas.signal(owner, 'SIGCONT')
+      await replicas.progress(100)
+    }
+    expect(replicas.owners.map(({ epoch }) => epoch)).to.have.length.above(2)
+    expect(replicas.history.length).to.be.above(400)
+    expect(historyFaults(replicas.history)).to.deep.equal([])
+  })
+})
