@@ -19,6 +19,7 @@ export { type ExamineKmeOptions, examineKme, type KmeExamination } from './clien
 export type { KmeCheck, KmeFinding } from './client/doctor/finding.ts'
 export { createFrontDoorKms, type FrontDoorOptions, type PeerKms } from './client/front-door-kms.ts'
 export { createAccessKms, createProfileKms, type ProfileKmsOptions } from './client/profile-kms.ts'
+export { createReceiptTelemetry, type ReceiptTelemetryOptions } from './client/receipt-telemetry.ts'
 export { createRemoteKms, type RemoteKmsOptions } from './client/remote-kms.ts'
 export type { ConsoleConfig } from './config/console-config.ts'
 export { type ControllerConfig, controllerConfigSchema } from './config/controller-config.ts'
@@ -97,6 +98,7 @@ export type {
 export type {
   GetKeyOptions,
   Key,
+  KeyReceipt,
   Kms,
   KmsCallOptions,
   KmsDirectory,

@@ -6,7 +6,13 @@ import {
   loadIpsecAgentConfig,
 } from '../../integrations/strongswan/index.ts'
 import { connectChannel, createChannelListener } from '../../integrations/tls/index.ts'
-import { InvalidArgumentError, type Kms, requireInteger, TelemetryHub } from '../../lib/index.ts'
+import {
+  createReceiptTelemetry,
+  InvalidArgumentError,
+  type Kms,
+  requireInteger,
+  TelemetryHub,
+} from '../../lib/index.ts'
 import { serveAgentMetrics, withMetricsOption } from '../agent-metrics.ts'
 import { defineCommand } from '../command.ts'
 import { describeAgentEvent } from '../ipsec-words.ts'
@@ -68,7 +74,7 @@ async function run(
   await using _ = await serveAgentMetrics(telemetry, { metrics, saeId: kms.saeId, json })
   const agent = createIpsecAgent({
     config,
-    telemetry,
+    telemetry: createReceiptTelemetry({ kms, telemetry }),
     kms,
     dial: ({ saeId, agent: address }, { signal }) => {
       if (address === undefined)

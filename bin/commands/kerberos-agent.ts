@@ -5,7 +5,7 @@ import {
   type ReplicaFeed,
 } from '../../integrations/kerberos/index.ts'
 import { type ChannelListener, connectChannel, createChannelListener } from '../../integrations/tls/index.ts'
-import { ConfigError, type Kms, type Logger, TelemetryHub } from '../../lib/index.ts'
+import { ConfigError, createReceiptTelemetry, type Kms, type Logger, TelemetryHub } from '../../lib/index.ts'
 import { serveAgentMetrics, withMetricsOption } from '../agent-metrics.ts'
 import { defineCommand } from '../command.ts'
 import { withKerberosFile } from '../kerberos-file.ts'
@@ -61,7 +61,7 @@ export async function runAgent(
   await using site = await openAgentSite(config, {
     kms,
     logger,
-    telemetry,
+    telemetry: createReceiptTelemetry({ kms, telemetry, logger }),
     replicas,
     openChannel: async (peerSaeId, { signal }) => {
       const { host, port } = config.peers.find(({ saeId }) => saeId === peerSaeId)!

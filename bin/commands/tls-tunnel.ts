@@ -7,7 +7,7 @@ import {
   type TlsVersionOptions,
   type Tunnel,
 } from '../../integrations/tls/index.ts'
-import { type Kms, type Logger, requireInteger, type SecurityLevel } from '../../lib/index.ts'
+import { createReceiptTelemetry, type Kms, type Logger, requireInteger, type SecurityLevel } from '../../lib/index.ts'
 import { defineCommand, usageError } from '../command.ts'
 import { type HostPort, parseHostPort } from '../host-port.ts'
 import { withKmeOptions, withKms } from '../kme-connection.ts'
@@ -136,7 +136,7 @@ function serveExit(kms: Kms, args: ExitArguments): Promise<void> {
   const peers = peer.map(saeId => ({ saeId, binding }))
   const options = { ...tunnelOptions(args), ...versionsOf(args), listen: accept, peers, proxyProtocol }
   return serve(
-    createTunnelExit(kms, { ...options, deadlineMs: timeoutMs }),
+    createTunnelExit(kms, { ...options, deadlineMs: timeoutMs, telemetry: createReceiptTelemetry({ kms }) }),
     args,
     `${kms.saeId}, a way out for ${peer.join(', ')}`,
   )

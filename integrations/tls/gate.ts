@@ -86,7 +86,11 @@ export class Gate {
     const info = qkdInfo(socket)
     if (info === undefined) return
     const { masterSaeId, slaveSaeId, keyId, level } = info
-    this.#settings.telemetry?.emit({ type: 'tls-session', masterSaeId, slaveSaeId, keyId, level })
+    const { telemetry } = this.#settings
+    telemetry?.emit({ type: 'tls-session', masterSaeId, slaveSaeId, keyId, level })
+    const session = `${masterSaeId} – ${slaveSaeId}`
+    const retired = { type: 'session-retired', integration: 'tls', session, saeId: slaveSaeId, keyId } as const
+    socket.once('close', () => telemetry?.emit(retired))
   }
 
   /** What it means that node:tls gave a handshake up, and tells of it. */

@@ -1,6 +1,6 @@
-import { ClosedError, InvalidArgumentError } from '../errors.ts'
-import type { GetKeyOptions, Key, Kms, KmsCallOptions, KmsStatus } from '../interface/kms.ts'
-import { checkGetKey, checkGetKeyWithIds, requireOtherSae, requireSaeId } from '../util/kms-arguments.ts'
+import { ClosedError, InvalidArgumentError, KmeResponseError } from '../errors.ts'
+import type { GetKeyOptions, Key, KeyReceipt, Kms, KmsCallOptions, KmsStatus } from '../interface/kms.ts'
+import { checkGetKey, checkGetKeyWithIds, checkReceipts, requireOtherSae, requireSaeId } from '../util/kms-arguments.ts'
 
 /** A KMS, and the hosts that keys are shared with through it. */
 export interface PeerKms {
@@ -75,6 +75,14 @@ class FrontDoorKms implements Kms {
     this.#requireOpen()
     checkGetKeyWithIds(masterSaeId, keyIds, options)
     return await this.#kmsFor('master_SAE_ID', masterSaeId).getKeyWithIds(masterSaeId, keyIds, options)
+  }
+
+  async reportKeys(peerSaeId: string, receipts: readonly KeyReceipt[], options: KmsCallOptions = {}): Promise<void> {
+    this.#requireOpen()
+    checkReceipts(this.saeId, peerSaeId, receipts)
+    const kms = this.#kmsFor('peerSaeId', peerSaeId)
+    if (kms.reportKeys === undefined) throw new KmeResponseError('The KME takes no receipts')
+    await kms.reportKeys(peerSaeId, receipts, options)
   }
 
   close(): Promise<void> {

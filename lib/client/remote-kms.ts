@@ -7,6 +7,7 @@ import type {
   GetKeyOptions,
   GetKeyWithIdsOptions,
   Key,
+  KeyReceipt,
   Kms,
   KmsCallOptions,
   KmsStatus,
@@ -18,6 +19,7 @@ import { requireInteger } from '../util/deadline.ts'
 import {
   checkGetKey,
   checkGetKeyWithIds,
+  checkReceipts,
   requireOtherSae,
   requireSaeId,
   requireTimeout,
@@ -80,6 +82,13 @@ class RemoteKms implements Kms {
       checkGetKeyWithIds(masterSaeId, keyIds, options)
       const { minLevel } = options
       return requireLevels(await this.#client.getKeyWithIds(masterSaeId, keyIds, { signal, minLevel }), minLevel)
+    })
+  }
+
+  reportKeys(peerSaeId: string, receipts: readonly KeyReceipt[], options: KmsCallOptions = {}): Promise<void> {
+    return this.#call(options, signal => {
+      checkReceipts(this.saeId, peerSaeId, receipts)
+      return this.#client.reportKeys(peerSaeId, receipts, { signal })
     })
   }
 

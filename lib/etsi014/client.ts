@@ -1,6 +1,13 @@
 import { InvalidArgumentError, KmeResponseError } from '../errors.ts'
 import type { HttpClientRequest, HttpResponse, HttpTransport } from '../interface/http.ts'
-import type { GetKeyOptions, GetKeyWithIdsOptions, Key, KmsStatus, SecurityLevel } from '../interface/kms.ts'
+import type {
+  GetKeyOptions,
+  GetKeyWithIdsOptions,
+  Key,
+  KeyReceipt,
+  KmsStatus,
+  SecurityLevel,
+} from '../interface/kms.ts'
 import type { AbortOptions } from '../interface/lifecycle.ts'
 import type { Logger } from '../interface/logger.ts'
 import { debugLogger } from '../util/debug-logger.ts'
@@ -13,6 +20,7 @@ import {
   LEVEL_EXTENSION,
   MIN_LEVEL_EXTENSION,
 } from './models.ts'
+import { encodeReceipts, receiptsTarget } from './receipts.ts'
 import { responseError } from './response-error.ts'
 import { decodeStatus, EXTENDED_STATUS } from './status.ts'
 import { type EtsiMethod, formatPathTarget, formatTarget } from './target.ts'
@@ -88,6 +96,16 @@ export class Etsi014Client {
     if (keys.length === keyIds.length && ordered.every(key => key !== undefined)) return ordered
     for (const { secret } of keys) secret.wipe()
     throw new KmeResponseError(`The KME gave ${keys.length} keys, which are not the ${keyIds.length} that were asked`)
+  }
+
+  /** Receipts, which only KMEs of this make take. */
+  async reportKeys(peerSaeId: string, receipts: readonly KeyReceipt[], { signal }: AbortOptions): Promise<void> {
+    const headers = { 'content-type': 'application/json' }
+    const request = { method: 'POST', target: receiptsTarget(peerSaeId), headers, body: encodeReceipts(receipts) }
+    const response = await this.#transport.request({ ...request, ...(signal && { signal }) })
+    if (response.status === 204) return
+    if (response.status === 404) throw new KmeResponseError('The KME takes no receipts')
+    throw responseError(response, 'status', this.#profile.refusals)
   }
 
   #keyRequest(slaveSaeId: string, options: GetKeyOptions): HttpClientRequest {

@@ -9,6 +9,7 @@ import { errorBody, errorResponse } from './error-response.ts'
 import { encodeKeyContainer } from './key-container.ts'
 import { readKeyIds, readKeyRequest } from './key-request.ts'
 import { MESSAGES } from './models.ts'
+import { decodeReceipts, receiptsSegment } from './receipts.ts'
 import { acceptsAsJson } from './request-body.ts'
 import type { SaeIdentifier } from './sae-identity.ts'
 import { EXTENDED_STATUS, encodeStatus } from './status.ts'
@@ -25,7 +26,8 @@ export interface Etsi014HandlerOptions extends Etsi014Compatibility {
   readonly logger?: Logger
 }
 
-const ALLOWED: Record<EtsiMethod, readonly string[]> = {
+const ALLOWED: Record<EtsiMethod | 'receipts', readonly string[]> = {
+  receipts: ['POST'],
   status: ['GET'],
   enc_keys: ['GET', 'POST'],
   dec_keys: ['GET', 'POST'],
@@ -41,10 +43,12 @@ export function createEtsi014Handler(options: Etsi014HandlerOptions): HttpHandle
 
   return async request => {
     const target = parseTarget(request.target)
-    if (target === undefined) return errorBody(404, { message: 'No such path' })
-    if (!ALLOWED[target.method].includes(request.method)) {
-      const allow = ALLOWED[target.method].join(', ')
-      return errorBody(405, { message: `${target.method} takes ${allow}` }, { allow })
+    const receipts = target === undefined ? receiptsSegment(request.target) : undefined
+    if (target === undefined && receipts === undefined) return errorBody(404, { message: 'No such path' })
+    const method = target?.method ?? 'receipts'
+    if (!ALLOWED[method].includes(request.method)) {
+      const allow = ALLOWED[method].join(', ')
+      return errorBody(405, { message: `${method} takes ${allow}` }, { allow })
     }
     try {
       const kms = directory.kmsFor(saeIdentity(request))
@@ -52,10 +56,11 @@ export function createEtsi014Handler(options: Etsi014HandlerOptions): HttpHandle
         return errorBody(413, { message: `The body is larger than ${bodyLimitBytes} bytes` })
       }
       if (!acceptsAsJson(request)) return errorBody(415, { message: 'The body must be application/json' })
+      if (target === undefined) return await takeReceipts(kms, receipts!, request)
       return await serve({ kms, target, request, ignoreSize, keyExtensions })
     } catch (error) {
       const response = errorResponse(error, { exhaustionStatus })
-      const fields = { method: target.method, status: response.status, reason: String(error) }
+      const fields = { method, status: response.status, reason: String(error) }
       if (response.status === 503) logger.warn(fields, 'request failed')
       else logger.debug(fields, 'request refused')
       return response
@@ -93,6 +98,15 @@ async function serve({ kms, target, request, ignoreSize, keyExtensions }: Call):
     const details = [...error.details, { reason: error.message }]
     throw new PolicyError(MESSAGES.mandatoryUnmet, { cause: error, details })
   }
+}
+
+/** What a host says of its keys; where the KMS takes no receipts, it is as if there were no such path. */
+async function takeReceipts(kms: Kms, segment: string, { body, signal }: HttpRequest): Promise<HttpResponse> {
+  const peerSaeId = requireSaeId('The SAE ID in the path', decodeSaeSegment(segment))
+  requireOtherSae('SAE_ID', kms.saeId, peerSaeId)
+  if (kms.reportKeys === undefined) return errorBody(404, { message: 'This KME takes no receipts' })
+  await kms.reportKeys(peerSaeId, decodeReceipts(body), { signal })
+  return { status: 204, headers: { 'cache-control': 'no-store' }, body: new Uint8Array(0) }
 }
 
 /** The keys as a response; the KMS gave them to us, so their own copies are wiped here. */

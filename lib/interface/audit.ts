@@ -79,7 +79,7 @@ export interface AuditEntry {
   /** Of a lease: the cells, and on which side. */
   readonly cells?: { readonly from: number; readonly to: number }
   /** What a host says of a key that it has. */
-  readonly receipt?: { readonly saeId: string; readonly use: string; readonly atMs: number }
+  readonly receipt?: { readonly saeId: string; readonly peerSaeId: string; readonly use: string; readonly atMs: number }
   readonly incident?: Pick<Incident, 'id' | 'state' | 'selector' | 'originSiteId' | 'by'>
   readonly checkpoint?: AuditCheckpoint
 }

@@ -93,6 +93,16 @@ export interface GetKeyWithIdsOptions extends KmsCallOptions {
   minLevel?: SecurityLevel
 }
 
+/** What a host says of a key that it has: that something stands on it, or no more. */
+export interface KeyReceipt {
+  readonly keyId: string
+  readonly state: 'in-use' | 'retired'
+  /** What stands on it: `tls`, `strongswan`, `kerberos` or a name of the host's own; 1 to 64 of a-z, 0-9 and `-`. */
+  readonly use: string
+  /** Since when, by the host's clock, in milliseconds. Default now. */
+  readonly atMs?: number
+}
+
 /**
  * The key management service as one host (SAE) sees it, with the semantics of ETSI GS QKD 014. Embedded and remote
  * backends behave alike; one compliance suite runs against all of them.
@@ -124,6 +134,15 @@ export interface Kms extends Closable {
    * @throws {UnauthorizedError} an ID was issued to somebody else; nothing was consumed
    */
   getKeyWithIds(masterSaeId: string, keyIds: readonly string[], options?: GetKeyWithIdsOptions): Promise<Key[]>
+
+  /**
+   * Says which keys shared with `peerSaeId` are in use, or no more: at most 64 at a time, written to the KMS's audit log before
+   * this resolves. So an incident can be answered with who still stands on which key. Not in the standard: KMEs of other makes
+   * lack it, and then so may this.
+   * @throws {UnauthorizedError} a key was given to somebody else
+   * @throws {KmeResponseError} the KME takes no receipts
+   */
+  reportKeys?(peerSaeId: string, receipts: readonly KeyReceipt[], options?: KmsCallOptions): Promise<void>
 }
 
 /** A site's KMS: hands out its face for each registered SAE. The identity must have been authenticated by the caller. */

@@ -3,6 +3,7 @@ import type {
   GetKeyOptions,
   GetKeyWithIdsOptions,
   Key,
+  KeyReceipt,
   Kms,
   KmsCallOptions,
   KmsStatus,
@@ -14,13 +15,20 @@ import { cellsFor } from '../key/cells.ts'
 import { canonicalKeyId, type SaePair } from '../key/key-id.ts'
 import { kindForSuite } from '../key/virtual-block.ts'
 import { requireInteger } from '../util/deadline.ts'
-import { checkGetKey, checkGetKeyWithIds, requireOtherSae, requireTimeout } from '../util/kms-arguments.ts'
+import {
+  checkGetKey,
+  checkGetKeyWithIds,
+  checkReceipts,
+  requireOtherSae,
+  requireTimeout,
+} from '../util/kms-arguments.ts'
 import { meetsLevel } from '../util/security-level.ts'
 import type { Border } from './abroad/border.ts'
 import { issueAtBorder } from './abroad/issue-at-border.ts'
 import type { DecisionLog } from './audit/decision-log.ts'
 import type { SiteIncidents } from './incident/site-incidents.ts'
 import { issueOrLower } from './issue-or-lower.ts'
+import type { KeyReceipts } from './key-receipts.ts'
 import type { Multicast } from './multicast.ts'
 import type { Admission, Admitted } from './policy/admission.ts'
 import type { KeyLabel } from './pool/issuer.ts'
@@ -51,6 +59,7 @@ export interface EmbeddedKmsOptions {
   readonly audit: DecisionLog | undefined
   /** Keys that hosts of this site were given of late. */
   readonly recent: RecentKeys
+  readonly receipts: KeyReceipts
   readonly incidents: Pick<SiteIncidents, 'requireFreeBorder'>
   readonly maxKeyPerRequest: number
   readonly capacityCells: number
@@ -154,6 +163,13 @@ export class EmbeddedKms implements Kms {
       this.#tell('key-retrieved', pair, masterSite.remoteSiteId, keys)
       return keys
     })
+  }
+
+  async reportKeys(peerSaeId: string, receipts: readonly KeyReceipt[], options: KmsCallOptions = {}): Promise<void> {
+    this.#requireOpen(options)
+    requireTimeout(options)
+    checkReceipts(this.saeId, peerSaeId, receipts)
+    await this.#options.receipts.take(this.saeId, peerSaeId, receipts)
   }
 
   async close(): Promise<void> {

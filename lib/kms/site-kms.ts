@@ -20,6 +20,7 @@ import { DecisionLog } from './audit/decision-log.ts'
 import { ProvenanceLog } from './audit/provenance-log.ts'
 import { EmbeddedKms } from './embedded-kms.ts'
 import { SiteIncidents } from './incident/site-incidents.ts'
+import { KeyReceipts } from './key-receipts.ts'
 import { Multicast } from './multicast.ts'
 import { Admission, type KeyLimits, SHIPPED_POLICY } from './policy/admission.ts'
 import { KeyPool, type KeyPoolStatus, type PoolLimits } from './pool/key-pool.ts'
@@ -73,6 +74,7 @@ export class SiteKms implements KmsDirectory, Closable {
   readonly #multicast: Multicast
   readonly #border: Border | undefined
   readonly #recent: RecentKeys
+  readonly #receipts: KeyReceipts
   readonly #incidents: SiteIncidents
   /** What becomes of keys that come from other domains; undefined where this site has no border. */
   readonly receiver: AbroadReceiver | undefined
@@ -107,6 +109,8 @@ export class SiteKms implements KmsDirectory, Closable {
     this.#incidents = incidents
     this.#registry = registry
     this.#recent = recent
+    const { audit, telemetry, now = Date.now, monotonicMs: clock = () => performance.now() } = options
+    this.#receipts = new KeyReceipts({ audit, recent, telemetry, now, monotonicMs: clock })
     this.#admission = admission
     this.#lowered = new StandingAlarms({ telemetry: options.telemetry, scope: options.local.siteId })
     const { monotonicMs = () => performance.now() } = options
@@ -219,6 +223,7 @@ export class SiteKms implements KmsDirectory, Closable {
       admission: this.#admission,
       audit: this.#audit,
       recent: this.#recent,
+      receipts: this.#receipts,
       incidents: this.#incidents,
       maxKeyPerRequest: keys.maxKeyPerRequest,
       multicast: this.#multicast,

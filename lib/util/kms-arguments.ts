@@ -2,6 +2,7 @@ import { InvalidArgumentError } from '../errors.ts'
 import type {
   GetKeyOptions,
   GetKeyWithIdsOptions,
+  KeyReceipt,
   KmsCallOptions,
   SecurityLevel,
   TrustClass,
@@ -125,4 +126,23 @@ function requireExtensions(name: string, entries: unknown): void {
   const isEntry = (entry: unknown) => typeof entry === 'object' && entry !== null && !Array.isArray(entry)
   if (entries === undefined || (Array.isArray(entries) && entries.every(isEntry))) return
   throw new InvalidArgumentError(`${name} must be a list of objects`)
+}
+
+/**
+ * What a host says of its keys, before anything is sent.
+ * @throws {InvalidArgumentError} there are none or too many, or one is not whole
+ */
+export function checkReceipts(saeId: string, peerSaeId: string, receipts: readonly KeyReceipt[]): void {
+  requireOtherSae('peerSaeId', saeId, peerSaeId)
+  requireInteger('number of receipts', receipts.length, { min: 1, max: 64 })
+  for (const { keyId, state, use, atMs } of receipts) {
+    if (typeof keyId !== 'string' || keyId === '' || keyId.length > 64)
+      throw new InvalidArgumentError('keyId of a receipt must have 1 to 64 characters')
+    if (state !== 'in-use' && state !== 'retired')
+      throw new InvalidArgumentError(`state of a receipt must be "in-use" or "retired", not ${JSON.stringify(state)}`)
+    if (typeof use !== 'string' || !/^[a-z0-9-]{1,64}$/.test(use))
+      throw new InvalidArgumentError('use of a receipt must have 1 to 64 of a-z, 0-9 and "-"')
+    if (atMs !== undefined && !(Number.isFinite(atMs) && atMs >= 0 && atMs < 8.64e15))
+      throw new InvalidArgumentError('atMs of a receipt must be a time in milliseconds')
+  }
 }

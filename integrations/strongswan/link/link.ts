@@ -186,6 +186,7 @@ export abstract class Link {
 
   /** A key is in use from now on. */
   inUse(keyId: string, uniqueId: string | undefined, { epoch, times }: { epoch: number; times?: RotationTimes }): void {
+    const before = this.#current?.keyId
     this.#current = { keyId, uniqueId: this.#latest(uniqueId), sinceMs: this.context.now() }
     this.#rotations += 1
     this.meter.reset()
@@ -200,6 +201,10 @@ export abstract class Link {
       keyId,
       outcome: 'in-use',
     })
+    if (before !== undefined && before !== keyId) {
+      const retired = { integration: 'strongswan', peer: config.peer, keyId: before, outcome: 'retired' } as const
+      this.context.telemetry?.emit({ type: 'rotation', ...retired })
+    }
     this.context.emit({ type: 'rotated', connection: name, epoch, keyId, ppkId: this.ppkIdOf(keyId), uniqueId, times })
   }
 
