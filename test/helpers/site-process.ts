@@ -148,8 +148,8 @@ function storeOf(siteId: 'site-a' | 'site-b', { store = 'lmdb', databases = {} }
 
 /** Writes configurations and certificates for two sites and starts both. */
 export async function startSiteProcesses(options: SiteProcessesOptions = {}): Promise<SiteProcesses> {
-  const { rateBps = 200_000_000, targetBlocks = 16, built = false, root } = options
-  const { link = { kind: 'simulated', rateBps }, audit = false, env = () => ({}) } = options
+  const { rateBps = 200_000_000, targetBlocks = 16, built = false, root, apart = false } = options
+  const { link = { kind: 'simulated', rateBps }, audit = false, env = () => ({}), from } = options
   const dir = await createTempDir('qkdkit-sites-')
   const authority = createTestAuthority()
   const [etsiA, etsiB, peerA, peerB, quantum, ...apartAt] = await freePorts(9)
