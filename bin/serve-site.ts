@@ -16,6 +16,11 @@ export function withServeOptions(yargs: Argv<GlobalArguments>) {
       requiresArg: true,
       describe: 'Processes that do TLS and HTTP for the hosts [default: workers of the configuration, or none]',
     })
+    .option('after-restore', {
+      type: 'boolean',
+      default: false,
+      describe: 'The store was put back to an older copy: give out nothing before other sites have said what it forgot',
+    })
 }
 
 /** What the command line says then. */
@@ -26,7 +31,7 @@ export type ServeArguments = Awaited<ReturnType<typeof withServeOptions>['argv']
  * under `services`.
  */
 export async function serveSite(args: ServeArguments, { role }: { role: 'site' | 'kms' }): Promise<void> {
-  const { config: path, workers, console: page, json } = args
+  const { config: path, workers, console: page, json, afterRestore } = args
   if (workers !== undefined) requireInteger('--workers', workers, { min: 0, max: 64 })
   // Asked for before anything is open, so that a signal during the start is not lost.
   const stopped = stopSignal()
@@ -36,7 +41,7 @@ export async function serveSite(args: ServeArguments, { role }: { role: 'site' |
   const { services, ...whole } = config
   const parts = role === 'kms' && services !== undefined ? { services } : {}
   const asked = { ...whole, ...parts, ...(workers !== undefined && { workers }), ...(at && { console: at }) }
-  await using site = await createSite(asked, { startWorker, policyPath })
+  await using site = await createSite(asked, { startWorker, policyPath, afterRestore })
   tellEvents(site, { json })
   using _ = policyPath === undefined ? undefined : followPolicy(site, policyPath)
   await (json ? printJson(ready(site, config.kmeId)) : printLines(readyLine(site, config.kmeId)))

@@ -175,7 +175,16 @@ export { inspectStore, type PoolReport, type StoreVerdict, verifyStore } from '.
 export type { KekSource } from './kms/store/key-encryption-key.ts'
 export { hasNextKek, proposeNextKek } from './kms/store/next-kek.ts'
 export { type OpenStore, openStore, type StorePlace } from './kms/store/open-store.ts'
+export { openStoreToRead } from './kms/store/read-store.ts'
 export type { RekeyReport } from './kms/store/slot-file.ts'
+export {
+  backupStore,
+  decodeBackup,
+  describeBackup,
+  encodeBackup,
+  restoreStore,
+  type StoreBackup,
+} from './kms/store/store-backup.ts'
 export { createMetricsServer, type MetricsServerOptions } from './metrics-server.ts'
 export { type OperatorAccessOptions, openOperatorClient } from './operator-access.ts'
 export { createOperatorClient, type OperatorClient } from './operators/operator-client.ts'

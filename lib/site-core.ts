@@ -4,6 +4,7 @@ import type { PeerConfig, SiteConfig } from './config/site-config.ts'
 import { dials } from './config/site-config-checks.ts'
 import { isKmeCertificate } from './http/kme-identity.ts'
 import type { AuditLog } from './interface/audit.ts'
+import type { CommitMarks } from './interface/commit-marks.ts'
 import type { CertificateIdentity } from './interface/http.ts'
 import type { IncidentDesk } from './interface/incident.ts'
 import type { Kms, KmsDirectory, SecurityLevel } from './interface/kms.ts'
@@ -46,6 +47,10 @@ export interface SiteCore extends KmsDirectory, Closable {
 export interface SiteCoreParts {
   readonly store: PoolStore
   readonly slots: SlotStore
+  /** The store's commit numbers outside of it; undefined where there are none. */
+  readonly marks?: CommitMarks | undefined
+  /** True where somebody knows that the store was put back. */
+  readonly afterRestore?: boolean | undefined
   readonly audit: AuditLog | undefined
   readonly telemetry: TelemetryHub
   readonly logger: Logger | undefined
@@ -64,7 +69,7 @@ export async function openSiteCore(config: SiteConfig, parts: SiteCoreParts): Pr
 
 async function open(
   config: SiteConfig,
-  { store, slots, audit, telemetry, logger }: SiteCoreParts,
+  { store, slots, marks, afterRestore, audit, telemetry, logger }: SiteCoreParts,
   opened: Opened,
 ): Promise<SiteCore> {
   const { siteId, kmeId, tls } = config
@@ -80,6 +85,8 @@ async function open(
       qnl,
       store,
       slots,
+      marks,
+      afterRestore,
       pool: poolLimits(config),
       keys: config.keys,
       ...(border === undefined ? {} : { neighbours: border.neighbours }),

@@ -58,6 +58,7 @@ export class SiteReplica implements SiteCore {
   readonly #ending = new AbortController()
   readonly #registered: ReadonlySet<string>
   readonly incidents: IncidentDesk
+  #afterRestore = false
   #audit: AuditLog | undefined
   #policy: PolicyFile | undefined
   #owned: Owned | undefined
@@ -116,8 +117,15 @@ export class SiteReplica implements SiteCore {
   }
 
   /** Follows the election from now on. Resolves when this replica owns the pools or knows who does, or cannot know for now. */
-  async start({ audit }: { audit: AuditLog | undefined }): Promise<SiteCore> {
+  async start({
+    audit,
+    afterRestore,
+  }: {
+    audit: AuditLog | undefined
+    afterRestore?: boolean | undefined
+  }): Promise<SiteCore> {
     this.#audit = audit
+    this.#afterRestore = afterRestore === true
     const { election } = this.#replica
     election.subscribe(() => this.#settle())
     const waited = withDeadline(this.#ending.signal, START_MS)
@@ -213,7 +221,10 @@ export class SiteReplica implements SiteCore {
     const { store, slots, close } = await this.#replica.openOwned(epoch)
     try {
       const config = { ...this.#config, ...(this.#policy === undefined ? {} : { policy: this.#policy }) }
-      const core = await openSiteCore(config, { store, slots, audit: this.#audit, telemetry, logger })
+      const afterRestore = this.#afterRestore
+      const core = await openSiteCore(config, { store, slots, afterRestore, audit: this.#audit, telemetry, logger })
+      // Noted in the store by now.
+      this.#afterRestore = false
       const isOwner = () => {
         const now = this.#replica.election.current()
         return now.role === 'owner' && now.epoch === epoch

@@ -2,6 +2,7 @@ import { createMemoryChannelPair } from './channel/memory-channel.ts'
 import type { SiteConfig } from './config/site-config.ts'
 import type { Alarms } from './interface/alarm.ts'
 import type { AuditLog } from './interface/audit.ts'
+import type { CommitMarks } from './interface/commit-marks.ts'
 import type { Kms, KmsDirectory } from './interface/kms.ts'
 import type { AbortOptions, Closable } from './interface/lifecycle.ts'
 import type { Link, LinkStatus } from './interface/link.ts'
@@ -97,6 +98,8 @@ export interface SiteOptions {
   readonly startWorker?: StartWorker
   /** Where `config.policy` was read from: an operator may have it read again. */
   readonly policyPath?: string | undefined
+  /** True where the store was put back to an older copy, or from a backup. Default what the site finds out itself. */
+  readonly afterRestore?: boolean
 }
 
 class AssembledSite implements Site {
@@ -173,7 +176,7 @@ export async function createSite(config: SiteConfig, options: SiteOptions = {}):
 
 async function openSite(
   config: SiteConfig,
-  { logger, startWorker, policyPath }: SiteOptions,
+  { logger, startWorker, policyPath, afterRestore }: SiteOptions,
   opened: Opened,
 ): Promise<ServedSite> {
   const { siteId, kmeId } = config
@@ -190,8 +193,8 @@ async function openSite(
   const alarms = opened.add(await openSiteAlarms(config, { telemetry, audit, kekName: kekNameOf(kept.slots), logger }))
   const core = opened.add(
     'replica' in kept
-      ? await kept.replica.start({ audit })
-      : await openSiteCore(config, { ...kept, audit, telemetry, logger }),
+      ? await kept.replica.start({ audit, afterRestore })
+      : await openSiteCore(config, { ...kept, afterRestore, audit, telemetry, logger }),
   )
   const server = opened.add(await openHostServer(config, { directory: core, telemetry, startWorker, logger }))
   const skip = config.skip && opened.add(createSkipServer(config, config.skip, { directory: core, logger }))
@@ -223,7 +226,7 @@ async function openSite(
 async function openKept(
   config: SiteConfig,
   { opened, telemetry, logger }: { opened: Opened; telemetry: TelemetryHub; logger: Logger | undefined },
-): Promise<{ store: PoolStore; slots: SlotStore } | { replica: SiteReplica; slots: SlotStore }> {
+): Promise<{ store: PoolStore; slots: SlotStore; marks?: CommitMarks } | { replica: SiteReplica; slots: SlotStore }> {
   const { store } = config
   if (store.kind === 'memory') return { store: opened.add(new MemoryPoolStore()), slots: opened.add(new MemorySlots()) }
   const watch = (slots: SlotFile) => {
@@ -236,7 +239,7 @@ async function openKept(
   }
   const open = await openStore(store)
   opened.add(open.store)
-  return { store: open.store, slots: watch(opened.add(open.slots)) }
+  return { store: open.store, slots: watch(opened.add(open.slots)), marks: opened.add(open.marks) }
 }
 
 /** One of the two sites of `createLocalPair`. */

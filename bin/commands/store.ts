@@ -17,6 +17,7 @@ import {
 import { defineCommand, defineGroup } from '../command.ts'
 import { credentials } from '../credentials.ts'
 import { printJson, printLines } from '../terminal.ts'
+import { backupCommand, restoreCommand } from './store-backup.ts'
 
 const configOption = {
   type: 'string',
@@ -123,6 +124,8 @@ export const storeCommands = defineGroup('store', 'Look after the store of a sit
   inspectCommand,
   verifyCommand,
   rekeyCommand,
+  backupCommand,
+  restoreCommand,
 ])
 
 /** Undefined where a site has the store open: then that site does it. */

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { resolve, sep } from 'node:path'
 import type { JsonSchema, SchemaFault } from '../util/json-schema.ts'
 import { hasPassword, postgresServers } from '../util/postgres-hosts.ts'
 import { type KekPlace, resolveStoreKek, type StoreKekConfig, storeKekSchema } from './kek-config.ts'
@@ -40,6 +40,8 @@ export type StoreConfig =
       /** Directory of the store; made where it's missing. */
       readonly path: string
       readonly kek: StoreKekConfig
+      /** Where commit numbers are written a second time, outside of that directory. Default `path` with `.commits` behind it. */
+      readonly commitFile?: string
     }
   | PostgresStoreConfig
 
@@ -52,6 +54,7 @@ export interface StoreConfigFile {
   readonly passwordFile?: string
   readonly replica?: Omit<ReplicaConfig, 'host'> & { readonly host?: string }
   readonly leaseMs?: number
+  readonly commitFile?: string
 }
 
 const DEFAULT_LEASE_MS = 3_000
@@ -67,6 +70,9 @@ export const storeSchema: JsonSchema = {
       },
       path: text('Directory of the store, or of this replica of it, relative to this file'),
       kek: storeKekSchema,
+      commitFile: text(
+        'lmdb: where commit numbers are written a second time, so that a copy of the directory that is put back is noticed; outside of it, on another disk if there is one; left out the directory with ".commits" behind its name',
+      ),
       url: text('postgresql: URL of the database, whose host part may list several servers (db-1:5432,db-2:5432)'),
       passwordFile: text('postgresql: file whose first line is the password, mode 0600, relative to this file'),
       replica: objectSchema(
@@ -84,14 +90,14 @@ export const storeSchema: JsonSchema = {
         60_000,
       ),
     },
-    ['path', 'kek', 'url', 'passwordFile', 'replica', 'leaseMs'],
+    ['path', 'kek', 'commitFile', 'url', 'passwordFile', 'replica', 'leaseMs'],
   ),
   default: { kind: 'memory' },
 }
 
 const FIELDS: Readonly<Record<StoreConfig['kind'], { needed: readonly Field[]; also: readonly Field[] }>> = {
   memory: { needed: [], also: [] },
-  lmdb: { needed: ['path', 'kek'], also: [] },
+  lmdb: { needed: ['path', 'kek'], also: ['commitFile'] },
   postgresql: { needed: ['url', 'path', 'kek'], also: ['passwordFile', 'replica', 'leaseMs'] },
 }
 type Field = Exclude<keyof StoreConfigFile, 'kind'>
@@ -134,7 +140,15 @@ export async function resolveStore(
     return { kind: 'memory' }
   const kek = await resolveStoreKek(store.kek, { ...place, pointer: '/store/kek' }, faults)
   const path = resolve(place.baseDir, store.path)
-  if (store.kind === 'lmdb') return { kind: 'lmdb', path, kek }
+  if (store.kind === 'lmdb') {
+    const commitFile = store.commitFile === undefined ? undefined : resolve(place.baseDir, store.commitFile)
+    if (commitFile?.startsWith(`${path}${sep}`))
+      faults.push({
+        path: '/store/commitFile',
+        message: 'lies in the directory of the store: it would be put back with it',
+      })
+    return { kind: 'lmdb', path, kek, ...(commitFile && { commitFile }) }
+  }
   const { url = '', replica, leaseMs = DEFAULT_LEASE_MS } = store
   if (hasPassword(url)) await checkPrivate(file, '/store/url', faults)
   const passwordFile = store.passwordFile === undefined ? undefined : resolve(place.baseDir, store.passwordFile)

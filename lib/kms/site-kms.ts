@@ -1,6 +1,7 @@
 import { ClosedError, UnauthorizedError } from '../errors.ts'
 import type { AbroadReceiver } from '../interface/abroad.ts'
 import type { AuditLog } from '../interface/audit.ts'
+import type { CommitMarks } from '../interface/commit-marks.ts'
 import type { IncidentDesk } from '../interface/incident.ts'
 import type { Kms, KmsDirectory } from '../interface/kms.ts'
 import type { Closable } from '../interface/lifecycle.ts'
@@ -49,6 +50,10 @@ export interface SiteKmsOptions {
   readonly qnl: Qnl
   readonly store: PoolStore
   readonly slots: SlotStore
+  /** The store's commit numbers outside of it. Default there are none. */
+  readonly marks?: CommitMarks | undefined
+  /** True where somebody knows that the store was put back. Default false. */
+  readonly afterRestore?: boolean | undefined
   readonly pool: PoolLimits
   readonly keys: KeyLimits
   /** Who may have which keys. Default what `keys` allows, to every host. */
@@ -175,7 +180,9 @@ export class SiteKms implements KmsDirectory, Closable {
     const clocks = { ...(now === undefined ? {} : { now }), ...(monotonicMs === undefined ? {} : { monotonicMs }) }
     const { identity } = options
     const recorded = { qnl: provenance?.recording(qnl) ?? qnl, telemetry: provenance ?? telemetry }
-    const common = { localSiteId: local.siteId, store, slots, limits, identity, logger, ...recorded, ...clocks }
+    const { marks, afterRestore } = options
+    const kept = { store, slots, marks, afterRestore }
+    const common = { localSiteId: local.siteId, ...kept, limits, identity, logger, ...recorded, ...clocks }
     try {
       await sweepSlots(options)
       border = options.neighbours && (await Border.open(options.neighbours, { store, logger }))

@@ -32,7 +32,7 @@ async function examine(place: StorePlace, blocks: number): Promise<string> {
   }
 }
 
-async function put({ store, slots }: OpenStore, at: number): Promise<void> {
+async function put({ store, slots }: Pick<OpenStore, 'store' | 'slots'>, at: number): Promise<void> {
   const block = { number: BigInt(at), trustClass: 'direct' as const }
   const { slot, sealed } = await new BlockVault({ store, slots, poolId: POOL }).seal(block, SecretKey.random(32_000))
   const state = at % 2 === 0 ? ('active' as const) : ('ready' as const)

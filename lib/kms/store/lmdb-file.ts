@@ -25,15 +25,17 @@ interface Queued {
  */
 export class LmdbFile {
   readonly #path: string
+  readonly #readOnly: boolean
   readonly #space: ReservedSpace
   #db: Lmdb | undefined
   #queue: Queued[] = []
   #writing: Promise<void> | undefined
 
   /** @throws {Error} it cannot be opened */
-  constructor(path: string) {
+  constructor(path: string, { readOnly = false }: { readOnly?: boolean } = {}) {
     this.#path = path
-    this.#db = openFile(path)
+    this.#readOnly = readOnly
+    this.#db = openFile(path, readOnly)
     this.#space = new ReservedSpace(path, () => this.read(usedBytes))
   }
 
@@ -109,7 +111,7 @@ export class LmdbFile {
 
   #reopen(): void {
     try {
-      this.#db = openFile(this.#path)
+      this.#db = openFile(this.#path, this.#readOnly)
     } catch (cause) {
       throw new StoreError(`The store cannot be opened again after an error: ${(cause as Error).message}`, { cause })
     }
@@ -121,10 +123,11 @@ function usedBytes(db: Lmdb): number {
   return (lastPageNumber + 1) * pageSize
 }
 
-function openFile(path: string): Lmdb {
+function openFile(path: string, readOnly: boolean): Lmdb {
   // overlappingSync would answer before the sync; the rest keeps keys and values as the bytes that we give.
   return open<Buffer, Buffer>({
     path,
+    readOnly,
     encoding: 'binary',
     keyEncoding: 'binary',
     overlappingSync: false,

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ClosedError, StoreError } from '../../errors.ts'
@@ -33,12 +34,13 @@ const NOTE_HEADER_BYTES = 4
 export class LmdbPoolStore implements PoolStore {
   readonly volatile = false
   readonly #file: LmdbFile
-  readonly #leave: () => void
+  /** Undefined where it is open to be read alone. */
+  readonly #leave: (() => void) | undefined
   #schema: number
   #rows = OPEN_ROWS
   #closed = false
 
-  private constructor(file: LmdbFile, { leave, schema }: { leave: () => void; schema: number }) {
+  private constructor(file: LmdbFile, { leave, schema }: { leave: (() => void) | undefined; schema: number }) {
     this.#file = file
     this.#leave = leave
     this.#schema = schema
@@ -55,6 +57,27 @@ export class LmdbPoolStore implements PoolStore {
     } catch (error) {
       await file.close()
       leave()
+      throw error
+    }
+  }
+
+  /**
+   * Opens what is in `directory` to be read, beside the process that has it; nothing may be committed.
+   * @throws {StoreError} there is no store of the present layout
+   */
+  static async openToRead(directory: string): Promise<LmdbPoolStore> {
+    const path = join(directory, 'pools.mdb')
+    if (!existsSync(path)) throw new StoreError(`There is no store in ${directory}`)
+    const file = new LmdbFile(path, { readOnly: true })
+    try {
+      const schema = await readSchema(file, directory)
+      if (schema !== SCHEMA_VERSION)
+        throw new StoreError(
+          `The store in ${directory} has schema ${schema}: start its site once, which brings it to ${SCHEMA_VERSION}`,
+        )
+      return new LmdbPoolStore(file, { leave: undefined, schema })
+    } catch (error) {
+      await file.close()
       throw error
     }
   }
@@ -119,9 +142,9 @@ export class LmdbPoolStore implements PoolStore {
     if (this.#closed) return
     this.#closed = true
     // On a full disk it stays, and counts for as long as this process lives.
-    await releaseOwnership(this.#file).catch(() => {})
+    if (this.#leave !== undefined) await releaseOwnership(this.#file).catch(() => {})
     await this.#file.close()
-    this.#leave()
+    this.#leave?.()
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -4,6 +4,7 @@ import type { PoolStore } from '../../interface/pool-store.ts'
 import { RowMac } from '../../key/row-mac.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
 import { syncDirectory } from '../../util/sync-directory.ts'
+import { CommitFile } from './commit-file.ts'
 import { type KekSource, loadKek } from './key-encryption-key.ts'
 import { LmdbPoolStore } from './lmdb-store.ts'
 import { keksInUse, takeNextKek } from './next-kek.ts'
@@ -15,12 +16,18 @@ export interface StorePlace {
   readonly path: string
   /** Where the key encryption key comes from, and where the one before came from: slots under it are sealed anew. */
   readonly kek: KekSource & { readonly previous?: KekSource }
+  /**
+   * Where commit numbers are written a second time, so that a copy of the directory that is put back is noticed: outside of it.
+   * Default the directory's own path with `.commits` behind it.
+   */
+  readonly commitFile?: string
 }
 
-/** An open store; both parts are the caller's to close. */
+/** An open store; all parts are the caller's to close. */
 export interface OpenStore {
   readonly store: PoolStore
   readonly slots: SlotFile
+  readonly marks: CommitFile
   /** What came of a change of keys, where one was due. */
   readonly rekeyed?: RekeyReport
 }
@@ -30,7 +37,7 @@ export interface OpenStore {
  * `previous` asks for, is done first.
  * @throws {StoreError} another process uses it, its key is missing or another one, or a newer version wrote it
  */
-export async function openStore({ path, kek: source }: StorePlace): Promise<OpenStore> {
+export async function openStore({ path, kek: source, commitFile = `${path}.commits` }: StorePlace): Promise<OpenStore> {
   if ('file' in source) await mkdir(dirname(source.file), { recursive: true, mode: 0o700 })
   // The store first: it is what another process is kept out by.
   const store = await LmdbPoolStore.open(path)
@@ -47,7 +54,8 @@ export async function openStore({ path, kek: source }: StorePlace): Promise<Open
     if (create) for (const directory of [path, dirname(path)]) await syncDirectory(directory)
     const taken = 'file' in source ? await takeNextKek(source.file, slots) : undefined
     const rekeyed = taken ?? (source.previous === undefined ? undefined : await slots.rekey())
-    return { store, slots, ...(rekeyed && { rekeyed }) }
+    const marks = await CommitFile.open(commitFile)
+    return { store, slots, marks, ...(rekeyed && { rekeyed }) }
   } catch (error) {
     await slots?.close()
     await store.close()
