@@ -88,9 +88,8 @@ export class Gate {
     const { masterSaeId, slaveSaeId, keyId, level } = info
     const { telemetry } = this.#settings
     telemetry?.emit({ type: 'tls-session', masterSaeId, slaveSaeId, keyId, level })
-    const session = `${masterSaeId} – ${slaveSaeId}`
-    const retired = { type: 'session-retired', integration: 'tls', session, saeId: slaveSaeId, keyId } as const
-    socket.once('close', () => telemetry?.emit(retired))
+    const retired = { type: 'key-retired', saeId: slaveSaeId, peerSaeId: masterSaeId, keyId, use: 'tls' } as const
+    socket.once('close', () => telemetry?.emit({ ...retired, atMs: Date.now() }))
   }
 
   /** What it means that node:tls gave a handshake up, and tells of it. */

@@ -46,9 +46,8 @@ class ReceiptTelemetry implements Telemetry {
       this.#say(event.peer, event.keyId, event.outcome, event.integration)
     else if (event.type === 'tls-session')
       this.#say(event.masterSaeId === saeId ? event.slaveSaeId : event.masterSaeId, event.keyId, 'in-use', 'tls')
-    else if (event.type === 'session-keyed') this.#say(event.peerSaeId, event.keyId, 'in-use', event.integration)
-    else if (event.type === 'session-retired')
-      this.#say(this.#peers.get(event.keyId), event.keyId, 'retired', event.integration)
+    else if (event.type === 'key-in-use') this.#say(event.peerSaeId, event.keyId, 'in-use', event.use)
+    else if (event.type === 'key-retired') this.#say(event.peerSaeId, event.keyId, 'retired', event.use)
   }
 
   gauge<N extends GaugeName>(name: N, labels: GaugeLabels[N], value: number): void {
