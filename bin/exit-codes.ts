@@ -3,7 +3,7 @@ import { isQkdErrorCode, type QkdErrorCode } from '../lib/index.ts'
 /** Every exit code of `qkd`, and what it says; `qkd --help` prints this table. */
 export const EXIT_CODES = {
   ok: { code: 0, meaning: 'done' },
-  failed: { code: 1, meaning: 'Node.js is too old, or the demonstration did not come out' },
+  failed: { code: 1, meaning: 'Node.js is too old, the demonstration did not come out, or a check found faults' },
   usage: { code: 2, meaning: 'a command, option or argument is wrong' },
   config: { code: 3, meaning: 'a configuration or certificate file is wrong' },
   unauthorized: { code: 4, meaning: 'the KME refuses this SAE, or the key was issued to another' },

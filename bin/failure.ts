@@ -13,6 +13,11 @@ export interface Failure {
   readonly retryAfterMs?: number
 }
 
+/** Ends the program with exit code 1, after the command has said itself what it found. */
+export class ReportedFailure extends Error {
+  override readonly name = 'ReportedFailure'
+}
+
 /** What to tell a person of `error`: never a stack, which goes to `NODE_DEBUG=qkd:cli`. */
 export function describeFailure(error: unknown): Failure {
   debug('%o', error)

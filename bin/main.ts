@@ -2,6 +2,7 @@ import yargs, { type Argv } from 'yargs'
 import { type GlobalArguments, usageError } from './command.ts'
 import { alarmCommands } from './commands/alarm.ts'
 import { auditCommands } from './commands/audit.ts'
+import { configCommands } from './commands/config.ts'
 import { consoleCommand } from './commands/console.ts'
 import { demoCommand } from './commands/demo.ts'
 import { incidentCommands } from './commands/incident.ts'
@@ -22,7 +23,7 @@ import { statusCommand } from './commands/status.ts'
 import { storeCommands } from './commands/store.ts'
 import { tlsCommands } from './commands/tls.ts'
 import { describeExitCodes, EXIT_CODES } from './exit-codes.ts'
-import { describeFailure, printFailure } from './failure.ts'
+import { describeFailure, printFailure, ReportedFailure } from './failure.ts'
 import { packageVersion } from './package-root.ts'
 import { endWhenReaderGoes } from './terminal.ts'
 
@@ -35,6 +36,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     await commandLine(argv).parseAsync()
     return EXIT_CODES.ok.code
   } catch (error) {
+    if (error instanceof ReportedFailure) return EXIT_CODES.failed.code
     const failure = describeFailure(error)
     printFailure(failure, { json: argv.includes('--json') })
     return failure.exitCode
@@ -71,6 +73,7 @@ function commandLine(argv: readonly string[]): Argv<GlobalArguments> {
     .command(linkCommands)
     .command(kerberosCommands)
     .command(networkCommands)
+    .command(configCommands)
     .command(policyCommands)
     .command(auditCommands)
     .command(incidentCommands)

@@ -47,6 +47,15 @@ export {
   readKmeTlsFiles,
 } from './config.ts'
 export { type ConsoleRelay, type ConsoleRelayOptions, openConsoleRelay } from './console/console-relay.ts'
+export {
+  CONFIG_ROLES,
+  type CheckConfigOptions,
+  type ConfigFault,
+  type ConfigReport,
+  type ConfigRole,
+  checkConfigFile,
+  checkRole,
+} from './config-check.ts'
 export { layOut, type Place } from './console/map-layout.ts'
 export { type ControllerServer, type ControllerServerOptions, createControllerServer } from './controller-server.ts'
 export { type CreatePkcs12Options, createPkcs12 } from './create-pkcs12.ts'

@@ -106,6 +106,7 @@ export const rooms: readonly Room[] = [
   },
   { room: 'lib/controller-server.ts', holds: 'composition root: the controller of a network', sees: ['lib/'] },
   { room: 'lib/site.ts', holds: 'composition root: where the layers meet', sees: ['lib/'] },
+  { room: 'lib/config-check.ts', holds: 'composition root: configurations looked at as a role would', sees: ['lib/'] },
   { room: 'lib/site-link-service.ts', holds: 'composition root: the links of a site as a process', sees: ['lib/'] },
   { room: 'lib/site-hosts.ts', holds: 'composition root: the server of a site for its hosts', sees: ['lib/'] },
   { room: 'lib/workers/', holds: 'composition root: processes that serve the hosts of a site', sees: ['lib/'] },
