@@ -1,5 +1,12 @@
 import type { Argv } from 'yargs'
-import { createSite, loadSiteConfig, requireInteger, type ServedSite, watchPolicyFile } from '../lib/index.ts'
+import {
+  createSite,
+  loadSiteConfig,
+  requireInteger,
+  requireRole,
+  type ServedSite,
+  watchPolicyFile,
+} from '../lib/index.ts'
 import type { GlobalArguments } from './command.ts'
 import { consoleAt, withConsoleOption } from './console-at.ts'
 import { credentials } from './credentials.ts'
@@ -37,6 +44,7 @@ export async function serveSite(args: ServeArguments, { role }: { role: 'site' |
   const stopped = stopSignal()
   const { config, policyPath, warnings } = await loadSiteConfig(path, credentials())
   warn(warnings, { json })
+  if (role === 'kms') requireRole(path, role, config)
   const at = consoleAt(page, config.console)
   const { services, ...whole } = config
   const parts = role === 'kms' && services !== undefined ? { services } : {}

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { loadPolicyFile } from './config/policy-file.ts'
+import { configError } from './config/config-fault.ts'
 import type { ListenConfig, SiteConfig } from './config/site-config.ts'
 import { type LoadSiteConfigOptions, loadControllerConfig, loadSiteConfig } from './config.ts'
 import { ConfigError } from './errors.ts'
@@ -99,8 +100,17 @@ function faultsOf({ details, message }: ConfigError, path: string): ConfigFault[
   }))
 }
 
+/**
+ * Throws unless the configuration says where the part of a site and its neighbours meet.
+ * @throws {ConfigError} it does not
+ */
+export function requireRole(path: string, role: ConfigRole, config: Pick<SiteConfig, 'services' | 'network'>): void {
+  const faults = checkRole(role, config)
+  if (faults.length > 0) throw configError(path, faults)
+}
+
 /** What a part of a site needs to be one. */
-export function checkRole(
+function checkRole(
   role: ConfigRole,
   { services, network }: Pick<SiteConfig, 'services' | 'network'>,
 ): SchemaFault[] {

@@ -54,7 +54,7 @@ export {
   type ConfigReport,
   type ConfigRole,
   checkConfigFile,
-  checkRole,
+  requireRole,
 } from './config-check.ts'
 export { layOut, type Place } from './console/map-layout.ts'
 export { type ControllerServer, type ControllerServerOptions, createControllerServer } from './controller-server.ts'
