@@ -1,6 +1,7 @@
 import type { Argv } from 'yargs'
 import {
   createSite,
+  inDatabase,
   loadSiteConfig,
   requireInteger,
   requireRole,
@@ -23,6 +24,12 @@ export function withServeOptions(yargs: Argv<GlobalArguments>) {
       requiresArg: true,
       describe: 'Processes that do TLS and HTTP for the hosts [default: workers of the configuration, or none]',
     })
+    .option('store', {
+      type: 'string',
+      requiresArg: true,
+      describe:
+        'URL of the PostgreSQL database with the pools, postgres://…, without a password [default: as configured]',
+    })
     .option('after-restore', {
       type: 'boolean',
       default: false,
@@ -38,7 +45,7 @@ export type ServeArguments = Awaited<ReturnType<typeof withServeOptions>['argv']
  * under `services`.
  */
 export async function serveSite(args: ServeArguments, { role }: { role: 'site' | 'kms' }): Promise<void> {
-  const { config: path, workers, console: page, json, afterRestore } = args
+  const { config: path, workers, console: page, json, afterRestore, store: url } = args
   if (workers !== undefined) requireInteger('--workers', workers, { min: 0, max: 64 })
   // Asked for before anything is open, so that a signal during the start is not lost.
   const stopped = stopSignal()
@@ -48,7 +55,8 @@ export async function serveSite(args: ServeArguments, { role }: { role: 'site' |
   const at = consoleAt(page, config.console)
   const { services, ...whole } = config
   const parts = role === 'kms' && services !== undefined ? { services } : {}
-  const asked = { ...whole, ...parts, ...(workers !== undefined && { workers }), ...(at && { console: at }) }
+  const store = url === undefined ? config.store : inDatabase(config.store, url)
+  const asked = { ...whole, ...parts, store, ...(workers !== undefined && { workers }), ...(at && { console: at }) }
   await using site = await createSite(asked, { startWorker, policyPath, afterRestore })
   tellEvents(site, { json })
   using _ = policyPath === undefined ? undefined : followPolicy(site, policyPath)

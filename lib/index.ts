@@ -33,6 +33,7 @@ export type { PeerKme, SaeProfile } from './config/sae-profile.ts'
 export { saeProfileSchema } from './config/sae-profile.ts'
 export type { SiteConfig, TlsIdentity } from './config/site-config.ts'
 export { siteConfigSchema } from './config/site-config.ts'
+export { inDatabase, type PostgresStoreConfig } from './config/store-config.ts'
 export { type PolicyWatcher, watchPolicyFile } from './config/watch-policy.ts'
 export {
   type LoadConfigFileOptions,
@@ -46,16 +47,16 @@ export {
   loadSiteConfig,
   readKmeTlsFiles,
 } from './config.ts'
-export { type ConsoleRelay, type ConsoleRelayOptions, openConsoleRelay } from './console/console-relay.ts'
 export {
-  CONFIG_ROLES,
   type CheckConfigOptions,
+  CONFIG_ROLES,
   type ConfigFault,
   type ConfigReport,
   type ConfigRole,
   checkConfigFile,
   requireRole,
 } from './config-check.ts'
+export { type ConsoleRelay, type ConsoleRelayOptions, openConsoleRelay } from './console/console-relay.ts'
 export { layOut, type Place } from './console/map-layout.ts'
 export { type ControllerServer, type ControllerServerOptions, createControllerServer } from './controller-server.ts'
 export { type CreatePkcs12Options, createPkcs12 } from './create-pkcs12.ts'
@@ -184,6 +185,7 @@ export { inspectStore, type PoolReport, type StoreVerdict, verifyStore } from '.
 export type { KekSource } from './kms/store/key-encryption-key.ts'
 export { hasNextKek, proposeNextKek } from './kms/store/next-kek.ts'
 export { type OpenStore, openStore, type StorePlace } from './kms/store/open-store.ts'
+export type { ReplicaReport } from './kms/store/postgres/read-postgres.ts'
 export { openStoreToRead } from './kms/store/read-store.ts'
 export type { RekeyReport } from './kms/store/slot-file.ts'
 export {
@@ -276,6 +278,7 @@ export {
 } from './site.ts'
 export { createLinkService, type LinkService } from './site-link-service.ts'
 export { createNetworkNode, dialController, type NetworkNodeServer } from './site-network.ts'
+export { lookAtStore, rekeyStore, type StoreLook } from './store-look.ts'
 export { TelemetryHub } from './telemetry.ts'
 // What an integration is built with.
 export { AsyncQueue } from './util/async-queue.ts'

@@ -5,13 +5,14 @@ import {
   inspectStore,
   KmeUnreachableError,
   loadSiteConfig,
+  lookAtStore,
   openOperatorClient,
-  openStore,
   type PoolReport,
   proposeNextKek,
   type RekeyReport,
+  type ReplicaReport,
+  rekeyStore,
   StoreError,
-  type StorePlace,
   verifyStore,
 } from '../../lib/index.ts'
 import { defineCommand, defineGroup } from '../command.ts'
@@ -28,15 +29,8 @@ const configOption = {
 
 const LOOK_EVERY_MS = 100
 
-async function placeOf(path: string): Promise<StorePlace> {
-  return (await storeOf(path)).place
-}
-
-/** Where the store lies, and the socket of its site for operators, if it has one. */
-async function storeOf(path: string): Promise<{ place: StorePlace; socket: string | undefined }> {
-  const { store, operators } = (await loadSiteConfig(path, credentials())).config
-  if (store.kind === 'lmdb') return { place: store, socket: operators?.socket }
-  throw new ConfigError(`${path}: /store: kind "${store.kind}" keeps nothing on disk; this command is for kind "lmdb"`)
+async function configOf(path: string) {
+  return (await loadSiteConfig(path, credentials())).config
 }
 
 const inspectCommand = defineCommand({
@@ -44,15 +38,18 @@ const inspectCommand = defineCommand({
   describe: 'Say what a store holds, pool by pool; no key is opened. The site must be stopped',
   builder: yargs => yargs.option('config', configOption),
   handler: async ({ config, json }) => {
-    const { store, slots } = await openStore(await placeOf(config))
+    const { store, kekName, replicas, close } = await lookAtStore(await configOf(config))
     try {
       const pools = await inspectStore(store)
       await (json
-        ? printJson({ kek: slots.kekName, pools })
-        : printLines(...pools.map(describePool), `key encryption key ${slots.kekName}`))
+        ? printJson({ kek: kekName, ...(replicas && { replicas }), pools })
+        : printLines(
+            ...pools.map(describePool),
+            ...(replicas === undefined ? [] : describeReplicas(replicas)),
+            `key encryption key ${kekName}`,
+          ))
     } finally {
-      await slots.close()
-      await store.close()
+      await close()
     }
   },
 })
@@ -62,7 +59,7 @@ const verifyCommand = defineCommand({
   describe: 'Open every block and pair secret of a store, and say what is damaged. The site must be stopped',
   builder: yargs => yargs.option('config', configOption),
   handler: async ({ config, json }) => {
-    const { store, slots } = await openStore(await placeOf(config))
+    const { store, slots, close } = await lookAtStore(await configOf(config))
     try {
       const pools = await verifyStore({ store, slots })
       const damaged = pools.reduce((sum, { faults }) => sum + faults.length, 0)
@@ -78,8 +75,7 @@ const verifyCommand = defineCommand({
           `${damaged} parts of the store are damaged: none of them is ever served; the sites drop them when they next meet`,
         )
     } finally {
-      await slots.close()
-      await store.close()
+      await close()
     }
   },
 })
@@ -102,13 +98,14 @@ const rekeyCommand = defineCommand({
         'makes a new key, wraps every block key under it, and overwrites the old one',
       ),
   handler: async ({ config, json, timeout }) => {
-    const { place, socket } = await storeOf(config)
+    const { store: place, operators } = await configOf(config)
+    if (place.kind === 'memory') throw new ConfigError(`${config}: /store: kind "memory" has no key`)
     if (!('file' in place.kek))
       throw new ConfigError(
         `${config}: /store/kek: only a key of kind "file" is changed by this command; otherwise give the new one, name the old one as "previous", and start the site again`,
       )
     const { file } = place.kek
-    if (await rekeyByCall(config, { socket, timeout })) {
+    if (await rekeyByCall(config, { socket: operators?.socket, timeout })) {
       await (json ? printJson({ by: 'site' }) : printLines(describeRekey({ by: 'site' })))
       return
     }
@@ -129,12 +126,9 @@ export const storeCommands = defineGroup('store', 'Look after the store of a sit
 ])
 
 /** Undefined where a site has the store open: then that site does it. */
-async function rekeyStopped(place: StorePlace): Promise<RekeyReport | undefined> {
+async function rekeyStopped(place: Parameters<typeof rekeyStore>[0]): Promise<RekeyReport | undefined> {
   try {
-    const { store, slots, rekeyed } = await openStore(place)
-    await slots.close()
-    await store.close()
-    return rekeyed
+    return await rekeyStore(place)
   } catch (error) {
     if (error instanceof StoreError && /in use by process/.test(error.message)) return undefined
     throw error
@@ -178,6 +172,15 @@ function describeRekey(report: RekeyReport | { by: 'site' }): string {
   if ('by' in report) return 'Changed by the site that has the store open; its log says how much was wrapped anew'
   const { renewed, damaged } = report
   return `Changed: ${renewed} slots are wrapped anew${damaged === 0 ? '' : `; ${damaged} were damaged before`}`
+}
+
+function describeReplicas({ owner, epoch, keyEpoch, hostKeyEpoch, timeline }: ReplicaReport): string[] {
+  const who =
+    owner === undefined
+      ? 'nobody has owned the pools yet'
+      : `owned by ${owner.id}${owner.address === '' ? '' : ` at ${owner.address}`} in epoch ${epoch}, renewed ${owner.renewedAt}`
+  const behind = hostKeyEpoch === keyEpoch ? '' : ` (this host had ${hostKeyEpoch})`
+  return [who, `epoch key ${keyEpoch}${behind}; database on timeline ${timeline ?? 'unknown'}`]
 }
 
 function describePool({ poolId, blocks, ...pool }: PoolReport): string {

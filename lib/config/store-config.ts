@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { resolve, sep } from 'node:path'
+import { ConfigError, InvalidArgumentError } from '../errors.ts'
 import type { JsonSchema, SchemaFault } from '../util/json-schema.ts'
 import { hasPassword, postgresServers } from '../util/postgres-hosts.ts'
 import { type KekPlace, resolveStoreKek, type StoreKekConfig, storeKekSchema } from './kek-config.ts'
@@ -162,6 +163,29 @@ export async function resolveStore(
     ...(passwordFile === undefined ? {} : { passwordFile }),
     ...(replica === undefined ? {} : { replica: { host: '127.0.0.1', ...replica } }),
   }
+}
+
+/**
+ * The same store with its pools in another database, as a command line names it: directory and key encryption key stay.
+ * @throws {InvalidArgumentError} the URL is none, or has a password, which everybody on the machine could see
+ * @throws {ConfigError} the configuration has no store whose directory and key could be used
+ */
+export function inDatabase(store: StoreConfig, url: string): PostgresStoreConfig {
+  if (hasPassword(url)) {
+    throw new InvalidArgumentError(
+      '--store must have no password, which everybody on this machine could read: put it into the file that PGPASSFILE names (~/.pgpass), or into passwordFile of the configuration',
+    )
+  }
+  const [fault] = checkUrl(url)
+  if (fault !== undefined) throw new InvalidArgumentError(`--store: ${fault.message}`)
+  if (store.kind === 'memory') {
+    throw new ConfigError(
+      '--store needs path and kek of /store in the configuration: the directory of this replica, for the keys that the database must not have',
+    )
+  }
+  return store.kind === 'postgresql'
+    ? { ...store, url }
+    : { kind: 'postgresql', url, path: store.path, kek: store.kek, leaseMs: DEFAULT_LEASE_MS }
 }
 
 /** The password of a store, where it stands in a file of its own. */

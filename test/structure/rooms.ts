@@ -113,6 +113,7 @@ export const rooms: readonly Room[] = [
   { room: 'lib/site-alarms.ts', holds: 'composition root: alarms of a site', sees: ['lib/'] },
   { room: 'lib/site-operators.ts', holds: 'composition root: the calls of operators of a site', sees: ['lib/'] },
   { room: 'lib/site-core.ts', holds: 'composition root: what of a site runs in one process at a time', sees: ['lib/'] },
+  { room: 'lib/store-look.ts', holds: 'composition root: stores of any kind, to be looked at', sees: ['lib/'] },
   {
     room: 'lib/site-replica.ts',
     holds: 'composition root: a process of several that are a site together',
