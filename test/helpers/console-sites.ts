@@ -21,10 +21,14 @@ export interface ConsoleSitesOptions {
   readonly console: ConsoleConfig
   /** Key that each link yields, in bits per second. Default 400,000. */
   readonly rateBps?: number
+  /** How long a request waits for key, in milliseconds. Default 300. */
+  readonly maxWaitMs?: number
 }
 
 /** A controller and three sites in this process, each joined with both others by a link and by a fibre that can be cut. */
 export interface ConsoleSites extends AsyncDisposable {
+  /** Where the audit log (`audit.log`) and the store (`store`, with `store.kek`) of site A lie. */
+  readonly directory: string
   readonly controller: ControllerServer
   readonly sites: Readonly<Record<Name, ServedSite>>
   /** By the link's ID. */
@@ -35,7 +39,7 @@ export interface ConsoleSites extends AsyncDisposable {
 
 /** Starts them; the controller has a console too. */
 export async function openConsoleSites(options: ConsoleSitesOptions): Promise<ConsoleSites> {
-  const { hosts, rateBps = 400_000 } = options
+  const { hosts, rateBps = 400_000, maxWaitMs = 300 } = options
   const dir = await createTempDir()
   const authority = createTestAuthority()
   const ports = await freePorts(12)
@@ -94,7 +98,7 @@ export async function openConsoleSites(options: ConsoleSitesOptions): Promise<Co
           heartbeatMs: 250,
         },
         store: { kind: 'memory' },
-        pool: { ...DEFAULT_POOL, maxWaitMs: 300 },
+        pool: { ...DEFAULT_POOL, maxWaitMs },
         keys: DEFAULT_KEYS,
         ...(name === 'a' && {
           store: { kind: 'lmdb', path: join(dir.path, 'store'), kek: { file: join(dir.path, 'store.kek') } } as const,
@@ -114,6 +118,7 @@ export async function openConsoleSites(options: ConsoleSitesOptions): Promise<Co
     }
     const siteOf = (saeId: string) => sites[NAMES.find(name => hosts[name].includes(saeId))!]
     return {
+      directory: dir.path,
       controller,
       sites,
       fibres,
