@@ -4,7 +4,7 @@ import { startNetwork } from '../../helpers/network-processes.ts'
 import { until } from '../../helpers/until.ts'
 
 describe('a KMS whose network node is a process of its own', function () {
-  this.timeout(180_000)
+  this.timeout(300_000)
 
   it('serves every request while the node is moved to another process, and issues nothing twice', async () => {
     await using network = await startNetwork({
@@ -49,7 +49,7 @@ describe('a KMS whose network node is a process of its own', function () {
     const atMove = seen.size
     // More than what was in stock: the new process has brought key.
     const held = await stock()
-    await until(() => seen.size > atMove + 1000 + held, `keys after\n${network.errors()}`, { timeoutMs: 90_000 })
+    await until(() => seen.size > atMove + 1000 + held, `keys after\n${network.errors()}`, { timeoutMs: 180_000 })
     drawing = false
     await hosts
   })
