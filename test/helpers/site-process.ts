@@ -45,6 +45,8 @@ export interface SiteProcessesOptions {
   readonly apart?: boolean
   /** Whether each site writes its decisions to `<siteId>.audit`. Default not. */
   readonly audit?: boolean
+  /** Whether operators reach each site at `<siteId>.sock`. Default not. */
+  readonly operators?: boolean
   /** A directory with stores that the sites begin with: `<siteId>.store`, and the key `<siteId>.kek`. Default none. */
   readonly from?: string
   /** What a site's process has in its environment besides this one's, by site and directory. Default nothing. */
@@ -149,7 +151,7 @@ function storeOf(siteId: 'site-a' | 'site-b', { store = 'lmdb', databases = {} }
 /** Writes configurations and certificates for two sites and starts both. */
 export async function startSiteProcesses(options: SiteProcessesOptions = {}): Promise<SiteProcesses> {
   const { rateBps = 200_000_000, targetBlocks = 16, built = false, root, apart = false } = options
-  const { link = { kind: 'simulated', rateBps }, audit = false, env = () => ({}), from } = options
+  const { link = { kind: 'simulated', rateBps }, audit = false, operators = false, env = () => ({}), from } = options
   const dir = await createTempDir('qkdkit-sites-')
   const authority = createTestAuthority()
   const [etsiA, etsiB, peerA, peerB, quantum, ...apartAt] = await freePorts(9)
@@ -181,6 +183,7 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
       pool: { targetBlocks },
       ...(apart && { services: servicesAt(apartAt.slice(siteId === 'site-a' ? 0 : 2)) }),
       ...(audit && { audit: { file: `${siteId}.audit` } }),
+      ...(operators && { operators: { socket: `${siteId}.sock` } }),
     }
     const path = join(dir.path, `${siteId}.json`)
     await writeFile(path, JSON.stringify(config, null, 2))
