@@ -14,7 +14,7 @@ import { printJson, printLines, sayIfLong } from '../terminal.ts'
 const ABOUT = 'What it is about (all that is named must be met):'
 
 interface AboutArguments {
-  readonly saePair?: readonly string[] | undefined
+  readonly sae?: readonly string[] | undefined
   readonly pool?: string | undefined
   readonly link?: string | undefined
   readonly relay?: string | undefined
@@ -24,12 +24,12 @@ interface AboutArguments {
 
 function withAboutOptions<T>(yargs: Argv<T>) {
   return yargs
-    .option('sae-pair', {
+    .option('sae', {
       type: 'array',
       string: true,
-      nargs: 2,
+      requiresArg: true,
       group: ABOUT,
-      describe: 'Keys that both of these hosts get, as --sae-pair alice bob',
+      describe: 'Keys that two hosts share, each by its own --sae, as --sae alice --sae bob',
     })
     .option('pool', { type: 'string', requiresArg: true, group: ABOUT, describe: 'The pool with that site' })
     .option('link', {
@@ -44,12 +44,12 @@ function withAboutOptions<T>(yargs: Argv<T>) {
       requiresArg: true,
       group: ABOUT,
       describe:
-        'Blocks that were on their way at or after this time, as 2026-11-23T12:00Z; with --sae-pair alone, keys issued then',
+        'Blocks that were on their way at or after this time, as 2026-11-23T12:00Z; with --sae alone, keys issued then',
     })
     .option('until', { type: 'string', requiresArg: true, group: ABOUT, describe: 'The same, at or before this time' })
 }
 
-const REPEATABLE = ['saePair', 'sae-pair', 'audit']
+const REPEATABLE = ['sae', 'audit']
 
 const reasonOption = {
   type: 'string',
@@ -170,17 +170,17 @@ async function enact(
     )
 }
 
-function isAbout({ saePair, pool, link, relay, since, until }: AboutArguments): boolean {
-  return [saePair, pool, link, relay, since, until].some(each => each !== undefined)
+function isAbout({ sae, pool, link, relay, since, until }: AboutArguments): boolean {
+  return [sae, pool, link, relay, since, until].some(each => each !== undefined)
 }
 
-function selectorOf({ saePair, pool, link, relay, since, until }: AboutArguments): IncidentSelector {
-  if (!isAbout({ saePair, pool, link, relay, since, until }))
-    throw usageError('Name what it is about: --sae-pair, --pool, --link, --relay, --since, --until')
-  if (saePair !== undefined && saePair.length !== 2) throw usageError('--sae-pair takes two hosts, once')
+function selectorOf({ sae, pool, link, relay, since, until }: AboutArguments): IncidentSelector {
+  if (!isAbout({ sae, pool, link, relay, since, until }))
+    throw usageError('Name what it is about: --sae, --pool, --link, --relay, --since, --until')
+  if (sae !== undefined && sae.length !== 2) throw usageError('--sae names two hosts: give it twice')
   const [sinceMs, untilMs] = [timeOf('since', since), timeOf('until', until)]
   return {
-    ...(saePair !== undefined && { saePair: [saePair[0]!, saePair[1]!] as const }),
+    ...(sae !== undefined && { saePair: [sae[0]!, sae[1]!] as const }),
     ...(pool !== undefined && { pool }),
     ...(link !== undefined && { link }),
     ...(relay !== undefined && { relay }),

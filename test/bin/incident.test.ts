@@ -118,7 +118,7 @@ describe('qkd incident', function () {
     expect(radius.siteIds).to.deep.equal(['site-a', 'site-b'])
     expect(radius.keys.length).to.be.above(0)
     expect(radius.keys.every(({ isProtected }) => !isProtected)).to.equal(true)
-    const words = await runQkd(['incident', 'report', '--sae-pair', 'alice', 'bob', ...logs])
+    const words = await runQkd(['incident', 'report', '--sae', 'alice', '--sae', 'bob', ...logs])
     expect(words.stdout).to.include(`${radius.keys.length} keys are exposed`)
     for (const args of [
       ['report', ...logs],
