@@ -12,7 +12,7 @@ export interface Built extends AsyncDisposable {
   load(path: string): Promise<unknown>
 }
 
-/** Compiles what the benches of TLS and of ETSI 014 need, within `node_modules`, so that packages are found from there. */
+/** Compiles what the benches of TLS, of ETSI 014 and of workers need, within `node_modules`, so that packages are found from there. */
 export async function buildToRun(): Promise<Built> {
   const cache = join(root, 'node_modules', '.cache')
   await mkdir(cache, { recursive: true })
@@ -22,9 +22,15 @@ export async function buildToRun(): Promise<Built> {
     const config = {
       extends: join(root, 'tsconfig.build.json'),
       compilerOptions: { outDir: dir, rootDir: root, declaration: false, noCheck: true, types: [] },
-      include: ['lib', 'integrations', 'bench/tls', 'bench/etsi014', 'bench/report.ts', 'test/helpers'].map(path =>
-        join(root, path),
-      ),
+      include: [
+        'lib',
+        'integrations',
+        'bench/tls',
+        'bench/etsi014',
+        'bench/workers',
+        'bench/report.ts',
+        'test/helpers',
+      ].map(path => join(root, path)),
     }
     await writeFile(join(dir, 'package.json'), JSON.stringify({ type: 'module' }))
     await writeFile(join(dir, 'tsconfig.json'), JSON.stringify(config))

@@ -47,7 +47,7 @@ export class WorkerProcess {
       child.once('exit', (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`))
       child.once('error', error => resolve(error.message))
     })
-    // Sending to a process that has just ended is told here, and by its end.
+    // Sending to a process that has ended a moment ago is told here, and by its end.
     child.on('error', () => {})
     const channel = new StreamChannel(child.stdio[OWNER_FD] as unknown as Duplex, {
       peerId: WORKER,
