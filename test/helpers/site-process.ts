@@ -22,8 +22,8 @@ export interface SiteProcesses extends AsyncDisposable {
   readonly processes: readonly [SiteProcess, SiteProcess]
   /** The processes of each site by role, the one that serves hosts last: `site`, or where they are apart `link`, `qnl`, `kms`. */
   readonly parts: readonly [ReadonlyMap<SiteRole, SiteProcess>, ReadonlyMap<SiteRole, SiteProcess>]
-  /** A remote KMS for a host: alice and amy at the first site, bob and ben at the second. */
-  kms(saeId: string): Kms
+  /** A remote KMS for a host: alice and amy at the first site, bob and ben at the second. `port` is that of a replica. */
+  kms(saeId: string, options?: { port?: number }): Kms
 }
 
 export interface SiteProcessesOptions {
@@ -144,7 +144,8 @@ const SAES = { 'site-a': ['alice', 'amy'], 'site-b': ['bob', 'ben'] } as const
 function storeOf(siteId: 'site-a' | 'site-b', { store = 'lmdb', databases = {} }: SiteProcessesOptions) {
   const url = databases[siteId]
   const place = { path: `${siteId}.store`, kek: { file: `${siteId}.kek` } }
-  if (url !== undefined) return { kind: 'postgresql', url, leaseMs: 1_000, ...place }
+  if (url !== undefined)
+    return { kind: 'postgresql', url, leaseMs: 1_000, replica: { id: `${siteId}-1`, port: 0 }, ...place }
   return store === 'memory' ? { kind: store } : { kind: store, ...place }
 }
 
@@ -217,8 +218,8 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
     directory: dir.path,
     processes,
     parts,
-    kms: saeId => {
-      const port = (SAES['site-a'] as readonly string[]).includes(saeId) ? etsiA! : etsiB!
+    kms: (saeId, { port: replica } = {}) => {
+      const port = replica ?? ((SAES['site-a'] as readonly string[]).includes(saeId) ? etsiA! : etsiB!)
       if (!credentials.has(saeId)) credentials.set(saeId, authority.issue(saeId))
       const kms = createRemoteKms({ saeId, baseUrl: `https://127.0.0.1:${port}`, ...credentials.get(saeId)! })
       opened.push(kms)
