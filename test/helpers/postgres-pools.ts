@@ -33,3 +33,35 @@ export async function ownEpoch({ election }: PostgresReplica): Promise<number> {
 export async function openOwned(replica: PostgresReplica): Promise<OwnedStore> {
   return await replica.openOwned(await ownEpoch(replica))
 }
+
+/** The store of a replica that owns its site, opened again by the next owner as often as a test wants. */
+export class PostgresPools implements AsyncDisposable {
+  store!: OwnedStore['store']
+  #owned!: OwnedStore
+  #replica!: PostgresReplica
+  readonly #url: string
+  readonly #directory: string
+
+  constructor(url: string, directory: string) {
+    this.#url = url
+    this.#directory = directory
+  }
+
+  async start(): Promise<this> {
+    this.#replica = await openReplica(this.#url, this.#directory)
+    this.#owned = await openOwned(this.#replica)
+    this.store = this.#owned.store
+    return this
+  }
+
+  /** Another owner's, under the next epoch, over the same rows. */
+  reopen = async () => {
+    await this[Symbol.asyncDispose]()
+    return (await this.start()).store
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#owned.close()
+    await this.#replica.close()
+  }
+}
