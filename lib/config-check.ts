@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { loadPolicyFile } from './config/policy-file.ts'
 import { configError } from './config/config-fault.ts'
+import { loadPolicyFile } from './config/policy-file.ts'
 import type { ListenConfig, SiteConfig } from './config/site-config.ts'
 import { type LoadSiteConfigOptions, loadControllerConfig, loadSiteConfig } from './config.ts'
 import { ConfigError } from './errors.ts'
@@ -110,10 +110,7 @@ export function requireRole(path: string, role: ConfigRole, config: Pick<SiteCon
 }
 
 /** What a part of a site needs to be one. */
-function checkRole(
-  role: ConfigRole,
-  { services, network }: Pick<SiteConfig, 'services' | 'network'>,
-): SchemaFault[] {
+function checkRole(role: ConfigRole, { services, network }: Pick<SiteConfig, 'services' | 'network'>): SchemaFault[] {
   const needsQnl = role === 'kms' || role === 'qnl'
   if (needsQnl && services?.qnl === undefined && network?.qnl === undefined) {
     const message = `field "qnl" is missing: it says where KMS and network layer of the site meet, as role "${role}" needs`
