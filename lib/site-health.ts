@@ -30,6 +30,7 @@ export async function siteHealth(options: SiteHealthOptions): Promise<readonly H
     await auditRow(options, gauges),
     backupRow(gauges),
     secretRow(gauges, status),
+    ...clockRows(gauges, status),
     certificateRow(config.tls.cert, options.now?.() ?? Date.now()),
   ]
 }
@@ -87,6 +88,18 @@ function secretRow(gauges: GaugeTable, pools: readonly KeyPoolStatus[]): HealthR
     state: missing === 0 ? 'ok' : 'warning',
     text: `${ages.length} of ${pools.length} sites, oldest ${oldest} min`,
   }
+}
+
+/** Clocks of other KMSs against this one's; no row before any was compared. */
+function clockRows(gauges: GaugeTable, pools: readonly KeyPoolStatus[]): HealthRow[] {
+  const skews = pools.flatMap(({ remoteSiteId: peer }) => gauges.value('peer_clock_skew_ms', { peer }) ?? [])
+  if (skews.length === 0) return []
+  const worstMs = Math.max(...skews.map(Math.abs))
+  const state = worstMs > 60_000 ? 'bad' : worstMs > 5_000 ? 'warning' : 'ok'
+  // In whole seconds, so that the words don't change all the time.
+  return [
+    { name: 'Clocks', state, text: worstMs < 1_000 ? 'agree to a second' : `${Math.round(worstMs / 1_000)} s apart` },
+  ]
 }
 
 function certificateRow(pem: string, nowMs: number): HealthRow {
