@@ -7,6 +7,7 @@ import { kindForSuite } from '../key/virtual-block.ts'
 import { withDeadline } from '../util/deadline.ts'
 import type { DecisionLog } from './audit/decision-log.ts'
 import type { Admission, Admitted } from './policy/admission.ts'
+import type { StoredWay } from './pool/block-way.ts'
 import type { IssueRequest, KeyLabel } from './pool/issuer.ts'
 import type { KeyPool } from './pool/key-pool.ts'
 import { PAD_PAIR, type ShareQuestion, transferHeader } from './pool/shared-key-acceptor.ts'
@@ -263,10 +264,14 @@ export class Multicast {
     const common = { masterSaeId, slaveSaeId, keyIds, sizeBytes: keys[0]!.secret.sizeBytes, ...label }
     const signal = withDeadline(options.signal, confirmMs)
     const { shared } = legs[0]!.pool
+    const ways = waysOf(legs, named)
     const given = legs.map(({ pool, saeIds }, at) =>
-      pool.handovers.give({ ...common, saeIds, ...hide(pool, { ...common, saeIds }, keys, pads[at - 1]) }, { signal }),
+      pool.handovers.give(
+        { ...common, ways, saeIds, ...hide(pool, { ...common, saeIds }, keys, pads[at - 1]) },
+        { signal },
+      ),
     )
-    if (own.length > 0) given.push(shared.record(keys, { ...common, saeIds: own }))
+    if (own.length > 0) given.push(shared.record(keys, { ...common, ways, saeIds: own }))
     const outcomes = await Promise.allSettled(given)
     const failed =
       outcomes.find(({ status }) => status === 'rejected') ??
@@ -313,6 +318,14 @@ function takersOf({
   options: { additionalSlaveSaeIds = [] },
 }: Pick<MulticastRequest, 'masterSaeId' | 'slaveSaeId' | 'options'>): string[] {
   return [masterSaeId, slaveSaeId, ...additionalSlaveSaeIds]
+}
+
+/** How the keys, and what hides them from one site to the next, came. */
+function waysOf(legs: readonly Leg[], named: readonly (readonly KeyLabel[])[]): StoredWay[] {
+  return legs.flatMap(({ pool }, at) => {
+    const blocks = new Set((named[at] ?? []).flatMap(({ block }) => (block === undefined ? [] : [block])))
+    return [...blocks].flatMap(block => pool.incidents.wayOf(block) ?? [])
+  })
 }
 
 /** What came to be held while the other sites confirmed goes to nobody. */

@@ -5,6 +5,8 @@ import { canonicalKeyId } from '../../key/key-id.ts'
 import { sealTransfer, transferPadBytes } from '../../key/transfer.ts'
 import type { DecisionLog } from '../audit/decision-log.ts'
 import type { Admission } from '../policy/admission.ts'
+import type { StoredWay } from '../pool/block-way.ts'
+import type { KeyLabel } from '../pool/issuer.ts'
 import type { KeyPool } from '../pool/key-pool.ts'
 import { PAD_PAIR, transferHeader } from '../pool/shared-key-acceptor.ts'
 import { lowestLabel, type WayLabel } from '../pool/way-label.ts'
@@ -140,6 +142,14 @@ export class Inbound implements AbroadReceiver {
     await audit?.allowed({ event: 'share', ...who, ...(rule !== undefined && { rule }) }, labels)
   }
 
+  /** The other domain's KME has seen the key: what came before it is not known here. */
+  #wayAcross(initiatorSaeId: string): StoredWay {
+    const { neighbours, local } = this.#options
+    const nowMs = Date.now()
+    const path = [initiatorSaeId, neighbours.of(initiatorSaeId)!.kme.kmeId, local.siteId]
+    return { shares: [[path]], links: [], sinceMs: nowMs, untilMs: nowMs }
+  }
+
   async #give(
     { pool, saeIds }: Leg,
     { initiatorSaeId: masterSaeId, keys }: AbroadHandover,
@@ -149,11 +159,15 @@ export class Inbound implements AbroadReceiver {
     if (pool === undefined) {
       const keeper = this.#options.anyPool()
       if (keeper === undefined) throw new NoRouteError('This site has no pool beside which keys could be kept')
-      return keeper.shared.record(keys, { ...common, ...label })
+      return keeper.shared.record(keys, { ...common, ...label, ways: [this.#wayAcross(masterSaeId)] })
     }
     pool.handovers.requirePeer()
     const sizes = { number: keys.length, sizeBytes: transferPadBytes(sizeBytes) }
-    const pads = await pool.issue({ pair: PAD_PAIR, suite: PAD_SUITE, ...sizes, waitMs: PAD_WAIT_MS, signal })
+    const came = [this.#wayAcross(masterSaeId)]
+    const audit = async (labels: readonly KeyLabel[]) => {
+      for (const { block } of labels) if (block !== undefined) came.push(pool.incidents.wayOf(block) ?? came[0]!)
+    }
+    const pads = await pool.issue({ pair: PAD_PAIR, suite: PAD_SUITE, ...sizes, waitMs: PAD_WAIT_MS, signal, audit })
     try {
       const ways = pads.map(({ level, trustClass }) => ({ level: level!, trustClass: trustClass! }))
       const keyIds = keys.map(({ keyId }) => keyId)
@@ -162,7 +176,7 @@ export class Inbound implements AbroadReceiver {
         const { keyId: padId, secret: pad } = pads[at]!
         return sealTransfer(secret, pad, transferHeader(pool.poolId, question, { keyId, padId }))
       })
-      await pool.handovers.give({ ...question, padIds: pads.map(({ keyId }) => keyId), sealed }, { signal })
+      await pool.handovers.give({ ...question, padIds: pads.map(({ keyId }) => keyId), sealed, ways: came }, { signal })
     } finally {
       for (const { secret } of pads) secret.wipe()
     }

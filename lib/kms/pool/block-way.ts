@@ -1,3 +1,4 @@
+import { ProtocolError } from '../../errors.ts'
 import type { BlockRecord, Change } from '../../interface/pool-store.ts'
 import type { BlockWay, QnlBlock } from '../../interface/qnl.ts'
 import { blockKind } from '../../key/virtual-block.ts'
@@ -52,4 +53,45 @@ function noteOf(number: bigint, way: StoredWay): Change {
 
 function nameOf(number: bigint): string {
   return PREFIX + number
+}
+
+/** More than any request has; a list that is longer goes as one way over everything that is in it. */
+const MAX_WAYS_BYTES = 60_000
+
+/** Ways as they go to another site, and into a record there: each once. */
+export function encodeWays(ways: readonly StoredWay[]): Buffer {
+  const unique = [...new Map(ways.map(way => [JSON.stringify(way), way])).values()]
+  const bytes = Buffer.from(JSON.stringify(unique))
+  if (bytes.byteLength <= MAX_WAYS_BYTES) return bytes
+  const sites = [...new Set(unique.flatMap(({ shares }) => shares.flat(2)))].slice(0, 128)
+  const times = {
+    sinceMs: Math.min(...unique.map(way => way.sinceMs)),
+    untilMs: Math.max(...unique.map(way => way.untilMs)),
+  }
+  return Buffer.from(JSON.stringify([{ shares: [[['', ...sites, '']]], links: [], ...times }]))
+}
+
+/** @throws {ProtocolError} the bytes are no list of ways */
+export function decodeWays(bytes: Uint8Array): StoredWay[] {
+  if (bytes.byteLength > MAX_WAYS_BYTES) throw new ProtocolError('The ways of shared keys are too long')
+  try {
+    const ways = JSON.parse(Buffer.from(bytes).toString('utf8')) as StoredWay[]
+    if (ways.every(isWay)) return ways
+  } catch {
+    // Said below.
+  }
+  throw new ProtocolError('The ways of shared keys are not right')
+}
+
+function isWay({ shares, links, sinceMs, untilMs }: StoredWay): boolean {
+  const isPath = (path: readonly string[]) => Array.isArray(path) && path.every(site => typeof site === 'string')
+  const isLink = ({ linkId, siteIds }: StoredWay['links'][number]) => typeof linkId === 'string' && isPath(siteIds)
+  return (
+    Array.isArray(shares) &&
+    shares.every(paths => Array.isArray(paths) && paths.every(isPath)) &&
+    Array.isArray(links) &&
+    links.every(isLink) &&
+    Number.isFinite(sinceMs) &&
+    Number.isFinite(untilMs)
+  )
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { createQkdError, isQkdErrorCode, PoolDesyncError } from '../../errors.ts'
 import type { AbortOptions } from '../../interface/lifecycle.ts'
 import type { BlockLedger } from './block-ledger.ts'
+import { encodeWays, type StoredWay } from './block-way.ts'
 import type { MessageHandlers } from './peer-session.ts'
 import { MAX_LIST, type MessageFields, NONCE_BYTES, type PeerMessage } from './peer-wire.ts'
 import type { ShareQuestion } from './shared-key-acceptor.ts'
@@ -15,6 +16,8 @@ export interface Handover extends ShareQuestion {
   readonly padIds: readonly string[]
   /** Each key in transfer. */
   readonly sealed: readonly Uint8Array[]
+  /** How the keys, and what hides them, came to their sites. */
+  readonly ways: readonly StoredWay[]
 }
 
 /** What the handovers are made with. */
@@ -77,6 +80,7 @@ export class Handovers {
         keyIds: part(keyIds),
         pads: part(padIds),
         sealed: Buffer.concat(part(sealed)),
+        ways: encodeWays(handover.ways),
       })
     }
     const outcomes = await Promise.allSettled(answers)

@@ -121,6 +121,8 @@ const MESSAGES = {
       keyIds: names,
       pads: names,
       sealed: bytes,
+      /** How the keys, and what hides them, came to their sites: `StoredWay`s as JSON. */
+      ways: bytes,
     },
   },
   shareOk: { id: 22, fields: { nonce: bytes16 } },

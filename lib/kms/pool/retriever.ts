@@ -189,14 +189,15 @@ export class Retriever {
     const { record, isLast, taking } = claim
     const { level, trustClass, sizeBytes, held, masterSaeId, slaveSaeId } = record
     const label = { keyId, sizeBits: sizeBytes * 8, level, trustClass }
+    const way = record.ways
     if (held.kind === 'sealed') {
       const consumed = () => void shared.taken(claim).catch(() => {})
-      return { label, block: undefined, read: () => shared.open(claim), changes: [taking], consumed }
+      return { label, way, block: undefined, read: () => shared.open(claim), changes: [taking], consumed }
     }
     const cells = this.#findCells({ masterSaeId, slaveSaeId }, keyId, earlierMs)
     if (typeof cells === 'string') return 'unknown'
-    if (isLast) return { ...cells, label, changes: [taking, ...cells.changes] }
-    return { ...cells, label, changes: [taking], consumed: () => {} }
+    if (isLast) return { ...cells, label, way, changes: [taking, ...cells.changes] }
+    return { ...cells, label, way, changes: [taking], consumed: () => {} }
   }
 
   /** The key whose selection a canonical key_ID is, sealed for exactly this pair. */

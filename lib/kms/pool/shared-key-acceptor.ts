@@ -5,6 +5,7 @@ import { lp, u64 } from '../../key/lp.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
 import { openTransfer, transferBytes } from '../../key/transfer.ts'
 import type { BlockLedger } from './block-ledger.ts'
+import { decodeWays } from './block-way.ts'
 import type { MessageHandlers } from './peer-session.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
 import type { Retriever } from './retriever.ts'
@@ -97,6 +98,7 @@ export class SharedKeyAcceptor {
     const isUnique = new Set(keyIds).size === keyIds.length && new Set(saeIds).size === saeIds.length
     if (!isWhole || !isUnique || keyIds.some(id => canonicalKeyId(id) !== id))
       throw new ProtocolError('The message about keys of several hosts is not right')
+    const ways = decodeWays(message.ways)
     const question = { masterSaeId, slaveSaeId, saeIds, keyIds, sizeBytes, level, trustClass }
     if (pads.length === 0) this.#requireCells(question)
     else if (pads.length !== keyIds.length || message.sealed.byteLength !== keyIds.length * transferBytes(sizeBytes))
@@ -105,7 +107,7 @@ export class SharedKeyAcceptor {
     if (abroad?.isAbroad(saeIds[0]!)) return this.#handingOn(abroad, question, pads.length)
     const keys = pads.length === 0 ? keyIds.map(inCells) : await this.#openAll(message, question)
     try {
-      await shared.record(keys, { masterSaeId, slaveSaeId, saeIds, sizeBytes, level, trustClass })
+      await shared.record(keys, { masterSaeId, slaveSaeId, saeIds, sizeBytes, level, trustClass, ways })
     } finally {
       for (const { secret } of keys) secret?.wipe()
     }

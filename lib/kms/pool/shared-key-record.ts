@@ -2,10 +2,12 @@ import { createHash } from 'node:crypto'
 import { StoreError } from '../../errors.ts'
 import type { SecurityLevel, TrustClass } from '../../interface/kms.ts'
 import { ByteReader, ByteWriter } from '../../util/bytes.ts'
+import { decodeWays, encodeWays, type StoredWay } from './block-way.ts'
 
 /** The stored form of a key that several SAEs get, as a note of the pool that it came by. */
 
-const FORMAT = 1
+/** The ways came with format 2. */
+const FORMAT = 2
 const PREFIX = 'shared '
 const NO_SLOT = 0xffffffff
 export const LEVELS: readonly SecurityLevel[] = ['one-time-pad', 'quantum', 'hybrid', 'expanded', 'post-quantum']
@@ -36,6 +38,8 @@ export interface SharedKeyRecord {
   /** Wall clock; nobody gets it after that. */
   readonly expiresAtMs: number
   readonly held: HeldKey
+  /** How it, and what hid it on its way, came to its sites. */
+  readonly ways: readonly StoredWay[]
 }
 
 /** What the record of a key is called: nobody learns key_IDs from the store. */
@@ -75,6 +79,7 @@ export function encodeSharedKey(record: SharedKeyRecord): Buffer {
     .u64(BigInt(Math.round(record.expiresAtMs)))
     .u16(recipients.length)
   for (const { saeId, taken } of recipients) writer.field(saeId).u8(taken ? 1 : 0)
+  writer.field(encodeWays(record.ways))
   if (held.kind === 'cells') return writer.u8(0).bytes()
   return writer
     .u8(1)
@@ -87,7 +92,7 @@ export function encodeSharedKey(record: SharedKeyRecord): Buffer {
 export function decodeSharedKey(bytes: Uint8Array): SharedKeyRecord {
   const reader = new ByteReader(bytes)
   const format = reader.u8()
-  if (format !== FORMAT)
+  if (format !== FORMAT && format !== 1)
     throw new StoreError(`The store holds a shared key of format ${format}; this version reads ${FORMAT}`)
   const record = {
     masterSaeId: reader.text(),
@@ -97,6 +102,7 @@ export function decodeSharedKey(bytes: Uint8Array): SharedKeyRecord {
     sizeBytes: reader.u32(),
     expiresAtMs: Number(reader.u64()),
     recipients: Array.from({ length: reader.u16() }, () => ({ saeId: reader.text(), taken: reader.u8() === 1 })),
+    ways: format === 1 ? [] : decodeWays(reader.field()),
     held: reader.u8() === 0 ? ({ kind: 'cells' } as const) : readSealed(reader),
   }
   reader.end()

@@ -26,7 +26,8 @@ export interface SharedKeyClaim {
 }
 
 /** What is recorded of a key besides its bytes. */
-export interface SharedKeyTerms extends Pick<SharedKeyRecord, 'masterSaeId' | 'slaveSaeId' | 'level' | 'trustClass'> {
+export interface SharedKeyTerms
+  extends Pick<SharedKeyRecord, 'masterSaeId' | 'slaveSaeId' | 'level' | 'trustClass' | 'ways'> {
   /** SAEs of this site that may fetch it. */
   readonly saeIds: readonly string[]
   readonly sizeBytes: number

@@ -26,6 +26,7 @@ const record: SharedKeyRecord = {
   trustClass: 'relayed',
   sizeBytes: 31_904,
   expiresAtMs: 1_700_000_000_000,
+  ways: [{ shares: [[['a', 'x', 'b']]], links: [], sinceMs: 1, untilMs: 2 }],
   held: { kind: 'sealed', slot: 7, sealed: Uint8Array.from({ length: 31_932 }, (_, at) => at % 251) },
 }
 

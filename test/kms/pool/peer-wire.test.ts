@@ -36,8 +36,12 @@ const messages: PeerMessage[] = [
     keyIds: ['00000000-0000-4000-8000-000000000000'],
     pads: ['00000000-0000-4000-8000-000000000001'],
     sealed: Buffer.alloc(48, 7),
+    ways: Buffer.from('[]'),
   },
   { name: 'shareOk', nonce },
+  { name: 'incident', nonce, body: Buffer.from('{}') },
+  { name: 'incidentOk', nonce, body: Buffer.from('{}') },
+  { name: 'incidentNo', nonce, reason: 'The disk is full' },
   { name: 'shareNo', nonce, code: 'ERR_QKD_STORE', reason: 'The disk is gone' },
   { name: 'unshare', masterSaeId: 'alice', slaveSaeId: 'bob', keyIds: [] },
   {
