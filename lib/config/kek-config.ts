@@ -6,17 +6,26 @@ import { openToOthers, unreadable } from './tls-files.ts'
 
 /**
  * Where a key encryption key comes from, which only the site's own user may read: a file of 32 bytes that the first start
- * makes; the same as a systemd credential; or a passphrase, the first line of a file.
+ * makes; the same as a systemd credential; a passphrase, the first line of a file; or a key in a device, by PKCS#11.
  */
 export type KekConfig =
   | { readonly file: string }
   | { readonly credential: string }
   | { readonly passphraseFile: string }
+  | { readonly pkcs11: Pkcs11Config }
+
+/** A key that stays in a device: its PKCS#11 module, the labels of token and key, and the file with the PIN. */
+export interface Pkcs11Config {
+  readonly module: string
+  readonly token: string
+  readonly key: string
+  readonly pinFile: string
+}
 
 /** The same with the key before, where it was replaced: slots that are sealed under that are sealed anew at the start. */
 export type StoreKekConfig = KekConfig & { readonly previous?: KekConfig }
 
-const KINDS = ['file', 'credential', 'passphraseFile'] as const
+const KINDS = ['file', 'credential', 'passphraseFile', 'pkcs11'] as const
 const KEK_BYTES = 32
 
 const kekSchema = (description: string, more: Record<string, JsonSchema> = {}) =>
@@ -28,6 +37,12 @@ const kekSchema = (description: string, more: Record<string, JsonSchema> = {}) =
       passphraseFile: text(
         'File, mode 0600, relative to this one, whose first line is a passphrase, stretched by scrypt',
       ),
+      pkcs11: objectSchema('Key that stays in a device, by PKCS#11; needs the package pkcs11js', {
+        module: text('PKCS#11 module of the device, for example /usr/lib/softhsm/libsofthsm2.so'),
+        token: text('Label of the token'),
+        key: text('Label of an AES key of 256 bits in it, sensitive and not extractable; made with the store'),
+        pinFile: text('File, mode 0600, relative to this one, whose first line is the PIN'),
+      }),
       ...more,
     },
     [...KINDS, ...Object.keys(more)],
@@ -35,7 +50,7 @@ const kekSchema = (description: string, more: Record<string, JsonSchema> = {}) =
 
 /** A key encryption key in the configuration of a store. */
 export const storeKekSchema: JsonSchema = kekSchema(
-  'Key encryption key: exactly one of file, credential and passphraseFile',
+  'Key encryption key: exactly one of file, credential, passphraseFile and pkcs11',
   {
     previous: kekSchema('The key before, where it was replaced: what it wraps is wrapped anew at the start'),
   },
@@ -78,6 +93,11 @@ async function resolveKek(kek: KekConfig, place: KekPlace, faults: SchemaFault[]
     const passphraseFile = resolve(place.baseDir, kek.passphraseFile)
     await checkFile(passphraseFile, `${place.pointer}/passphraseFile`, {}, faults)
     return { passphraseFile }
+  }
+  if ('pkcs11' in kek) {
+    const pinFile = resolve(place.baseDir, kek.pkcs11.pinFile)
+    await checkFile(pinFile, `${place.pointer}/pkcs11/pinFile`, {}, faults)
+    return { pkcs11: { ...kek.pkcs11, module: resolve(place.baseDir, kek.pkcs11.module), pinFile } }
   }
   if (place.credentialsDirectory === undefined) {
     const message = `needs the credential ${kek.credential}, and the process has none: start it by systemd with LoadCredential=${kek.credential}:/path`

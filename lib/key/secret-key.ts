@@ -41,6 +41,8 @@ export const DOORS = {
   'replay-file': 'lib/qll/replay/feed-recording.ts',
   /** The key that wraps the slot file, written once to a file of its own, mode 0600. */
   'key-encryption-key-file': 'lib/kms/store/key-encryption-key.ts',
+  /** Key of a block at a device that wraps it under a key encryption key of its own, by PKCS#11. */
+  'pkcs11-wrap': 'lib/kms/store/pkcs11-key.ts',
   /** What a person asked for by `qkd key get`: standard output. */
   terminal: 'bin/commands/key.ts',
   /** A program that uses the library and wants the bytes: `exportKey()`. */

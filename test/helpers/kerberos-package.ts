@@ -1,14 +1,10 @@
-import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+import { join } from 'node:path'
 import type { KerberosPackage } from '../../integrations/kerberos/gssapi/kerberos-package.ts'
+import { installNative, nativePackageDir } from './native-package.ts'
 
 const VERSION = '7.0.0'
-const dir = fileURLToPath(new URL(`../../.cache/kerberos-${VERSION}/`, import.meta.url))
+const dir = nativePackageDir('kerberos', VERSION)
 
 /** A client's end of a GSS-API context, of which the product needs none. */
 export interface KerberosClient {
@@ -34,7 +30,7 @@ let installing: Promise<void> | undefined
  */
 export async function requireKerberosPackage(test: { skip(): never }): Promise<TestKerberosPackage> {
   try {
-    installing ??= install()
+    installing ??= installNative('kerberos', VERSION, 'build/Release/kerberos.node')
     await installing
   } catch (error) {
     const reason = `the npm package kerberos can't be built: ${(error as Error).message.slice(0, 500)}`
@@ -43,26 +39,4 @@ export async function requireKerberosPackage(test: { skip(): never }): Promise<T
     return test.skip()
   }
   return createRequire(join(dir, 'package.json'))('kerberos') as TestKerberosPackage
-}
-
-async function install(): Promise<void> {
-  if (existsSync(join(kerberosModules, 'kerberos/build/Release/kerberos.node'))) return
-  await mkdir(dir, { recursive: true })
-  // The headers of the Node that runs, where they are beside it: otherwise node-gyp fetches them.
-  const prefix = dirname(dirname(process.execPath))
-  const hasHeaders = existsSync(join(prefix, 'include/node/node.h'))
-  await promisify(execFile)(
-    'npm',
-    [
-      'install',
-      '--prefix',
-      dir,
-      '--ignore-scripts=false',
-      '--no-audit',
-      '--no-fund',
-      '--no-save',
-      `kerberos@${VERSION}`,
-    ],
-    { cwd: dir, timeout: 150_000, env: { ...process.env, ...(hasHeaders && { npm_config_nodedir: prefix }) } },
-  )
 }

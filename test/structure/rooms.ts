@@ -160,6 +160,7 @@ export const packageDoors: Readonly<Record<string, string>> = {
   lmdb: 'lib/kms/',
   highs: 'lib/qnl/',
   pg: 'lib/util/postgres-client.ts',
+  pkcs11js: 'lib/kms/store/pkcs11-package.ts',
   yaml: 'lib/config/policy-text.ts',
   '@noble/post-quantum': 'lib/key/post-quantum.ts',
   preact: 'lib/console/page/html.mjs',

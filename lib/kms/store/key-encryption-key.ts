@@ -5,6 +5,8 @@ import { StoreError } from '../../errors.ts'
 import { passphraseKey, type ScryptCost } from '../../key/passphrase-key.ts'
 import { SecretKey } from '../../key/secret-key.ts'
 import { syncDirectory } from '../../util/sync-directory.ts'
+import { openPkcs11Key, type Pkcs11Source } from './pkcs11-key.ts'
+import type { Kek } from './wrapping-key.ts'
 
 const KEK_BYTES = 32
 const MAX_PASSPHRASE_BYTES = 1024
@@ -14,12 +16,13 @@ const SCRYPT: ScryptCost = { n: 2 ** 17, r: 8, p: 1 }
 
 /**
  * Where the key encryption key comes from: a file of 32 bytes that is made with the store; a credential, the same made by
- * somebody else (systemd's LoadCredential); or a passphrase, the first line of a file.
+ * somebody else (systemd's LoadCredential); a passphrase, the first line of a file; or a key that stays in a device.
  */
 export type KekSource =
   | { readonly file: string }
   | { readonly credential: string }
   | { readonly passphraseFile: string }
+  | { readonly pkcs11: Pkcs11Source }
 
 /** Options of `loadKek`. */
 export interface LoadKekOptions {
@@ -33,9 +36,13 @@ export interface LoadKekOptions {
  * The key under which the slot file is wrapped.
  * @throws {StoreError} it is missing, has another length, or others may read it
  */
-export async function loadKek(source: KekSource, { create, directory }: LoadKekOptions): Promise<SecretKey> {
+export async function loadKek(source: KekSource, { create, directory }: LoadKekOptions): Promise<Kek> {
   if ('file' in source) return loadKeyEncryptionKey(source.file, { create })
   if ('credential' in source) return loadKeyEncryptionKey(source.credential, { create: false })
+  if ('pkcs11' in source) {
+    const { pkcs11 } = source
+    return openPkcs11Key(pkcs11, { create, readPin: () => readPin(pkcs11.pinFile) })
+  }
   const passphrase = await readPassphrase(source.passphraseFile)
   try {
     const { salt, cost } = await readSalt(directory, create)
@@ -92,14 +99,17 @@ export async function writeKeyFile(path: string, secret: SecretKey, flags: 'r+' 
 }
 
 /** What a file holds that nobody but its owner may read; a buffer of its own. */
-async function readPrivate(path: string, checkSize: (size: number) => void): Promise<Buffer> {
+async function readPrivate(
+  path: string,
+  checkSize: (size: number) => void,
+  what = 'key encryption key',
+): Promise<Buffer> {
   const file = await open(path, 'r').catch((cause: NodeJS.ErrnoException) => {
-    throw new StoreError(`Cannot read the key encryption key ${path}: ${cause.message}`, { cause })
+    throw new StoreError(`Cannot read the ${what} ${path}: ${cause.message}`, { cause })
   })
   try {
     const { mode, size } = await file.stat()
-    if ((mode & 0o077) !== 0)
-      throw new StoreError(`The key encryption key ${path} is readable by others; run chmod 600`)
+    if ((mode & 0o077) !== 0) throw new StoreError(`The ${what} ${path} is readable by others; run chmod 600`)
     checkSize(size)
     const bytes = Buffer.allocUnsafeSlow(size)
     await file.read(bytes, 0, size, 0)
@@ -109,12 +119,29 @@ async function readPrivate(path: string, checkSize: (size: number) => void): Pro
   }
 }
 
-async function readPassphrase(path: string): Promise<SecretKey> {
-  const bytes = await readPrivate(path, size => {
-    if (size > MAX_PASSPHRASE_BYTES) throw new StoreError(`The passphrase in ${path} is longer than 1,024 bytes`)
-  })
+/** The PIN of a token, in a buffer of its own. */
+async function readPin(path: string): Promise<Buffer> {
+  const { bytes, end } = await readFirstLine(path, 'PIN')
+  if (end === 0) throw new StoreError(`The first line of ${path} has no PIN`)
+  const pin = Buffer.from(bytes.subarray(0, end))
+  bytes.fill(0)
+  return pin
+}
+
+async function readFirstLine(path: string, what: string): Promise<{ bytes: Buffer; end: number }> {
+  const bytes = await readPrivate(
+    path,
+    size => {
+      if (size > MAX_PASSPHRASE_BYTES) throw new StoreError(`The ${what} in ${path} is longer than 1,024 bytes`)
+    },
+    what,
+  )
   const newline = bytes.indexOf('\n')
-  const end = newline === -1 ? bytes.byteLength : newline
+  return { bytes, end: newline === -1 ? bytes.byteLength : newline }
+}
+
+async function readPassphrase(path: string): Promise<SecretKey> {
+  const { bytes, end } = await readFirstLine(path, 'passphrase')
   if (end < MIN_PASSPHRASE_BYTES) {
     bytes.fill(0)
     throw new StoreError(`The passphrase in ${path} has ${end} bytes; at least ${MIN_PASSPHRASE_BYTES} are needed`)

@@ -2,9 +2,9 @@ import { unwatchFile, watchFile } from 'node:fs'
 import { rm, stat } from 'node:fs/promises'
 import type { Closable } from '../../interface/lifecycle.ts'
 import type { Logger } from '../../interface/logger.ts'
-import type { SecretKey } from '../../key/secret-key.ts'
 import { createKeyFile, loadKeyEncryptionKey, writeKeyFile } from './key-encryption-key.ts'
 import type { RekeyReport, SlotFile } from './slot-file.ts'
+import type { Kek } from './wrapping-key.ts'
 
 const LOOK_EVERY_MS = 500
 const RETRY_MS = 1000
@@ -82,7 +82,7 @@ async function settleNextKek(file: string): Promise<void> {
 }
 
 /** The key in use and the one before it, where a change is under way. */
-export async function keksInUse(file: string, current: SecretKey): Promise<{ kek: SecretKey; earlier?: SecretKey }> {
+export async function keksInUse(file: string, current: Kek): Promise<{ kek: Kek; earlier?: Kek }> {
   if (!(await hasNextKek(file))) return { kek: current }
   return { kek: await loadKeyEncryptionKey(nextKekPath(file), { create: false }), earlier: current }
 }

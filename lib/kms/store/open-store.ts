@@ -2,13 +2,13 @@ import { mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { PoolStore } from '../../interface/pool-store.ts'
 import { RowMac } from '../../key/row-mac.ts'
-import type { SecretKey } from '../../key/secret-key.ts'
 import { syncDirectory } from '../../util/sync-directory.ts'
 import { CommitFile } from './commit-file.ts'
 import { type KekSource, loadKek } from './key-encryption-key.ts'
 import { LmdbPoolStore } from './lmdb-store.ts'
 import { keksInUse, takeNextKek } from './next-kek.ts'
 import { type RekeyReport, SlotFile } from './slot-file.ts'
+import type { Kek } from './wrapping-key.ts'
 
 /** A durable store of one host. */
 export interface StorePlace {
@@ -64,7 +64,11 @@ export async function openStore({ path, kek: source, commitFile = `${path}.commi
 }
 
 /** The key in use, and the one before it while keys change. */
-export async function allKeks(source: StorePlace['kek'], current: SecretKey, directory: string) {
+export async function allKeks(
+  source: StorePlace['kek'],
+  current: Kek,
+  directory: string,
+): Promise<{ kek: Kek; earlier?: Kek }> {
   if ('file' in source) {
     const inUse = await keksInUse(source.file, current)
     if (inUse.earlier !== undefined) return inUse

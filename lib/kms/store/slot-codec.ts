@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { StoreError } from '../../errors.ts'
 import { KEY_NAME_BYTES } from '../../key/key-name.ts'
-import { openSecret, SEAL_OVERHEAD_BYTES, sealSecret } from '../../key/seal.ts'
+import { SEAL_OVERHEAD_BYTES } from '../../key/seal.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
 import type { KekRing } from './kek-ring.ts'
 
@@ -65,7 +65,7 @@ function encode(keks: KekRing, secret: SecretKey, digest: Uint8Array): Buffer {
   slot[1] = secret.sizeBytes + SEAL_OVERHEAD_BYTES
   slot.set(keks.current.name, 2)
   slot.set(digest, CONTEXT_AT)
-  slot.set(sealSecret(keks.current.key, secret, slot.subarray(0, HEADER_BYTES)), HEADER_BYTES)
+  slot.set(keks.current.seal(secret, slot.subarray(0, HEADER_BYTES)), HEADER_BYTES)
   return slot
 }
 
@@ -76,7 +76,7 @@ function open(keks: KekRing, slot: Uint8Array): { secret: SecretKey; digest: Buf
   const end = HEADER_BYTES + bytes[1]!
   if (end > SLOT_BYTES) throw new StoreError('A slot is damaged')
   const kek = keks.find(bytes.subarray(2, CONTEXT_AT))
-  const secret = openSecret(kek, bytes.subarray(HEADER_BYTES, end), bytes.subarray(0, HEADER_BYTES))
+  const secret = kek.open(bytes.subarray(HEADER_BYTES, end), bytes.subarray(0, HEADER_BYTES))
   return { secret, digest: bytes.subarray(CONTEXT_AT, HEADER_BYTES) }
 }
 

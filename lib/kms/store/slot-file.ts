@@ -5,6 +5,7 @@ import { lp } from '../../key/lp.ts'
 import { SecretKey } from '../../key/secret-key.ts'
 import { KekRing } from './kek-ring.ts'
 import { decodeSlot, encodeSlot, isEmptySlot, isSlotOf, renewSlot, SLOT_BYTES } from './slot-codec.ts'
+import type { Kek } from './wrapping-key.ts'
 
 /** What came of sealing every place anew. */
 export interface RekeyReport {
@@ -54,7 +55,7 @@ export class SlotFile implements SlotStore {
    * Opens the file, or creates it with mode 0600. `kek` wraps all that is written; `earlier` opens what was sealed before it.
    * Both are held until another one follows, and wiped then.
    */
-  static async open(path: string, { kek, earlier }: { kek: SecretKey; earlier?: SecretKey }): Promise<SlotFile> {
+  static async open(path: string, { kek, earlier }: { kek: Kek; earlier?: Kek }): Promise<SlotFile> {
     const file = await open(path, 'r+').catch((cause: NodeJS.ErrnoException) => {
       if (cause.code === 'ENOENT') return open(path, 'wx+', 0o600)
       throw new StoreError(`Cannot open the slot file ${path}: ${cause.message}`, { cause })
@@ -135,7 +136,7 @@ export class SlotFile implements SlotStore {
    * may go on reading, writing and erasing. What fails half-way is taken up by the next call; a damaged place stays as it is.
    * The keys before are wiped.
    */
-  async rekey(kek?: SecretKey): Promise<RekeyReport> {
+  async rekey(kek?: Kek): Promise<RekeyReport> {
     if (kek !== undefined) this.#keks.renew(kek)
     const report = { renewed: 0, damaged: 0 }
     for (let first = 0; first < this.#places; first += REKEY_TOGETHER) {
@@ -155,6 +156,7 @@ export class SlotFile implements SlotStore {
 
   async close(): Promise<void> {
     await this.#flushing
+    this.#keks.close()
     await this.#file.close()
   }
 

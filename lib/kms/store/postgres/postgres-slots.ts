@@ -103,7 +103,7 @@ export class PostgresSlots implements SlotStore, Held {
   async close(): Promise<void> {
     clearInterval(this.#timer)
     await this.#destroying.catch(() => {})
-    this.#keks.current.key.wipe()
+    this.#keks.current.wipe()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -150,11 +150,11 @@ export class PostgresSlots implements SlotStore, Held {
       this.#hasErased = true
       this.#keks = before
       ring.forgetEarlier()
-      ring.current.key.wipe()
+      ring.current.wipe()
       throw error
     }
     ring.forgetEarlier()
-    before.current.key.wipe()
+    before.current.wipe()
     await hostKey.advanceTo(next.epoch)
   }
 
