@@ -67,6 +67,10 @@ export interface PoolConfig {
   readonly refreshKeys?: number
   /** The weakest parameter set of ML-KEM that such a refresh may be made with. Default `ML-KEM-768`. */
   readonly kem?: 'ML-KEM-768' | 'ML-KEM-1024'
+  /** How often within an hour a peer's store may be put back, or begin anew, before its pool is suspended. Default 10. */
+  readonly restoresPerHour?: number
+  /** How many blocks may differ from the peer's within an hour before that. Default 100. */
+  readonly mismatchesPerHour?: number
 }
 
 /** Size and number of keys, as the ETSI 014 status reports them. */
@@ -207,8 +211,26 @@ const pool: JsonSchema = {
         description: 'The weakest parameter set that a refresh may be made with; the strongest of both sites is used',
         default: 'ML-KEM-768',
       },
+      restoresPerHour: integer(
+        "How often within an hour a peer's store may be put back, or begin anew, before its pool is suspended",
+        1,
+        1_000_000,
+        10,
+      ),
+      mismatchesPerHour: integer('How many blocks may differ from those of the peer before that', 1, 1_000_000, 100),
     },
-    ['lifetimeMs', 'targetBlocks', 'minBlocks', 'maxWaitMs', 'shredMs', 'refreshMs', 'refreshKeys', 'kem'],
+    [
+      'lifetimeMs',
+      'targetBlocks',
+      'minBlocks',
+      'maxWaitMs',
+      'shredMs',
+      'refreshMs',
+      'refreshKeys',
+      'kem',
+      'restoresPerHour',
+      'mismatchesPerHour',
+    ],
   ),
   default: {},
 }

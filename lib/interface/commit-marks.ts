@@ -16,4 +16,6 @@ export interface CommitMarks {
   read(poolId: string): CommitMark | undefined
   /** Writes a mark in place of the one before, within a second; what fails is tried again with the next. */
   note(poolId: string, mark: CommitMark): void
+  /** Writes what was noted now. */
+  flush(): Promise<void>
 }

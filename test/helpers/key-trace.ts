@@ -15,12 +15,16 @@ export interface TraceOptions {
   readonly keys: number
   /** Share of the key_IDs that never reach the other side, 0 to 1. */
   readonly lossRatio: number
+  /** Share of the others that come twice, at once or one after the other: the second must be refused. Default 0. */
+  readonly duplicateRatio?: number
   /** Draws at a time in each lane. Default 16. */
   readonly concurrency?: number
   /** Numbers from 0 to 1. Default `Math.random`. */
   readonly random?: () => number
   /** True while sites are being killed: calls that get no answer are then part of the run. */
   readonly hostile?: boolean
+  /** True while stores are put back to older copies: keys that were drawn before may then be refused. Default false. */
+  readonly mayLose?: boolean
   readonly signal?: AbortSignal
   readonly onProgress?: (drawn: number) => void
 }
@@ -30,6 +34,10 @@ export interface TraceReport {
   drawn: number
   fetched: number
   dropped: number
+  /** Key_IDs that were presented twice. */
+  duplicated: number
+  /** Keys that went with a store which was put back. */
+  lost: number
   /** Answers that a killed process did not give: the key is burned, as the contract says. */
   lostAnswers: number
   /** Fetched bytes that were not the drawn ones. */
@@ -41,6 +49,9 @@ export interface TraceReport {
   /** The first few of what went wrong, in words. */
   readonly faults: string[]
 }
+
+/** How an attempt to fetch ended; anything else is in words. */
+type Outcome = 'delivered' | 'not found' | 'answer lost' | (string & {})
 
 interface Drawn {
   readonly lane: TraceLane
@@ -74,6 +85,8 @@ class Trace {
     drawn: 0,
     fetched: 0,
     dropped: 0,
+    duplicated: 0,
+    lost: 0,
     lostAnswers: 0,
     wrong: 0,
     twice: 0,
@@ -134,7 +147,25 @@ class Trace {
     return undefined
   }
 
-  async #fetch({ lane, keyId, digest }: Drawn): Promise<void> {
+  /** One handshake: the key_ID arrives once, or twice. */
+  async #fetch(key: Drawn): Promise<void> {
+    const { duplicateRatio = 0, mayLose = false } = this.#options
+    const outcomes: Outcome[] = []
+    if (this.#random() >= duplicateRatio) outcomes.push(await this.#present(key))
+    else {
+      this.report.duplicated++
+      const first = this.#present(key)
+      if (this.#random() < 0.5) await first
+      outcomes.push(...(await Promise.all([first, this.#present(key)])))
+    }
+    if (outcomes.includes('delivered')) return
+    if (outcomes.includes('answer lost')) this.report.lostAnswers++
+    else if (mayLose && outcomes[0] === 'not found') this.report.lost++
+    else this.#fault('refused', `${key.keyId}: ${outcomes[0]}`)
+  }
+
+  /** Asks for a key until there is an answer: `not found`, or what else was said of it. */
+  async #present({ lane, keyId, digest }: Drawn): Promise<Outcome> {
     let answerLost = false
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       try {
@@ -142,22 +173,16 @@ class Trace {
         this.report.fetched++
         if (this.#note(lane.slave, key!) !== digest || key!.keyId !== keyId)
           this.#fault('wrong', `${keyId} has other bytes`)
-        return
+        return 'delivered'
       } catch (error) {
         const { code, details = [] } = error as QkdError
-        if (code === 'ERR_QKD_KEY_NOT_FOUND' && answerLost) {
-          this.report.lostAnswers++
-          return
-        }
-        if (!this.#isTransient(error)) {
-          this.#fault('refused', `${keyId}: ${code ?? ''} ${(error as Error).message}`)
-          return
-        }
+        if (code === 'ERR_QKD_KEY_NOT_FOUND') return answerLost ? 'answer lost' : 'not found'
+        if (!this.#isTransient(error)) return `${code ?? ''} ${(error as Error).message}`
         answerLost ||= details[0]?.sent !== false && code !== 'ERR_QKD_POOL_DESYNC'
         await pause(RETRY_MS)
       }
     }
-    this.#fault('refused', `${keyId}: no answer in ${MAX_TRIES} tries`)
+    return `no answer in ${MAX_TRIES} tries`
   }
 
   /** Notes a delivered key at its side and gives its digest. */

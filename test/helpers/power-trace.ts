@@ -21,7 +21,7 @@ export interface PowerTraceOptions {
   readonly log?: (line: string) => void
 }
 
-const NOTHING_SEEN = { drawn: 0, fetched: 0, dropped: 0, lostAnswers: 0, wrong: 0, twice: 0 }
+const NOTHING_SEEN = { drawn: 0, fetched: 0, dropped: 0, duplicated: 0, lost: 0, lostAnswers: 0, wrong: 0, twice: 0 }
 
 /** What a trace over power losses saw. */
 export type PowerReport = TraceReport & {

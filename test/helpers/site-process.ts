@@ -7,15 +7,19 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { createRemoteKms } from '../../lib/client/remote-kms.ts'
 import type { Kms } from '../../lib/interface/kms.ts'
+import { expectStatusCounts } from './recount.ts'
 import { createTempDir } from './temp-dir.ts'
 import { createTestAuthority, type TestCredentials } from './test-certificates.ts'
 
 /** The command from source, and as `npm run build` leaves it, which starts in a fraction of the time. */
-const SOURCE = ['--import', 'tsx', new URL('../../bin/qkd.ts', import.meta.url).pathname]
-const BUILT = [new URL('../../dist/bin/qkd.js', import.meta.url).pathname]
+export const QKD_SOURCE = ['--import', 'tsx', new URL('../../bin/qkd.ts', import.meta.url).pathname]
+export const QKD_BUILT = [new URL('../../dist/bin/qkd.js', import.meta.url).pathname]
 const READY_TIMEOUT_MS = 60_000
 
-/** Two sites, each a process of its own (`qkd site serve`), whose ports stay the same over restarts. */
+/**
+ * Two sites, each a process of its own (`qkd site serve`), whose ports stay the same over restarts. At the end of every test what
+ * they say of their pools must be what their stores hold: see `expectStatusCounts`.
+ */
 export interface SiteProcesses extends AsyncDisposable {
   /** The directory with configurations, stores and what the processes wrote to standard error. */
   readonly directory: string
@@ -35,6 +39,8 @@ export interface SiteProcessesOptions {
   readonly rateBps?: number
   /** Default 16. */
   readonly targetBlocks?: number
+  /** Further fields of `pool` in both configurations. */
+  readonly pool?: Readonly<Record<string, number>>
   /** Fields of the link besides IDs, role and address; a link that a key proves finds one at `link.psk`. Default: simulated. */
   readonly link?: LinkFields | ((siteId: 'site-a' | 'site-b') => LinkFields)
   /** Runs what `npm run build` made, for runs that start many processes. Default false. */
@@ -82,7 +88,12 @@ export class SiteProcess {
     this.#role = role
     this.#configPath = configPath
     this.#env = env
-    this.#program = built ? BUILT : root === undefined ? SOURCE : ['--import', 'tsx', join(root, 'bin/qkd.ts')]
+    this.#program = built ? QKD_BUILT : root === undefined ? QKD_SOURCE : ['--import', 'tsx', join(root, 'bin/qkd.ts')]
+  }
+
+  /** True from its start until it was ended. */
+  get isRunning(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
   }
 
   get pid(): number | undefined {
@@ -181,7 +192,8 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
         },
       ],
       store: storeOf(siteId, options),
-      pool: { targetBlocks },
+      pool: { targetBlocks, ...options.pool },
+      operators: { socket: `${siteId}.sock` },
       ...(apart && { services: servicesAt(apartAt.slice(siteId === 'site-a' ? 0 : 2)) }),
       ...(audit && { audit: { file: `${siteId}.audit` } }),
       ...(operators && { operators: { socket: `${siteId}.sock` } }),
@@ -227,14 +239,24 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
     },
     [Symbol.asyncDispose]: async () => {
       await Promise.all(opened.map(kms => kms.close()))
-      await Promise.all(all.map(part => part.kill()))
-      await dir[Symbol.asyncDispose]()
+      try {
+        const counted = processes.filter(site => site.isRunning && isRecounted(site.siteId as 'site-a', options))
+        for (const { siteId } of counted) await expectStatusCounts(dir.path, siteId)
+      } finally {
+        await Promise.all(all.map(part => part.kill()))
+        await dir[Symbol.asyncDispose]()
+      }
     },
   }
 }
 
 function servicesAt([qnl, links]: readonly number[]) {
   return { qnl: { host: '127.0.0.1', port: qnl }, links: { host: '127.0.0.1', port: links } }
+}
+
+/** Whose store lies in files here, and who is asked by this copy of the project. */
+function isRecounted(siteId: 'site-a' | 'site-b', { store = 'lmdb', databases, root }: SiteProcessesOptions): boolean {
+  return store === 'lmdb' && databases?.[siteId] === undefined && root === undefined
 }
 
 /** Ports that were free a moment ago; they are held together so that none comes twice. */

@@ -92,7 +92,7 @@ export class Restores {
     const cause = 'this store was put back'
     const also = ({ lostCells }: ResyncReport) => [this.#lossChange(cause, lostCells)]
     const { blocksKept, blocksDropped, lostCells } = await resync(ledger, wire, { heardByPeer, also })
-    standing.vouch()
+    await standing.vouch()
     const peerSiteId = ledger.remoteSiteId
     ledger.telemetry.emit({ type: 'pool-resync', peerSiteId, side: 'local', blocksKept, blocksDropped, lostCells })
     this.#alarms.clear(
@@ -120,7 +120,7 @@ export class Restores {
     const lostCells = all.reduce((sum, block) => sum + cellsLeft(block, ledger.localSiteId), 0)
     // All notes go with a reset: this one begins anew with what the last one said.
     await run(isFirst ? [] : [{ ...this.#lossChange(cause, lostCells), from: 0 }])
-    standing.vouch()
+    await standing.vouch()
     const { remoteSiteId: peerSiteId, pool } = ledger
     const { poolEpoch } = pool
     ledger.telemetry.emit({ type: 'pool-reset', peerSiteId, poolEpoch, blocks: all.length, lostCells, reason: cause })

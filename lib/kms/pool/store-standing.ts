@@ -48,9 +48,11 @@ export class StoreStanding {
   }
 
   /** The pool began anew, or what its store forgot was made good: from here on this process has seen all of it. */
-  vouch(): void {
+  async vouch(): Promise<void> {
     this.#isVouched = true
     this.note()
+    // At once: a crash before the first mark of an epoch would leave nobody sure of it until the next.
+    await this.#marks?.flush()
   }
 
   /** Writes down how far the store is, where it has moved. Not before the peer was met: see `KeyPool`. */

@@ -58,12 +58,17 @@ export class CommitFile implements CommitMarks, Closable {
     this.#timer.unref()
   }
 
-  /** Writes what is not written yet. */
-  async close(): Promise<void> {
-    this.#closed = true
+  flush(): Promise<void> {
     clearTimeout(this.#timer)
-    await this.#writing
-    await this.#write()
+    this.#timer = undefined
+    this.#writing = this.#writing.then(() => this.#write())
+    return this.#writing
+  }
+
+  /** Writes what is not written yet. */
+  close(): Promise<void> {
+    this.#closed = true
+    return this.flush()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
