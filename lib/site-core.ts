@@ -13,7 +13,9 @@ import type { Link } from './interface/link.ts'
 import type { Logger } from './interface/logger.ts'
 import type { PolicyFile } from './interface/policy.ts'
 import type { PoolStore, SlotStore } from './interface/pool-store.ts'
+import type { Tracer } from './interface/tracer.ts'
 import { SiteIdentity } from './key/site-identity.ts'
+import { traceAudit } from './kms/audit/traced-audit.ts'
 import type { KeyPoolStatus, PoolLimits } from './kms/pool/key-pool.ts'
 import { type PeerSite, SiteKms } from './kms/site-kms.ts'
 import { SiteBorder } from './site-border.ts'
@@ -53,6 +55,8 @@ export interface SiteCoreParts {
   readonly afterRestore?: boolean | undefined
   readonly audit: AuditLog | undefined
   readonly telemetry: TelemetryHub
+  /** Follows requests for keys; undefined where nobody does. */
+  readonly tracer: Tracer | undefined
   readonly logger: Logger | undefined
 }
 
@@ -69,7 +73,7 @@ export async function openSiteCore(config: SiteConfig, parts: SiteCoreParts): Pr
 
 async function open(
   config: SiteConfig,
-  { store, slots, marks, afterRestore, audit, telemetry, logger }: SiteCoreParts,
+  { store, slots, marks, afterRestore, audit, telemetry, tracer, logger }: SiteCoreParts,
   opened: Opened,
 ): Promise<SiteCore> {
   const { siteId, kmeId, tls } = config
@@ -92,8 +96,9 @@ async function open(
       ...(border === undefined ? {} : { neighbours: border.neighbours }),
       ...(config.mlDsa === undefined ? {} : { identity: new SiteIdentity(config.mlDsa) }),
       ...(config.policy === undefined ? {} : { policy: config.policy }),
-      ...(audit === undefined ? {} : { audit }),
+      ...(audit === undefined ? {} : { audit: tracer === undefined ? audit : traceAudit(audit, tracer) }),
       telemetry,
+      tracer,
       ...log,
     }),
   )

@@ -3,6 +3,7 @@ import { InvalidArgumentError } from './errors.ts'
 import { createEtsi014Handler } from './etsi014/handler.ts'
 import { saeIdentifier } from './etsi014/sae-identity.ts'
 import { createHttpsServer, type HttpsServer } from './http/https-server.ts'
+import type { HttpHandler } from './interface/http.ts'
 import type { KmsDirectory } from './interface/kms.ts'
 import type { Closable } from './interface/lifecycle.ts'
 import type { Logger } from './interface/logger.ts'
@@ -28,6 +29,8 @@ export interface HostServerOptions {
   /** Starts a worker; needed where the configuration has any. */
   readonly startWorker?: StartWorker | undefined
   readonly logger?: Logger | undefined
+  /** Begins a trace with each request that this process serves. Default none. */
+  readonly traced?: ((handler: HttpHandler) => HttpHandler) | undefined
 }
 
 /** Connections at a time where the configuration says nothing. */
@@ -47,12 +50,12 @@ export async function openHostServer(config: SiteConfig, options: HostServerOpti
 /** The same in this process, not listening yet. */
 export function createHostServer(
   config: Pick<SiteConfig, 'etsi014' | 'saes' | 'tls' | 'listen'>,
-  { directory, logger }: Pick<HostServerOptions, 'directory' | 'logger'>,
+  { directory, logger, traced = handler => handler }: Pick<HostServerOptions, 'directory' | 'logger' | 'traced'>,
 ): HttpsServer {
   const { saeIdentity: sources, clientCertificate, maxConnections, ...options } = config.etsi014 ?? {}
   const saeIdentity = saeIdentifier(config.saes, sources)
   const log = logger === undefined ? {} : { logger }
-  const handler = createEtsi014Handler({ ...options, directory, saeIdentity, ...log })
+  const handler = traced(createEtsi014Handler({ ...options, directory, saeIdentity, ...log }))
   const limits = {
     ...(clientCertificate !== undefined && { clientCertificate }),
     ...(maxConnections !== undefined && { maxConnections }),

@@ -13,6 +13,7 @@ import type { Link } from './interface/link.ts'
 import type { Logger } from './interface/logger.ts'
 import type { MessageChannel } from './interface/message-channel.ts'
 import type { PolicyFile } from './interface/policy.ts'
+import type { Tracer } from './interface/tracer.ts'
 import { FencedKms } from './kms/owner/fenced-kms.ts'
 import { OwnedDirectory } from './kms/owner/owned-directory.ts'
 import { serveOwner } from './kms/owner/serve-owner.ts'
@@ -60,6 +61,7 @@ export class SiteReplica implements SiteCore {
   readonly incidents: IncidentDesk
   #afterRestore = false
   #audit: AuditLog | undefined
+  #tracer: Tracer | undefined
   #policy: PolicyFile | undefined
   #owned: Owned | undefined
   #forward: OwnedDirectory | undefined
@@ -120,11 +122,14 @@ export class SiteReplica implements SiteCore {
   async start({
     audit,
     afterRestore,
+    tracer,
   }: {
     audit: AuditLog | undefined
     afterRestore?: boolean | undefined
+    tracer?: Tracer | undefined
   }): Promise<SiteCore> {
     this.#audit = audit
+    this.#tracer = tracer
     this.#afterRestore = afterRestore === true
     const { election } = this.#replica
     election.subscribe(() => this.#settle())
@@ -222,7 +227,8 @@ export class SiteReplica implements SiteCore {
     try {
       const config = { ...this.#config, ...(this.#policy === undefined ? {} : { policy: this.#policy }) }
       const afterRestore = this.#afterRestore
-      const core = await openSiteCore(config, { store, slots, afterRestore, audit: this.#audit, telemetry, logger })
+      const parts = { audit: this.#audit, tracer: this.#tracer, telemetry, logger }
+      const core = await openSiteCore(config, { store, slots, afterRestore, ...parts })
       // Noted in the store by now.
       this.#afterRestore = false
       const isOwner = () => {

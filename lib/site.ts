@@ -33,6 +33,7 @@ import { createOpsServer } from './site-ops.ts'
 import { SiteReplica } from './site-replica.ts'
 import { createSkipServer } from './site-skip.ts'
 import { TelemetryHub } from './telemetry.ts'
+import { openTracing } from './tracing.ts'
 import type { ListenAddress } from './util/listen.ts'
 import { Opened } from './util/opened.ts'
 import type { StartWorker } from './workers/worker-process.ts'
@@ -181,6 +182,7 @@ async function openSite(
 ): Promise<ServedSite> {
   const { siteId, kmeId } = config
   const telemetry = new TelemetryHub()
+  const { tracer, traced } = config.traces === true ? await openTracing() : {}
   const kept = await openKept(config, { opened, telemetry, logger })
   const auditFile = config.audit && (await AuditFile.open(config.audit.file, { siteId }))
   const audit = auditFile && opened.add(new WatchedAudit({ log: auditFile, telemetry }))
@@ -193,10 +195,10 @@ async function openSite(
   const alarms = opened.add(await openSiteAlarms(config, { telemetry, audit, kekName: kekNameOf(kept.slots), logger }))
   const core = opened.add(
     'replica' in kept
-      ? await kept.replica.start({ audit, afterRestore })
-      : await openSiteCore(config, { ...kept, afterRestore, audit, telemetry, logger }),
+      ? await kept.replica.start({ audit, afterRestore, tracer })
+      : await openSiteCore(config, { ...kept, afterRestore, audit, telemetry, tracer, logger }),
   )
-  const server = opened.add(await openHostServer(config, { directory: core, telemetry, startWorker, logger }))
+  const server = opened.add(await openHostServer(config, { directory: core, telemetry, startWorker, logger, traced }))
   const skip = config.skip && opened.add(createSkipServer(config, config.skip, { directory: core, logger }))
   await skip?.listen()
   const site = new AssembledSite({ siteId, kmeId, telemetry, kms: core, links: () => core.links, opened })

@@ -132,6 +132,8 @@ export interface SiteConfig {
   readonly audit?: { readonly file: string }
   /** `/healthz`, `/readyz` and `/metrics`, without TLS: an address that only the machine or its watchers reach. Default nowhere. */
   readonly ops?: ListenConfig
+  /** Traces of key requests by OpenTelemetry: needs `@opentelemetry/api`, and an SDK that the process sets up. Default false. */
+  readonly traces?: boolean
   /** What becomes of alarms. Default they are events, and nothing is kept or told. */
   readonly alarms?: AlarmsConfig
   /** How operators reach the running site, and what each may do. Default not at all. */
@@ -346,6 +348,11 @@ export const siteConfigSchema: JsonSchema = {
         file: text('Audit log, relative to this file; made where it is missing'),
       }),
       ops: listen('Health, readiness and metrics, over HTTP without TLS'),
+      traces: {
+        type: 'boolean',
+        description: 'Traces of key requests by OpenTelemetry, see operator.md',
+        default: false,
+      },
       alarms: alarmsSchema,
       operators: operatorsSchema,
       console: consoleSchema,
@@ -364,6 +371,7 @@ export const siteConfigSchema: JsonSchema = {
       'audit',
       'ops',
       'alarms',
+      'traces',
       'operators',
       'skip',
       'border',

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { ClosedError, InvalidArgumentError, KeyNotFoundError, PolicyError, QkdError } from '../errors.ts'
 import type {
   GetKeyOptions,
@@ -11,6 +12,7 @@ import type {
   SecurityLevel,
 } from '../interface/kms.ts'
 import type { Telemetry, TelemetryEvent } from '../interface/telemetry.ts'
+import type { TraceAttributes, Tracer } from '../interface/tracer.ts'
 import { cellsFor } from '../key/cells.ts'
 import { canonicalKeyId, type SaePair } from '../key/key-id.ts'
 import { kindForSuite } from '../key/virtual-block.ts'
@@ -39,6 +41,9 @@ import { requireCapacity } from './require-capacity.ts'
 import type { RegisteredSite, SaeRegistry } from './sae-registry.ts'
 import type { StandingAlarms } from './standing-alarms.ts'
 
+/** Keys of one request that a trace tells apart. */
+const TRACED_KEYS = 16
+
 type Auditor = (keys: readonly KeyLabel[]) => Promise<void>
 
 /** What one host's face of a site's KMS is made from. */
@@ -65,6 +70,8 @@ export interface EmbeddedKmsOptions {
   readonly capacityCells: number
   readonly maxWaitMs: number
   readonly telemetry: Telemetry
+  /** Follows each request through its parts. */
+  readonly tracer: Tracer
   /** Where a site says that it gives out keys of lowered levels. */
   readonly lowered: StandingAlarms
 }
@@ -121,8 +128,9 @@ export class EmbeddedKms implements Kms {
       if (needsWord) return this.#getSharedKey(slaveSaeId, options)
       const { pool, waitMs, signal } = this.#route('slave_SAE_ID', slaveSaeId, options)
       const pair = { masterSaeId: this.saeId, slaveSaeId }
-      const { admission } = this.#options
-      const admitted = admission.admit({ ...options, pair, peerSiteId: pool.remoteSiteId })
+      const { admission, tracer } = this.#options
+      const peerSiteId = pool.remoteSiteId
+      const admitted = tracer.span('policy', {}, () => admission.admit({ ...options, pair, peerSiteId }), ofPolicy)
       const auditFor = (loweredFrom: SecurityLevel | undefined) =>
         this.#auditor('issue', pair, pool, {
           rule: admitted.ruleName,
@@ -151,7 +159,8 @@ export class EmbeddedKms implements Kms {
       }
       const pair = { masterSaeId, slaveSaeId: this.saeId }
       const masterSite = { remoteSiteId: this.#options.registry.requireSite('master_SAE_ID', masterSaeId).siteId }
-      const policy = this.#options.admission.admitRetrieval(pair, masterSite.remoteSiteId)
+      const { admission, tracer } = this.#options
+      const policy = tracer.span('policy', {}, () => admission.admitRetrieval(pair, masterSite.remoteSiteId), ofPolicy)
       const check: typeof policy.check = (level, trustClass) => {
         policy.check(level, trustClass)
         requireMinLevel(level, options.minLevel)
@@ -159,7 +168,7 @@ export class EmbeddedKms implements Kms {
       const audit: Auditor = async labels =>
         this.#auditor('deliver', pair, masterSite, { rule: policy.ruleName })(labels)
       const terms = { lifetimeMs: policy.lifetimeMs, check, audit }
-      const keys = await pool.retrieve(pair, keyIds, { waitMs, signal, terms })
+      const keys = await tracer.span('pool', ofPool(pool), () => pool.retrieve(pair, keyIds, { waitMs, signal, terms }))
       this.#tell('key-retrieved', pair, masterSite.remoteSiteId, keys)
       return keys
     })
@@ -228,7 +237,7 @@ export class EmbeddedKms implements Kms {
     const isOfNetwork = kindForSuite(admitted.suite) === 'network'
     try {
       if (isOfNetwork) requireCapacity(this.#options.capacityCells, admitted)
-      const keys = await issueOrLower(pool, {
+      const order = {
         pair,
         admitted,
         waitMs,
@@ -236,8 +245,10 @@ export class EmbeddedKms implements Kms {
         auditFor,
         // Each side issues from its own half of the pool. Nothing is held back of what the sites make themselves.
         reservedCells: isOfNetwork ? Math.floor((admitted.reservedShare * this.#options.capacityCells) / 2) : 0,
-        onServed: (from, to) => this.#tellServed(pair, pool.remoteSiteId, { from, to, keys: admitted.number }),
-      })
+        onServed: (from: SecurityLevel, to: SecurityLevel) =>
+          this.#tellServed(pair, pool.remoteSiteId, { from, to, keys: admitted.number }),
+      }
+      const keys = await this.#options.tracer.span('pool', ofPool(pool), () => issueOrLower(pool, order))
       admitted.issued()
       return keys
     } catch (error) {
@@ -265,9 +276,10 @@ export class EmbeddedKms implements Kms {
     return { pool, waitMs: Math.min(timeoutMs, this.#options.maxWaitMs), signal: options.signal }
   }
 
-  async #refusing<T>(operation: 'getKey' | 'getKeyWithIds', peerSaeId: string, run: () => Promise<T>): Promise<T> {
+  async #refusing(operation: 'getKey' | 'getKeyWithIds', peerSaeId: string, run: () => Promise<Key[]>): Promise<Key[]> {
+    const hosts = { 'qkd.sae': this.saeId, 'qkd.peer_sae': peerSaeId }
     try {
-      return await run()
+      return await this.#options.tracer.span(operation, hosts, run, ofKeys)
     } catch (error) {
       const code = error instanceof QkdError ? error.code : 'ABORTED'
       const reason = (error as Error).message
@@ -342,6 +354,25 @@ export class EmbeddedKms implements Kms {
     if (this.#closed) throw new ClosedError('This Kms is closed')
     signal?.throwIfAborted()
   }
+}
+
+/** What a trace says of keys: how many, of which level, and by what an issue and a retrieval of one can be joined. */
+function ofKeys(keys: readonly Key[]): TraceAttributes {
+  const [first] = keys
+  return {
+    'qkd.keys': keys.length,
+    'qkd.key_id_hashes': keys.slice(0, TRACED_KEYS).map(({ keyId }) => hash('sha256', keyId).slice(0, 16)),
+    ...(first?.level && { 'qkd.level': first.level }),
+    ...(first && { 'qkd.size_bits': first.sizeBits }),
+  }
+}
+
+function ofPolicy({ ruleName }: { readonly ruleName: string }): TraceAttributes {
+  return { 'qkd.rule': ruleName }
+}
+
+function ofPool({ remoteSiteId }: Pick<KeyPool, 'remoteSiteId'>): TraceAttributes {
+  return { 'qkd.peer_site': remoteSiteId }
 }
 
 /** The caller's own floor, before anything is consumed. */

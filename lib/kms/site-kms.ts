@@ -11,9 +11,11 @@ import type { PolicyFile } from '../interface/policy.ts'
 import type { PoolStore, SlotStore } from '../interface/pool-store.ts'
 import type { Qnl } from '../interface/qnl.ts'
 import type { Telemetry } from '../interface/telemetry.ts'
+import type { Tracer } from '../interface/tracer.ts'
 import { PAYLOAD_CELLS } from '../key/cells.ts'
 import type { SiteIdentity } from '../key/site-identity.ts'
 import { debugLogger } from '../util/debug-logger.ts'
+import { noTracer } from '../util/no-tracer.ts'
 import { PeerDialer } from '../util/peer-dialer.ts'
 import { Border } from './abroad/border.ts'
 import type { NeighbourDomain } from './abroad/neighbour.ts'
@@ -65,6 +67,8 @@ export interface SiteKmsOptions {
   /** What proves this site to others, and by whose authority they are known. Default TLS alone. */
   readonly identity?: SiteIdentity | undefined
   readonly telemetry: Telemetry
+  /** Follows requests through the KMS. Default nobody does. */
+  readonly tracer?: Tracer | undefined
   readonly logger?: Logger
   readonly now?: () => number
   readonly monotonicMs?: () => number
@@ -240,6 +244,7 @@ export class SiteKms implements KmsDirectory, Closable {
       capacityCells: this.#capacityCells,
       maxWaitMs: pool.maxWaitMs,
       telemetry,
+      tracer: this.#options.tracer ?? noTracer,
       lowered: this.#lowered,
     })
   }

@@ -45,6 +45,7 @@ export const rooms: readonly Room[] = [
     sees: [...ground, 'lib/etsi014/kme-profile.ts', 'lib/pkcs12.ts'],
   },
   { room: 'lib/forge.ts', holds: 'the door to node-forge', sees: [] },
+  { room: 'lib/tracing.ts', holds: 'the door to OpenTelemetry', sees: ['lib/errors.ts', 'lib/interface/'] },
   { room: 'lib/pki.ts', holds: 'development certificates', sees: [...ground, 'lib/forge.ts'] },
   {
     room: 'lib/create-pkcs12.ts',
@@ -159,6 +160,7 @@ export const packageDoors: Readonly<Record<string, string>> = {
   'node-forge': 'lib/forge.ts',
   lmdb: 'lib/kms/',
   highs: 'lib/qnl/',
+  '@opentelemetry/api': 'lib/tracing.ts',
   pg: 'lib/util/postgres-client.ts',
   pkcs11js: 'lib/kms/store/pkcs11-package.ts',
   yaml: 'lib/config/policy-text.ts',
