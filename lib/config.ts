@@ -243,6 +243,7 @@ async function resolveSiteConfig(
   const policyPath = policyFile === undefined ? undefined : resolve(baseDir, policyFile.file)
   const policy = policyPath === undefined ? undefined : (await loadPolicyFile(policyPath)).file
   // The check has filled in every default of the schema.
+  const page = rest.console as SiteConfig['console']
   const config = {
     ...(rest as Omit<SiteConfig, 'links' | 'skip' | 'border' | 'network' | 'alarms' | 'operators'>),
     tls,
@@ -262,6 +263,7 @@ async function resolveSiteConfig(
     ),
     ...(policy === undefined ? {} : { policy }),
     ...(file.audit === undefined ? {} : { audit: { file: resolve(baseDir, file.audit.file) } }),
+    ...(page?.backups === undefined ? {} : { console: { ...page, backups: resolve(baseDir, page.backups) } }),
   }
   return { config, policyPath, warnings: findings.warnings.map(warning => `${path}: ${warning}`) }
 }

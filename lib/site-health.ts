@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
-import { statfs } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readdir, stat, statfs } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { SiteConfig } from './config/site-config.ts'
 import { GaugeTable } from './console/gauge-table.ts'
 import type { HealthRow } from './console/sections.ts'
@@ -9,7 +9,7 @@ import type { KeyPoolStatus } from './kms/pool/key-pool.ts'
 
 /** What is looked at. */
 export interface SiteHealthOptions {
-  readonly config: Pick<SiteConfig, 'store' | 'audit' | 'tls'>
+  readonly config: Pick<SiteConfig, 'store' | 'audit' | 'tls' | 'console'>
   readonly pools: () => readonly KeyPoolStatus[]
   readonly readings: () => readonly GaugeReading[]
   /** Number of the last line of the audit log; undefined without one. */
@@ -18,20 +18,24 @@ export interface SiteHealthOptions {
 }
 
 const DAY_MS = 86_400_000
+const HOUR_MS = 3_600_000
+/** Files of a directory of backups that are looked at. */
+const MOST_BACKUPS = 1_000
 const GIB = 1024 ** 3
 
 /** What a site stands on besides its network: disks, logs, certificates, secrets. Never rejects. */
 export async function siteHealth(options: SiteHealthOptions): Promise<readonly HealthRow[]> {
-  const { config, pools } = options
+  const { config, pools, now = Date.now } = options
+  const nowMs = now()
   const status = pools()
   const gauges = new GaugeTable(options.readings())
   return [
     ...(await storeRows(config.store, status, gauges)),
     await auditRow(options, gauges),
-    backupRow(gauges),
+    await backupRow(config.console, nowMs),
     secretRow(gauges, status),
     ...clockRows(gauges, status),
-    certificateRow(config.tls.cert, options.now?.() ?? Date.now()),
+    certificateRow(config.tls.cert, nowMs),
   ]
 }
 
@@ -108,6 +112,28 @@ function certificateRow(pem: string, nowMs: number): HealthRow {
   return { name: 'Certificate', state, text: days < 0 ? 'has expired' : `${days} ${days === 1 ? 'day' : 'days'} left` }
 }
 
-function backupRow(_: GaugeTable): HealthRow {
-  return { name: 'Backup', state: 'off', text: 'none is known here' }
+/** The newest backup, which `qkd store backup` writes: the site itself makes none. */
+async function backupRow(page: SiteConfig['console'], nowMs: number): Promise<HealthRow> {
+  const name = 'Backup'
+  if (page?.backups === undefined) return { name, state: 'off', text: 'none is known here' }
+  try {
+    const atMs = await newestMs(page.backups)
+    if (atMs === undefined) return { name, state: 'bad', text: 'none has been written' }
+    const hours = Math.floor(Math.max(0, nowMs - atMs) / HOUR_MS)
+    const { backupMaxAgeHours = 24 } = page
+    const age = hours === 0 ? 'within the hour' : hours < 48 ? `${hours} h old` : `${Math.floor(hours / 24)} d old`
+    return { name, state: hours < backupMaxAgeHours ? 'ok' : 'warning', text: `the newest is ${age}` }
+  } catch (error) {
+    return { name, state: 'bad', text: (error as NodeJS.ErrnoException).code ?? String(error) }
+  }
+}
+
+/** When the file, or the newest of the directory, was written; undefined for an empty directory. */
+async function newestMs(path: string): Promise<number | undefined> {
+  const own = await stat(path)
+  if (!own.isDirectory()) return own.mtimeMs
+  const names = (await readdir(path)).slice(-MOST_BACKUPS)
+  const files = await Promise.all(names.map(name => stat(join(path, name)).catch(() => undefined)))
+  const times = files.flatMap(file => (file?.isFile() ? [file.mtimeMs] : []))
+  return times.length === 0 ? undefined : Math.max(...times)
 }

@@ -1,6 +1,6 @@
 import { isLoopback } from '../util/ip-address.ts'
 import type { JsonSchema, SchemaFault } from '../util/json-schema.ts'
-import { etsiId, list, listenSchema } from './schema-parts.ts'
+import { etsiId, integer, list, listenSchema, text } from './schema-parts.ts'
 import type { ListenConfig } from './site-config.ts'
 
 /** Where the console's page is served, and to whom. */
@@ -10,6 +10,10 @@ export interface ConsoleConfig extends ListenConfig {
    * authority of `tls`. Default none: plain HTTP, for this machine alone.
    */
   readonly viewers?: readonly string[]
+  /** Where `qkd store backup` of this site writes to: a file, or a directory. Default none: the page says that none is known. */
+  readonly backups?: string
+  /** How old the newest of them may be, in hours. Default 24. */
+  readonly backupMaxAgeHours?: number
 }
 
 /** The same as it stands in a file. */
@@ -27,6 +31,8 @@ export const consoleSchema: JsonSchema = {
       etsiId('Common name'),
       256,
     ),
+    backups: text('Where backups of the store are written, a file or a directory, relative to this file; for a site'),
+    backupMaxAgeHours: integer('How old the newest of them may be, hours', 1, 8_760, 24),
   },
 }
 
