@@ -28,6 +28,7 @@ export async function startSiteFellow(
     ...config,
     listen: { port },
     peerListen: { port: 0 },
+    ...(config.operators && { operators: { ...config.operators, socket: 'fellow.sock' } }),
     store: {
       ...config.store,
       path: 'fellow.store',

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
+import { join } from 'node:path'
 import { expect } from 'chai'
 import type { Key, Kms } from '../../../lib/interface/kms.ts'
 import { connectPostgres } from '../../../lib/util/postgres-client.ts'
+import { runQkd } from '../../bin/run-qkd.ts'
 import { withoutPeer } from '../../helpers/peer-program.ts'
 import { PostgresNode, postgresPrograms } from '../../helpers/postgres.ts'
 import { startSiteFellow } from '../../helpers/site-fellow.ts'
@@ -128,5 +130,22 @@ describe('two replicas of a site over PostgreSQL', function () {
     const [fetched] = await bob!.getKeyWithIds('alice', [drawn!.keyId])
     expect(fetched!.secret.equals(drawn!.secret)).to.equal(true)
     expect(await owner()).to.equal('site-a-1')
+  })
+
+  it('leave a store that is looked at and verified by the command', async () => {
+    expect(await sites.processes[0].stop()).to.equal(0)
+    const config = join(sites.directory, 'site-a.json')
+    const inspected = await runQkd(['store', 'inspect', '--config', config, '--json'])
+    expect(inspected.exitCode, inspected.stderr).to.equal(0)
+    const { replicas, pools } = JSON.parse(inspected.stdout)
+    expect(replicas.owner.id).to.equal('site-a-1')
+    expect(replicas.epoch).to.be.at.least(3)
+    expect(pools.map(({ poolId }: { poolId: string }) => poolId)).to.have.length(1)
+    const verified = await runQkd(['store', 'verify', '--config', config])
+    expect(verified.exitCode, verified.stderr).to.equal(0)
+    expect(verified.stdout).to.match(/: \d+ opened, 0 damaged/)
+    const refused = await runQkd(['site', 'serve', '--config', config, '--store', 'postgres://qkd:secret@db/pools'])
+    expect(refused.exitCode).to.not.equal(0)
+    expect(refused.stderr).to.contain('PGPASSFILE').and.to.not.contain('secret')
   })
 })
