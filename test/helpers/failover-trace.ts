@@ -23,7 +23,12 @@ export async function runFailoverTrace({
   log?: (line: string) => void
 }): Promise<TraceReport> {
   await using cluster = await PostgresCluster.start(programs)
-  await using sites = await startSiteProcesses({ built, databases: { 'site-a': cluster.url } })
+  await using sites = await startSiteProcesses({
+    built,
+    databases: { 'site-a': cluster.url },
+    // More often in an hour than a peer is believed otherwise.
+    pool: { restoresPerHour: 2 * count + 10 },
+  })
   const lanes = [
     { master: sites.kms('alice'), slave: sites.kms('bob') },
     { master: sites.kms('ben'), slave: sites.kms('amy') },
