@@ -230,9 +230,13 @@ function describeAll(lines: string): string {
 
 function describeLine(line: AuditLine): string {
   const { at, event, outcome, masterSaeId, slaveSaeId, additionalSlaveSaeIds = [], keyIds, level, rule, reason } = line
+  const place = line.block === undefined ? '' : ` ${line.block} for ${line.peerSiteId}`
   const others = additionalSlaveSaeIds.filter(saeId => saeId !== slaveSaeId)
   const who = masterSaeId === undefined ? '' : ` ${masterSaeId} to ${[slaveSaeId, ...others].join(', ')}`
-  const what = keyIds === undefined ? '' : ` ${keyIds.length === 1 ? keyIds[0] : `${keyIds.length} keys`} (${level})`
+  const what =
+    keyIds === undefined
+      ? ''
+      : ` ${keyIds.length === 1 ? keyIds[0] : `${keyIds.length} keys`} (${level ?? line.receipt?.use})`
   const why = reason === undefined ? '' : `: ${reason}`
-  return `${at} ${event}${who}${what} ${outcome}${rule === undefined ? '' : ` by rule "${rule}"`}${why}`
+  return `${at} ${event}${place}${who}${what} ${outcome}${rule === undefined ? '' : ` by rule "${rule}"`}${why}`
 }

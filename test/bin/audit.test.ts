@@ -2,7 +2,9 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { EXIT_CODES } from '../../bin/exit-codes.ts'
-import { AuditFile } from '../../lib/index.ts'
+import { AuditFile, createMlDsaAuthority, issueMlDsaCertificate } from '../../lib/index.ts'
+import { SiteIdentity } from '../../lib/key/site-identity.ts'
+import { Checkpoints } from '../../lib/kms/audit/checkpoints.ts'
 import { createTempDir } from '../helpers/temp-dir.ts'
 import { runQkd } from './run-qkd.ts'
 
@@ -27,7 +29,7 @@ async function auditLog(dir: string): Promise<string> {
 }
 
 describe('qkd audit', function () {
-  this.timeout(60_000)
+  this.timeout(180_000)
 
   it('verifies a log, and knows one whose end is missing by the hash that was kept', async () => {
     await using dir = await createTempDir()
@@ -44,6 +46,31 @@ describe('qkd audit', function () {
     await writeFile(path, text.replace('"carol"', '"alice"'))
     const changed = await runQkd(['audit', 'verify', path])
     expect(changed.stderr).to.include(`${path}:4: does not follow from the line before`)
+  })
+
+  it('verifies offline what a site has signed, of several logs, and names the first bad line', async () => {
+    await using dir = await createTempDir()
+    const path = await auditLog(dir.path)
+    const ca = createMlDsaAuthority({ commonName: 'sites', days: 1 })
+    const own = issueMlDsaCertificate(ca, { commonName: 'site-a', uris: ['urn:qkdkit:site:site-a'], days: 1 })
+    const files = { cert: own.certificatePem, key: own.privateKeyPem, ca: ca.certificatePem }
+    const log = await AuditFile.open(path, { siteId: 'site-a' })
+    const head = () => log.head
+    await new Checkpoints({ siteId: 'site-a', log, head, identity: new SiteIdentity(files) }).close()
+    await log.close()
+    const key = join(dir.path, 'ca.pem')
+    await writeFile(key, ca.certificatePem)
+    const verify = (...args: string[]) => runQkd(['audit', 'verify', '--provenance', '--key', key, ...args])
+    const { exitCode, stdout, stderr } = await verify(path, path, '--json')
+    expect(exitCode, stderr).to.equal(0)
+    const [verdict, again] = JSON.parse(stdout)
+    expect(verdict).to.deep.equal(again)
+    expect(verdict).to.include({ file: path, ok: true, signedLines: 5, checkpoints: 1, keys: 4, keysWithoutOrigin: 4 })
+    const late = await verify(path, '--signed-after', '2030-01-01T00:00Z')
+    expect(late.exitCode).to.equal(EXIT_CODES.config.code)
+    expect(late.stderr).to.include('its end may be missing')
+    await writeFile(path, (await readFile(path, 'utf8')).replace('"signature":"', '"signature":"AAAA'))
+    expect((await verify(path)).stderr).to.include(`${path}:6: a checkpoint whose signature is not one of the signer`)
   })
 
   it('prints the last lines for a person and for a program', async () => {

@@ -1,5 +1,7 @@
 import { expect } from 'chai'
 import type { IncidentSelector } from '../../../lib/interface/incident.ts'
+import type { SecurityLevel } from '../../../lib/interface/kms.ts'
+import type { PolicyFile } from '../../../lib/interface/policy.ts'
 import { exposureOf } from '../../../lib/kms/incident/selector.ts'
 import { rejectsWith } from '../../helpers/rejects-with.ts'
 import { type SiteName, ThreeSites } from '../../helpers/three-sites.ts'
@@ -121,5 +123,27 @@ describe('exposureOf', () => {
       expect(exposureOf({ relay: 'x', sinceMs, untilMs }, way), `${sinceMs} to ${untilMs}`).to.equal(seen)
     expect(exposureOf({ relay: 'x' }, undefined)).to.equal('whole')
     expect(exposureOf({ link: 'other' }, way), 'hops of which nothing is known').to.equal('whole')
+  })
+})
+
+describe('keys of virtual blocks that an incident holds back', function () {
+  this.timeout(60_000)
+
+  it('are held with the block that their seed came from, and not where they come from no block', async () => {
+    const levels = ['quantum', 'expanded', 'post-quantum'] as const
+    const policy: PolicyFile = { rules: [], defaults: { levels }, otherwise: 'allow' }
+    await using mesh = await ThreeSites.open({ policies: { 'site-a': policy, 'site-b': policy, 'site-c': policy } })
+    const take = (level: SecurityLevel) => mesh.host('alice').getKey('bob', { level })
+    const [grown] = await take('expanded')
+    const [made] = await take('post-quantum')
+    const desk = mesh.sites['site-a'].kms.incidents
+    const { id } = await desk.open({ selector: { link: 'site-a-site-b' }, state: 'held', by: 'officer' })
+    const fetch = (keyId: string) => mesh.host('bob').getKeyWithIds('alice', [keyId])
+    await rejectsWith(fetch(grown!.keyId), 'ERR_QKD_POLICY_DENIED')
+    expect((await fetch(made!.keyId))[0]!.secret.equals(made!.secret)).to.equal(true)
+    await rejectsWith(mesh.host('alice').getKey('bob', { level: 'expanded', timeoutMs: 300 }), 'ERR_QKD_POOL_EXHAUSTED')
+    await take('post-quantum')
+    await desk.release(id, { by: 'officer' })
+    expect((await fetch(grown!.keyId))[0]!.secret.equals(grown!.secret)).to.equal(true)
   })
 })
