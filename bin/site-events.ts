@@ -24,6 +24,11 @@ export function describeEvent(event: TelemetryEvent): string | undefined {
       return `worker ${event.state}: ${event.ready} of ${event.count} serve${because}`
     case 'alarm':
       return `alarm ${event.id} ${event.state} (${event.severity}): ${event.text}`
+    case 'alarm-state':
+      // That its cause is there, or gone, was said before.
+      return event.state === 'acknowledged' ? `alarm ${event.id}: ${event.operator} sees to it` : undefined
+    case 'alarm-delivery':
+      return event.outcome === 'delivered' ? undefined : `alarm not told by ${event.sink} (${event.outcome})${because}`
     default:
       return undefined
   }

@@ -29,7 +29,7 @@ export interface Alarm {
   readonly acknowledged?: { readonly by: string; readonly atMs: number; readonly note?: string }
 }
 
-/** What a sink is told: an alarm that has just come into its state. */
+/** What a sink is told: an alarm that has come into another state. */
 export interface AlarmNotice extends Alarm {
   readonly siteId: string
 }

@@ -23,7 +23,6 @@ export const permissions: Readonly<Record<OperatorCallName, Permission>> = {
   },
   'store-rekey': { roles: ['security-officer'], changes: true, does: 'Change the key encryption key of the store' },
   'sae-list': { roles: EVERYBODY, changes: false, does: 'Hosts that the site knows' },
-  'sae-enrol': { roles: ['enroller'], changes: true, does: 'Make a host known to the running site' },
   'audit-head': {
     roles: ['auditor', 'security-officer'],
     changes: false,
@@ -34,7 +33,6 @@ export const permissions: Readonly<Record<OperatorCallName, Permission>> = {
   'incident-release': { roles: ['security-officer'], changes: true, does: 'Give held keys free again' },
   'incident-list': { roles: ['auditor', 'security-officer'], changes: false, does: 'Incidents that are open' },
   'incident-report': { roles: ['auditor', 'security-officer'], changes: false, does: 'Which keys an incident touches' },
-  backup: { roles: ['security-officer'], changes: true, does: 'Write a backup of the store' },
   console: { roles: EVERYBODY, changes: false, does: 'Read the console' },
   'network-status': { roles: EVERYBODY, changes: false, does: 'Sites, links, pairs and the plan of a network' },
   'network-drain': {

@@ -76,7 +76,6 @@ describe('OperatorDesk', () => {
       'incident-hold',
       'incident-invalidate',
       'incident-release',
-      'backup',
     ] as const)
       expect(permissions[name].roles).to.deep.equal(['security-officer'])
   })
@@ -120,7 +119,8 @@ describe('OperatorDesk', () => {
     const { desk, written } = createDesk()
     await desk.perform('status', { id: 'x'.repeat(10_000) }, { operator: who('auditor'), signal })
     expect(written[0]!.arguments).to.deep.equal({ characters: 10_009 })
-    for (let n = 0; n < 2_000; n += 1) await desk.perform('backup', {}, { operator: who(), signal }).catch(() => {})
+    for (let n = 0; n < 2_000; n += 1)
+      await desk.perform('store-rekey', {}, { operator: who(), signal }).catch(() => {})
     expect(written).to.have.length(601)
   })
 })

@@ -9,6 +9,8 @@ import type { HttpTransport } from '../../lib/interface/http.ts'
 import type { AuditLine } from '../../lib/kms/audit/audit-line.ts'
 import { verifyAudit } from '../../lib/kms/audit/verify-audit.ts'
 import { createOperatorClient, type OperatorClient } from '../../lib/operators/operator-client.ts'
+import type { OperatorDesk } from '../../lib/operators/operator-desk.ts'
+import { permissions } from '../../lib/operators/permissions.ts'
 import { createSite, type ServedSite } from '../../lib/site.ts'
 import { certificateIdentity } from '../../lib/util/certificate-identity.ts'
 import { rejectsWith } from '../helpers/rejects-with.ts'
@@ -143,6 +145,12 @@ describe('the calls of operators at a site', () => {
     expect(await ask('POST', '/operator/v1/status', {}, '{')).to.equal(400)
     expect(await ask('POST', '/operator/v1/status', { origin: 'https://example.org' })).to.equal(403)
     await transport.close()
+  })
+
+  it('answers every call of the table but those of the console and of a network’s controller', () => {
+    const elsewhere = Object.keys(permissions).filter(name => name === 'console' || name.startsWith('network-'))
+    const { names } = site.operators as OperatorDesk
+    expect([...names, ...elsewhere]).to.have.members(Object.keys(permissions))
   })
 
   it('does not take the socket of another site that runs', async () => {

@@ -1,19 +1,26 @@
 import type { AuditEntry, AuditLog } from '../../interface/audit.ts'
 import type { Telemetry } from '../../interface/telemetry.ts'
 
-/** How often a log that could not be written is tried while nobody else writes, in milliseconds. */
-const RETRY_MS = 5_000
+/** What is watched, and by whom it is heard. */
+export interface WatchedAuditOptions {
+  /** Closed with this. */
+  readonly log: AuditLog
+  readonly telemetry: Telemetry
+  /** How often a log that could not be written is tried while nobody else writes, in milliseconds. Default 5,000. */
+  readonly retryMs?: number
+}
 
 /** An audit log that says (`audit_blocked`) whether it can be written: while it can't, no key leaves. */
 export class WatchedAudit implements AuditLog {
   readonly #log: AuditLog
   readonly #telemetry: Telemetry
+  readonly #retryMs: number
   #refused = 0
   #retry: NodeJS.Timeout | undefined
 
-  /** The log is closed with this. */
-  constructor({ log, telemetry }: { readonly log: AuditLog; readonly telemetry: Telemetry }) {
+  constructor({ log, telemetry, retryMs = 5_000 }: WatchedAuditOptions) {
     this.#log = log
+    this.#retryMs = retryMs
     this.#telemetry = telemetry
     telemetry.gauge('audit_blocked', {}, 0)
   }
@@ -25,7 +32,7 @@ export class WatchedAudit implements AuditLog {
       this.#refused += 1
       this.#telemetry.gauge('audit_blocked', {}, 1)
       // Where nobody asks for keys, nobody would find out that the disk is back.
-      this.#retry ??= setInterval(() => void this.#tryAgain(), RETRY_MS).unref()
+      this.#retry ??= setInterval(() => void this.#tryAgain(), this.#retryMs).unref()
       throw error
     }
     if (this.#retry !== undefined) this.#writesAgain()
