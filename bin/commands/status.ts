@@ -28,6 +28,8 @@ function describe(status: KmsStatus): string[] {
     ['in one request', `up to ${status.maxKeyPerRequest} keys, for up to ${status.maxSaeIdCount} further hosts`],
   ]
   if (status.outlook !== undefined) rows.push(['demand', describeOutlook(status.outlook)])
+  const { lostCells } = status.outlook ?? {}
+  if (lostCells !== undefined) rows.push(['lost', `${lostCells} cells of 32 bytes, with stores that were put back`])
   return rows.map(([name, value]) => `${name.padEnd(16)}${value}`)
 }
 

@@ -74,6 +74,7 @@ const checkExtension = compileSchema<{ qkd_pool: PoolOutlook }>({
         trend: { enum: ['steady', 'changing'] },
         degraded: { type: 'boolean' },
         exhaustionMs: { type: 'number', minimum: 0 },
+        lostCells: { type: 'integer', minimum: 0 },
       },
     },
   },
@@ -83,8 +84,9 @@ const checkExtension = compileSchema<{ qkd_pool: PoolOutlook }>({
 function outlookOf(extension: unknown): { outlook?: PoolOutlook } {
   const checked = checkExtension(extension)
   if (!checked.ok) return {}
-  const { trend, degraded, exhaustionMs } = checked.value.qkd_pool
-  return { outlook: { trend, degraded, ...(exhaustionMs !== undefined && { exhaustionMs }) } }
+  const { trend, degraded, exhaustionMs, lostCells } = checked.value.qkd_pool
+  const known = { ...(exhaustionMs !== undefined && { exhaustionMs }), ...(lostCells !== undefined && { lostCells }) }
+  return { outlook: { trend, degraded, ...known } }
 }
 
 /** What some KMEs say for the SAEs of a status, in lower case. */

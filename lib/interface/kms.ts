@@ -24,6 +24,8 @@ export interface Key {
 
 /** How the pool fares, as every host may know it: what others take stands with the site's own metrics alone. */
 export interface PoolOutlook {
+  /** Cells of 32 bytes that went because a store was put back, so far; left out for none. */
+  readonly lostCells?: number
   /** `changing` for some seconds after demand has leapt or dropped. */
   readonly trend: 'steady' | 'changing'
   /** The network grants less key than hosts ask for, for several seconds now. */

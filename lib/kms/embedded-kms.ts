@@ -34,8 +34,7 @@ import type { KeyReceipts } from './key-receipts.ts'
 import type { Multicast } from './multicast.ts'
 import type { Admission, Admitted } from './policy/admission.ts'
 import type { KeyLabel } from './pool/issuer.ts'
-import type { KeyPool } from './pool/key-pool.ts'
-import type { PoolDemand } from './pool/stock-orders.ts'
+import type { KeyPool, KeyPoolStatus } from './pool/key-pool.ts'
 import type { RecentKeys } from './recent-keys.ts'
 import { requireCapacity } from './require-capacity.ts'
 import type { RegisteredSite, SaeRegistry } from './sae-registry.ts'
@@ -111,7 +110,7 @@ export class EmbeddedKms implements Kms {
       storedKeyCount: Math.min(stored, maxKeyCount),
       maxKeyCount,
       maxSaeIdCount: this.#options.maxSaeIdCount,
-      ...(pool !== undefined && { outlook: outlookOf(pool.demand) }),
+      ...(pool !== undefined && { outlook: outlookOf(pool) }),
     }
   }
 
@@ -405,6 +404,8 @@ function refuseUnserved(options: GetKeyOptions, maxSaeIdCount: number): void {
 const MAX_MS = 2 ** 31 - 1
 
 /** What of a pool's demand its hosts may know. */
-function outlookOf({ trend, degraded, exhaustionMs }: PoolDemand): PoolOutlook {
-  return { trend, degraded, ...(exhaustionMs !== undefined && { exhaustionMs: Math.min(exhaustionMs, MAX_MS) }) }
+function outlookOf({ demand, losses }: Pick<KeyPoolStatus, 'demand' | 'losses'>): PoolOutlook {
+  const { trend, degraded, exhaustionMs } = demand
+  const known = exhaustionMs === undefined ? {} : { exhaustionMs: Math.min(exhaustionMs, MAX_MS) }
+  return { trend, degraded, ...known, ...(losses !== undefined && { lostCells: losses.cells }) }
 }

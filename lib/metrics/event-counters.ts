@@ -55,10 +55,12 @@ export class EventCounters {
         this.#add('qkd_cells_expired', 'Cells of keys that nobody fetched', { peer: event.peerSiteId }, event.cells)
         return
       case 'pool-reset':
+        this.#addLost(event)
         this.#add('qkd_pool_resets', 'Times a pool began anew', { peer: event.peerSiteId, reason: event.reason })
         return
       case 'pool-resync': {
         const { peerSiteId: peer, side } = event
+        this.#addLost(event)
         this.#add('qkd_pool_resyncs', 'Times a store was put back and made good with the other site', { peer, side })
         return
       }
@@ -120,6 +122,11 @@ export class EventCounters {
     const alarms = [...this.#alarms.values()].map(labels => ({ labels, value: 1 }))
     const help = 'Causes of alarms that are there now'
     return [...counters, { name: 'qkd_alarm', type: 'gauge', help, samples: alarms }]
+  }
+
+  #addLost({ peerSiteId: peer, lostCells }: { peerSiteId: string; lostCells: number }): void {
+    if (lostCells > 0)
+      this.#add('qkd_cells_lost', 'Cells that went because a store was put back or lost', { peer }, lostCells)
   }
 
   #add(name: string, help: string, labels: Readonly<Record<string, string>>, value = 1): void {

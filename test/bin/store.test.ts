@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { EXIT_CODES } from '../../bin/exit-codes.ts'
@@ -9,7 +9,7 @@ import { runQkd } from './run-qkd.ts'
 describe('qkd store', function () {
   this.timeout(120_000)
 
-  it('changes the key of a running site, of a stopped one, and says what is in it', async () => {
+  it('changes the key of a running site, of a stopped one, says what is in it, backs it up and puts it back', async () => {
     await using sites = await startSiteProcesses()
     const [site] = sites.processes
     const config = join(sites.directory, 'site-a.json')
@@ -30,6 +30,13 @@ describe('qkd store', function () {
     const inUse = await runQkd(['store', 'inspect', '--config', config])
     expect(inUse.exitCode).to.equal(EXIT_CODES.store.code)
     expect(inUse.stderr).to.include('in use by process')
+    const backup = join(sites.directory, 'site-a.backup')
+    const made = await runQkd(['store', 'backup', backup, '--config', config])
+    expect(made.stdout).to.match(/: 1 pools, \d+ blocks; it holds no key$/m)
+    const again = await runQkd(['store', 'backup', backup, '--config', config])
+    expect(again.exitCode).to.equal(EXIT_CODES.config.code)
+    expect(again.stderr).to.include('is there already')
+
     await site.stop()
     const stopped = await runQkd(['store', 'rekey', '--config', config])
     expect(stopped.stdout).to.match(/^Changed: \d+ slots are wrapped anew$/m)
@@ -39,6 +46,16 @@ describe('qkd store', function () {
     expect(inspected.pools[0].consumedCells + inspected.pools[0].leasedCells).to.be.above(0)
     const verified = await runQkd(['store', 'verify', '--config', config])
     expect(verified.stdout).to.match(/: \d+ opened, 0 damaged$/m)
+
+    const kept = await runQkd(['store', 'restore', backup, '--config', config])
+    expect(kept.stderr).to.include('goes into an empty one')
+    await rename(join(sites.directory, 'site-a.store'), join(sites.directory, 'old.store'))
+    const foreign = await runQkd(['store', 'restore', backup, '--config', join(sites.directory, 'site-b.json')])
+    expect(foreign.stderr).to.include('is a backup of site-a')
+    const restored = await runQkd(['store', 'restore', backup, '--config', config, '--json'])
+    expect(JSON.parse(restored.stdout)).to.include({ siteId: 'site-a', pools: 1, rules: 0 })
+    const fresh = JSON.parse((await runQkd(['store', 'inspect', '--config', config, '--json'])).stdout)
+    expect(fresh.pools[0]).to.include({ rolledBack: true, floor: inspected.pools[0].floor })
 
     await writeFile(keyFile, before)
     const wrong = await runQkd(['store', 'verify', '--config', config])

@@ -7,6 +7,13 @@ describe('two site processes whose stores are put back', function () {
   it('issue and deliver nothing twice, agree again by themselves, and say what is lost: each site, both, and a backup', async () => {
     const report = await runRestoreTrace({
       rounds: ['first site', 'second site', 'both sites', 'backup of the second'],
+      after: async sites => {
+        for (const [saeId, slave] of [
+          ['alice', 'bob'],
+          ['ben', 'amy'],
+        ] as const)
+          expect((await sites.kms(saeId).getStatus(slave)).outlook!.lostCells).to.be.above(0)
+      },
     })
     expect(report).to.deep.include({ wrong: 0, twice: 0, refused: 0, faults: [] })
     expect(report.fetched).to.be.above(100)

@@ -59,6 +59,7 @@ const Status = closed(
             description: 'Whether demand has leapt or dropped of late',
           },
           degraded: { type: 'boolean', description: 'The network grants less key than hosts ask for' },
+          lostCells: count('Cells of 32 bytes lost to restores so far; left out for none', 0),
           exhaustionMs: count('How long the stock lasts at the present rate, ms; left out where nobody asks', 0),
         }),
       },

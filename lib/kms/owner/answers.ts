@@ -55,6 +55,7 @@ const checkStatus = compileSchema<KmsStatus>({
         trend: { enum: ['steady', 'changing'] },
         degraded: { type: 'boolean' },
         exhaustionMs: { type: 'number' },
+        lostCells: { type: 'number' },
       },
       required: ['trend', 'degraded'],
       additionalProperties: false,
