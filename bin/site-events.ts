@@ -22,6 +22,8 @@ export function describeEvent(event: TelemetryEvent): string | undefined {
       return `pool with ${event.peerSiteId} begins anew in epoch ${event.poolEpoch}, ${event.lostCells} cells lost${because}`
     case 'worker':
       return `worker ${event.state}: ${event.ready} of ${event.count} serve${because}`
+    case 'replica':
+      return describeReplica(event)
     case 'alarm':
       return `alarm ${event.id} ${event.state} (${event.severity}): ${event.text}`
     case 'alarm-state':
@@ -32,4 +34,11 @@ export function describeEvent(event: TelemetryEvent): string | undefined {
     default:
       return undefined
   }
+}
+
+function describeReplica({ role, epoch, ownerId }: Extract<TelemetryEvent, { type: 'replica' }>): string {
+  if (role === 'owner') return `this replica owns the pools of the site, in epoch ${epoch}`
+  return role === 'follower'
+    ? `replica ${ownerId} owns the pools of the site, in epoch ${epoch}`
+    : 'no replica that is known here owns the pools of the site'
 }

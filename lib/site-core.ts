@@ -11,6 +11,7 @@ import type { Kms, KmsDirectory, SecurityLevel } from './interface/kms.ts'
 import type { Closable } from './interface/lifecycle.ts'
 import type { Link } from './interface/link.ts'
 import type { Logger } from './interface/logger.ts'
+import type { Ownership } from './interface/owner-election.ts'
 import type { PolicyFile } from './interface/policy.ts'
 import type { PoolStore, SlotStore } from './interface/pool-store.ts'
 import type { Tracer } from './interface/tracer.ts'
@@ -41,6 +42,8 @@ export interface SiteCore extends KmsDirectory, Closable {
   /** Where a security officer declares incidents. */
   readonly incidents: IncidentDesk
   status(): readonly KeyPoolStatus[]
+  /** Who owns the pools, where the site has replicas. */
+  ownership?(): Ownership
   setPolicy(policy: PolicyFile): void
   refreshSecrets(): void
 }

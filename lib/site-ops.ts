@@ -32,7 +32,8 @@ export function createRoleOpsServer(
 }
 
 /** A site serves while hosts can have keys of one peer at least; a site without peers has nothing to be ready for. */
-function readiness({ pools }: SiteStatus): { ready: boolean; reasons: string[] } {
+function readiness({ pools, ownership }: SiteStatus): { ready: boolean; reasons: string[] } {
+  if (ownership?.role === 'none') return { ready: false, reasons: ['no replica of the site owns its pools'] }
   const reasons = pools.flatMap(({ remoteSiteId, connected, issuableCells }) => [
     ...(connected ? [] : [`the KMS of ${remoteSiteId} is not connected`]),
     ...(issuableCells > 0 ? [] : [`there is no key for ${remoteSiteId}`]),

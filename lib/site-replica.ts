@@ -1,26 +1,24 @@
 import { hostname } from 'node:os'
-import { dialTlsChannel } from './channel/tls-dial.ts'
-import { createTlsChannelListener, type TlsChannelListener } from './channel/tls-listener.ts'
-import type { ListenConfig, SiteConfig } from './config/site-config.ts'
+import type { SiteConfig } from './config/site-config.ts'
 import { type PostgresStoreConfig, readStorePassword } from './config/store-config.ts'
 import { ClosedError, KmeUnreachableError, UnauthorizedError } from './errors.ts'
-import { isKmeCertificate } from './http/kme-identity.ts'
 import type { AuditLog } from './interface/audit.ts'
-import type { CertificateIdentity } from './interface/http.ts'
 import type { IncidentDesk } from './interface/incident.ts'
 import type { Kms, KmsDirectory } from './interface/kms.ts'
 import type { Link } from './interface/link.ts'
 import type { Logger } from './interface/logger.ts'
 import type { MessageChannel } from './interface/message-channel.ts'
+import type { Ownership } from './interface/owner-election.ts'
 import type { PolicyFile } from './interface/policy.ts'
 import type { Tracer } from './interface/tracer.ts'
 import { FencedKms } from './kms/owner/fenced-kms.ts'
-import { OwnedDirectory } from './kms/owner/owned-directory.ts'
+import type { OwnedDirectory } from './kms/owner/owned-directory.ts'
 import { serveOwner } from './kms/owner/serve-owner.ts'
 import type { KeyPoolStatus } from './kms/pool/key-pool.ts'
 import { PostgresReplica } from './kms/store/postgres/postgres-replica.ts'
 import type { SlotFile } from './kms/store/slot-file.ts'
 import { openSiteCore, type SiteCore } from './site-core.ts'
+import { fellowListener, ownerElsewhere } from './site-fellows.ts'
 import { undeliveredTo } from './site-hosts.ts'
 import type { TelemetryHub } from './telemetry.ts'
 import { BackOff } from './util/back-off.ts'
@@ -91,7 +89,8 @@ export class SiteReplica implements SiteCore {
     const opened = new Opened('replica')
     try {
       let site: SiteReplica | undefined
-      const fellows = store.replica && opened.add(fellowListener(config, store.replica, () => site))
+      const onChannel = (channel: MessageChannel) => void (site?.serve(channel) ?? channel.close()).catch(() => {})
+      const fellows = store.replica && opened.add(fellowListener(config, store.replica, onChannel))
       const address = await fellows?.listen()
       const password = await readStorePassword(store)
       const replica = opened.add(
@@ -132,7 +131,11 @@ export class SiteReplica implements SiteCore {
     this.#tracer = tracer
     this.#afterRestore = afterRestore === true
     const { election } = this.#replica
-    election.subscribe(() => this.#settle())
+    election.subscribe(ownership => {
+      this.#tell(ownership)
+      this.#settle()
+    })
+    if (election.current().role !== 'none') this.#tell(election.current())
     const waited = withDeadline(this.#ending.signal, START_MS)
     while (election.current().role === 'none' && !waited.aborted)
       await delay(LOOK_MS, { signal: waited }).catch(() => {})
@@ -163,6 +166,10 @@ export class SiteReplica implements SiteCore {
     this.#requireOwned().core.refreshSecrets()
   }
 
+  ownership(): Ownership {
+    return this.#replica.election.current()
+  }
+
   get links(): readonly Link[] {
     return this.#owned?.core.links ?? []
   }
@@ -187,6 +194,12 @@ export class SiteReplica implements SiteCore {
     await this.#forward?.close()
     // The election goes on until the core has written its last.
     await (this.#owned?.close() ?? Promise.resolve()).finally(() => this.#opened.close())
+  }
+
+  #tell(now: Ownership): void {
+    const { role } = now
+    const ownerId = role === 'follower' ? { ownerId: now.ownerId } : {}
+    this.#parts.telemetry.emit({ type: 'replica', role, ...(role === 'none' ? {} : { epoch: now.epoch }), ...ownerId })
   }
 
   /** One step after the other: what an owner opened is closed before anything else begins. */
@@ -247,17 +260,7 @@ export class SiteReplica implements SiteCore {
     this.#forward = undefined
     await before?.close()
     if (address === '') return
-    const { siteId, kmeId, tls } = this.#config
-    const at = address.lastIndexOf(':')
-    const [host, port] = [address.slice(0, at), Number(address.slice(at + 1))]
-    const identify = (identity: CertificateIdentity) => (isKmeCertificate(identity, kmeId) ? kmeId : undefined)
-    this.#forward = new OwnedDirectory({
-      siteId,
-      isRegistered: saeId => this.#registered.has(saeId),
-      dial: ({ signal }) =>
-        dialTlsChannel({ ...tls, host, port, expectedPeerId: kmeId, identify, heartbeatMs: 1_000, signal }),
-      logger: this.#logger,
-    })
+    this.#forward = ownerElsewhere(this.#config, address, this.#logger)
   }
 
   #requireOwned(): Owned {
@@ -277,22 +280,6 @@ export class SiteReplica implements SiteCore {
     const onUndelivered = undeliveredTo(this.#config, this.#parts.telemetry)
     await serveOwner(directory, channel, { siteId, peerIds: [kmeId], onUndelivered, signal: this.#ending.signal })
   }
-}
-
-function fellowListener(
-  config: SiteConfig,
-  { host, port }: ListenConfig,
-  site: () => SiteReplica | undefined,
-): TlsChannelListener {
-  const { kmeId, tls } = config
-  return createTlsChannelListener({
-    ...tls,
-    host,
-    port,
-    heartbeatMs: 1_000,
-    identify: identity => (isKmeCertificate(identity, kmeId) ? kmeId : undefined),
-    onChannel: channel => void (site()?.serve(channel) ?? channel.close()).catch(() => {}),
-  })
 }
 
 function nobody(): KmeUnreachableError {

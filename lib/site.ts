@@ -8,6 +8,7 @@ import type { AbortOptions, Closable } from './interface/lifecycle.ts'
 import type { Link, LinkStatus } from './interface/link.ts'
 import type { Logger } from './interface/logger.ts'
 import type { OperatorCalls } from './interface/operator.ts'
+import type { Ownership } from './interface/owner-election.ts'
 import type { PolicyFile } from './interface/policy.ts'
 import type { PoolStore, SlotStore } from './interface/pool-store.ts'
 import { SiteIdentity } from './key/site-identity.ts'
@@ -49,6 +50,8 @@ export interface SiteStatus {
   readonly kmeId: string
   readonly pools: readonly KeyPoolStatus[]
   readonly links: readonly LinkStatus[]
+  /** Who owns the pools, where the site has replicas; the others have no pools to tell of. */
+  readonly ownership?: Ownership
 }
 
 /** One running site: link ends, network layer and KMS. */
@@ -107,7 +110,7 @@ class AssembledSite implements Site {
   readonly siteId: string
   readonly telemetry: TelemetryHub
   readonly #kmeId: string
-  readonly #kms: Pick<SiteCore, 'kmsFor' | 'setPolicy' | 'refreshSecrets' | 'status'>
+  readonly #kms: Pick<SiteCore, 'kmsFor' | 'setPolicy' | 'refreshSecrets' | 'status' | 'ownership'>
   readonly #links: () => readonly Link[]
   readonly #opened: Opened
   #closing: Promise<void> | undefined
@@ -116,7 +119,7 @@ class AssembledSite implements Site {
     siteId: string
     kmeId: string
     telemetry: TelemetryHub
-    kms: Pick<SiteCore, 'kmsFor' | 'setPolicy' | 'refreshSecrets' | 'status'>
+    kms: Pick<SiteCore, 'kmsFor' | 'setPolicy' | 'refreshSecrets' | 'status' | 'ownership'>
     links: () => readonly Link[]
     opened: Opened
   }) {
@@ -142,11 +145,13 @@ class AssembledSite implements Site {
   }
 
   status(): SiteStatus {
+    const ownership = this.#kms.ownership?.()
     return {
       siteId: this.siteId,
       kmeId: this.#kmeId,
       pools: this.#kms.status(),
       links: this.#links().map(link => link.status()),
+      ...(ownership === undefined ? {} : { ownership }),
     }
   }
 

@@ -108,6 +108,8 @@ export type TelemetryEvent =
   | { type: 'tls-refused'; saeId: string; reason: string }
   /** A process that serves hosts has come or gone; `ready` of `count` serve now. */
   | { type: 'worker'; state: 'ready' | 'lost'; ready: number; count: number; reason?: string }
+  /** Who owns the pools of a site with replicas has changed, as this one sees it. */
+  | { type: 'replica'; role: 'owner' | 'follower' | 'none'; epoch?: number; ownerId?: string }
   /** What a layer says: a cause is there, or gone. What becomes of it for people is `alarm-state`. */
   | { type: 'alarm'; id: string; severity: AlarmSeverity; state: 'raised' | 'cleared'; text: string }
   | {

@@ -80,6 +80,11 @@ export class EventCounters {
           outcome: event.outcome,
         })
         return
+      case 'replica':
+        this.#add('qkd_replica_changes', 'Changes of the owner of the pools, as this replica saw them', {
+          role: event.role,
+        })
+        break
       case 'worker':
         if (event.state === 'lost') this.#add('qkd_workers_lost', 'Worker processes that ended by themselves', {})
         return

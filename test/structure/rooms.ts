@@ -115,6 +115,7 @@ export const rooms: readonly Room[] = [
   { room: 'lib/site-operators.ts', holds: 'composition root: the calls of operators of a site', sees: ['lib/'] },
   { room: 'lib/site-core.ts', holds: 'composition root: what of a site runs in one process at a time', sees: ['lib/'] },
   { room: 'lib/store-look.ts', holds: 'composition root: stores of any kind, to be looked at', sees: ['lib/'] },
+  { room: 'lib/site-fellows.ts', holds: 'composition root: the ways between replicas of a site', sees: ['lib/'] },
   {
     room: 'lib/site-replica.ts',
     holds: 'composition root: a process of several that are a site together',
