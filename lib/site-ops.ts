@@ -6,13 +6,29 @@ import { createMetricsServer } from './metrics-server.ts'
 import type { Site, SiteStatus } from './site.ts'
 
 /** The server of a site's health, readiness and metrics. Counters begin now, and last as long as the site's telemetry. */
-export function createOpsServer(listen: ListenConfig, site: Site, alarms: Alarms): PlainServer {
+export function createOpsServer(
+  listen: ListenConfig,
+  site: Site,
+  { alarms, workers }: { alarms: Alarms; workers: WorkerCount },
+): PlainServer {
   return createMetricsServer(site.telemetry, {
     ...listen,
     labels: { site: site.siteId },
-    readiness: () => readiness(site.status()),
+    readiness: () => withWorkers(readiness(site.status()), workers()),
     alarms: () => alarms.list(),
   })
+}
+
+/** How many workers there are to be, and how many serve now. */
+type WorkerCount = () => { readonly count: number; readonly ready: number }
+
+type Readiness = { ready: boolean; reasons: string[] }
+
+/** Where hosts are served by workers, one at least must be there. */
+function withWorkers({ ready, reasons }: Readiness, workers: ReturnType<WorkerCount>): Readiness {
+  if (workers.ready >= workers.count) return { ready, reasons }
+  const missing = `${workers.ready} of ${workers.count} workers serve`
+  return { ready: ready && workers.ready > 0, reasons: [...reasons, missing] }
 }
 
 /** The same for a part of a site that is a process of its own. */

@@ -207,8 +207,8 @@ async function openSite(
   const skip = config.skip && opened.add(createSkipServer(config, config.skip, { directory: core, logger }))
   await skip?.listen()
   const site = new AssembledSite({ siteId, kmeId, telemetry, kms: core, links: () => core.links, opened })
-  const ops =
-    config.ops === undefined ? undefined : await opened.add(createOpsServer(config.ops, site, alarms)).listen()
+  const workers = () => ({ count: config.workers ?? 0, ready: server.workerPids().length })
+  const ops = config.ops && (await opened.add(createOpsServer(config.ops, site, { alarms, workers })).listen())
   const auditHead = auditFile && (() => auditFile.head)
   const auditLines = auditHead && (() => auditHead().n)
   const operators = await openSiteOperators(config, site, { opened, audit, auditHead, alarms, policyPath, logger })

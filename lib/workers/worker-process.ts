@@ -98,7 +98,7 @@ export class WorkerProcess {
     const timer = setTimeout(() => this.kill(), TAKE_MS).unref()
     this.#handing = { timer, onTaken }
     this.#child.send({ type: 'connection' } satisfies ToWorker, socket, error => {
-      if (error !== null) socket.destroy()
+      if (error) socket.destroy()
     })
   }
 

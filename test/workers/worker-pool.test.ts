@@ -58,6 +58,7 @@ describe('WorkerPool', function () {
       expect(await told('/metrics')).to.match(/^qkd_site_workers\{.*\} 2$/m)
       process.kill(pids[0]!, 'SIGKILL')
       await until(() => !sites.sites[0].workerPids().includes(pids[0]!), 'the worker is gone')
+      expect(await told('/readyz')).to.match(/[01] of 2 workers serve/)
       await until(() => sites.sites[0].workerPids().length === 2, 'another worker serves', { timeoutMs: 60_000 })
       const text = await told('/metrics')
       expect(text).to.match(/^qkd_site_workers\{.*\} 2$/m)
