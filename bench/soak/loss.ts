@@ -6,6 +6,12 @@ import type { SoakOptions } from '../soak.ts'
  * random order, between two site processes. Needs `npm run build` first.
  */
 export async function run({ count = 10_000, log }: SoakOptions): Promise<void> {
-  const reports = await runLossTrace({ keys: count, built: true, log, onReport: report => log(JSON.stringify(report)) })
+  const reports = await runLossTrace({
+    keys: count,
+    keysPerDraw: 10,
+    built: true,
+    log,
+    onReport: report => log(JSON.stringify(report)),
+  })
   for (const breach of reports.map(breachOf)) if (breach !== undefined) throw new Error(breach)
 }

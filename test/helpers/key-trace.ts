@@ -19,6 +19,8 @@ export interface TraceOptions {
   readonly duplicateRatio?: number
   /** Draws at a time in each lane. Default 16. */
   readonly concurrency?: number
+  /** Keys that one call draws; each is then a handshake of its own. Default 1. */
+  readonly keysPerDraw?: number
   /** Numbers from 0 to 1. Default `Math.random`. */
   readonly random?: () => number
   /** True while sites are being killed: calls that get no answer are then part of the run. */
@@ -104,16 +106,20 @@ class Trace {
   }
 
   async work(lane: TraceLane, keys: number): Promise<void> {
-    const { lossRatio, onProgress, signal } = this.#options
-    for (let i = 0; i < keys && signal?.aborted !== true; i++) {
-      const key = await this.#draw(lane)
-      if (key === undefined) continue
-      this.report.drawn++
-      onProgress?.(this.report.drawn)
-      if (this.#random() < lossRatio) this.report.dropped++
-      else this.#waiting.push(key)
-      if (this.#waiting.length > SHUFFLE_DEPTH) await this.#fetch(this.#pick())
+    const { signal, keysPerDraw = 1 } = this.#options
+    for (let i = 0; i < keys && signal?.aborted !== true; i += keysPerDraw) {
+      for (const key of await this.#draw(lane, keysPerDraw)) await this.#send(key)
     }
+  }
+
+  /** The handshake sets out, after others that were sent before and have not arrived. */
+  async #send(key: Drawn): Promise<void> {
+    const { lossRatio, onProgress } = this.#options
+    this.report.drawn++
+    onProgress?.(this.report.drawn)
+    if (this.#random() < lossRatio) this.report.dropped++
+    else this.#waiting.push(key)
+    if (this.#waiting.length > SHUFFLE_DEPTH) await this.#fetch(this.#pick())
   }
 
   async drain(): Promise<void> {
@@ -132,19 +138,18 @@ class Trace {
     return picked
   }
 
-  async #draw(lane: TraceLane): Promise<Drawn | undefined> {
+  async #draw(lane: TraceLane, number: number): Promise<Drawn[]> {
     for (let tries = 0; tries < MAX_TRIES && this.#options.signal?.aborted !== true; tries++) {
       try {
-        const [key] = await lane.master.getKey(lane.slave.saeId)
-        const digest = this.#note(lane.master, key!)
-        return { lane, keyId: key!.keyId, digest }
+        const keys = await lane.master.getKey(lane.slave.saeId, { number })
+        return keys.map(key => ({ lane, keyId: key.keyId, digest: this.#note(lane.master, key) }))
       } catch (error) {
         // Drawing again draws another key: what a lost answer held is burned, and nobody waits for it.
         if (!this.#isTransient(error)) throw error
         await pause(RETRY_MS)
       }
     }
-    return undefined
+    return []
   }
 
   /** One handshake: the key_ID arrives once, or twice. */

@@ -7,6 +7,8 @@ export const LOSS_RATIOS = [0, 0.01, 0.05, 0.1, 0.5] as const
 export interface LossTraceOptions {
   /** Keys for each share. */
   readonly keys: number
+  /** Keys that one call draws; each is then a handshake of its own. Default 1. */
+  readonly keysPerDraw?: number
   /** Default all. */
   readonly ratios?: readonly number[]
   /** Runs what `npm run build` made. */
@@ -31,6 +33,7 @@ export interface LossReport extends TraceReport {
 export async function runLossTrace({
   keys,
   ratios = LOSS_RATIOS,
+  keysPerDraw = 1,
   built = false,
   onReport = () => {},
   after = async () => {},
@@ -47,7 +50,7 @@ export async function runLossTrace({
     const onProgress = (drawn: number) => {
       if (drawn % 10_000 === 0) log(`${100 * ratio} %: ${drawn} of ${keys} keys`)
     }
-    const report = await runTrace({ lanes, keys, lossRatio: ratio, duplicateRatio: ratio, onProgress })
+    const report = await runTrace({ lanes, keys, keysPerDraw, lossRatio: ratio, duplicateRatio: ratio, onProgress })
     reports.push({ ...report, ratio, seconds: (performance.now() - startMs) / 1000 })
     onReport(reports.at(-1)!)
   }
