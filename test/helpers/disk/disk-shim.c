@@ -38,7 +38,7 @@
 
 #define MAX_FDS 4096
 #define MAX_STEPS 65536
-#define MAX_PIDS 256
+#define MAX_FAMILY 256
 #define ARENA_BYTES (1UL << 30)
 #define PAGE 4096
 
@@ -60,10 +60,11 @@ struct shared {
     pthread_mutex_t lock;
     uint64_t seq, steps_seen;
     uint64_t fail_at, fail_left, lose_at, seed;
-    int fail_errno, lose_mode, lose_socket;
-    unsigned slow_ms, count, pid_count;
+    int fail_errno, lose_mode;
+    volatile int is_losing;
+    unsigned slow_ms, count;
     size_t used;
-    pid_t pids[MAX_PIDS];
+    pid_t first;
     struct step steps[MAX_STEPS];
 };
 
@@ -78,7 +79,6 @@ static struct shared *disk;
 static char *arena;
 static char root[256], hidden_dir[200];
 static struct open_file files[MAX_FDS];
-static pid_t known_pid;
 
 static ssize_t raw_pwrite(int fd, const void *p, size_t n, off_t o) { return syscall(SYS_pwrite64, fd, p, n, o); }
 static ssize_t raw_pread(int fd, void *p, size_t n, off_t o) { return syscall(SYS_pread64, fd, p, n, o); }
@@ -99,11 +99,6 @@ static void lock(void)
 {
     if (pthread_mutex_lock(&disk->lock) == EOWNERDEAD)
         pthread_mutex_consistent(&disk->lock);
-    if (known_pid != getpid()) {
-        known_pid = getpid();
-        if (disk->pid_count < MAX_PIDS)
-            disk->pids[disk->pid_count++] = known_pid;
-    }
 }
 
 static void unlock(void) { pthread_mutex_unlock(&disk->lock); }
@@ -317,41 +312,61 @@ static void take_back(int is_half, uint64_t random)
                 redo_write(&disk->steps[at], 1, &random);
 }
 
+static ssize_t read_file(const char *path, char *text, size_t size)
+{
+    int fd = raw_open(path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    ssize_t got = syscall(SYS_read, fd, text, size - 1);
+    raw_close(fd);
+    text[got > 0 ? got : 0] = 0;
+    return got;
+}
+
 static int is_gone(pid_t pid)
 {
     char path[64], text[512];
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    int fd = raw_open(path, O_RDONLY | O_CLOEXEC, 0);
-    if (fd < 0)
-        return 1;
-    ssize_t got = syscall(SYS_read, fd, text, sizeof text - 1);
-    raw_close(fd);
-    if (got <= 0)
-        return 1;
-    text[got] = 0;
-    char *end = strrchr(text, ')');
+    char *end = read_file(path, text, sizeof text) > 0 ? strrchr(text, ')') : NULL;
     return end == NULL || end[2] == 'Z' || end[2] == 'X';
 }
 
-/* A child does it, when nobody is left who could look at a file that is going back in time. Called with the lock held. */
-static void lose(void)
+/* A process and its children but this one. */
+static unsigned family_of(pid_t first, pid_t *family)
+{
+    char path[64], text[4096], *rest;
+    unsigned count = 0;
+    family[count++] = first;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", first, first);
+    if (read_file(path, text, sizeof text) > 0)
+        for (char *word = strtok_r(text, " ", &rest); word != NULL && count < MAX_FAMILY; word = strtok_r(NULL, " ", &rest))
+            if (atoi(word) > 0 && atoi(word) != getpid())
+                family[count++] = atoi(word);
+    return count;
+}
+
+/*
+ * A child does it, when nobody is left who could look at a file that is going back in time. Called in the first process, whose
+ * connection it is, while the lock is held here or by the step at which power goes.
+ */
+static void lose(int connection)
 {
     pid_t child = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
     if (child != 0) {
         for (;;)
             pause();
     }
-    pid_t self = getpid();
     unsigned lost = disk->count;
-    for (unsigned at = 0; at < disk->pid_count; at++)
-        if (disk->pids[at] != self)
-            kill(disk->pids[at], SIGKILL);
-    for (unsigned at = 0; at < disk->pid_count; at++)
-        for (int tries = 0; tries < 10000 && !is_gone(disk->pids[at]); tries++)
+    pid_t victims[MAX_FAMILY];
+    unsigned count = family_of(disk->first, victims);
+    for (unsigned at = 0; at < count; at++)
+        kill(victims[at], SIGKILL);
+    for (unsigned at = 0; at < count; at++)
+        for (int tries = 0; tries < 10000 && !is_gone(victims[at]); tries++)
             usleep(500);
     if (disk->lose_mode != 'n')
         take_back(disk->lose_mode == 'h', disk->seed);
-    dprintf(disk->lose_socket, "lost %u\n", lost);
+    dprintf(connection, "lost %u\n", lost);
     _exit(0);
 }
 
@@ -373,8 +388,11 @@ static int fails(enum nature nature)
 /* A step that has been made but is not durable: the moment at which power may go. */
 static void after_step(void)
 {
-    if (disk->lose_at != 0 && disk->steps_seen >= disk->lose_at)
-        lose();
+    if (disk->lose_at == 0 || disk->steps_seen < disk->lose_at)
+        return;
+    disk->is_losing = 1;
+    for (;;)
+        pause();
 }
 
 static void dawdle(void)
@@ -650,7 +668,7 @@ int link(const char *from, const char *to)
 
 /* Commands. */
 
-static int obey(int connection, char *line)
+static void obey(int connection, char *line)
 {
     unsigned long long at = 0, seed = 0, lasts = 0;
     char mode[16] = "";
@@ -661,12 +679,13 @@ static int obey(int connection, char *line)
     else if (sscanf(line, "lose %llu %15s %llu", &at, mode, &seed) == 3) {
         disk->lose_mode = mode[0];
         disk->seed = seed;
-        disk->lose_socket = connection;
         if (at == 0)
-            lose();
+            lose(connection);
         disk->lose_at = disk->steps_seen + at;
         unlock();
-        return 1;
+        while (!disk->is_losing)
+            usleep(200);
+        lose(connection);
     } else if (sscanf(line, "fail %llu %d %llu", &at, &error, &lasts) == 3) {
         disk->fail_at = disk->steps_seen + at;
         disk->fail_left = lasts;
@@ -681,12 +700,17 @@ static int obey(int connection, char *line)
     } else
         dprintf(connection, "unknown command\n");
     unlock();
-    return 0;
 }
 
 static void *serve(void *argument)
 {
     int listener = (int)(intptr_t)argument;
+    const char *first = getenv("QKD_DISK_LOSE");
+    if (first != NULL) {
+        char line[128];
+        snprintf(line, sizeof line, "lose %s", first);
+        obey(2, line);
+    }
     for (;;) {
         int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         if (connection < 0)
@@ -696,8 +720,8 @@ static void *serve(void *argument)
         while (length < sizeof line - 1 && syscall(SYS_read, connection, line + length, 1) == 1 && line[length] != '\n')
             length++;
         line[length] = 0;
-        if (!obey(connection, line))
-            raw_close(connection);
+        obey(connection, line);
+        raw_close(connection);
     }
     return NULL;
 }
@@ -726,13 +750,8 @@ __attribute__((constructor)) static void begin(void)
     raw_unlink(path);
     if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 8) != 0)
         give_up("cannot listen");
+    mapped->first = getpid();
     disk = mapped;
-    const char *first = getenv("QKD_DISK_LOSE");
-    if (first != NULL) {
-        char line[128];
-        snprintf(line, sizeof line, "lose %s", first);
-        obey(2, line);
-    }
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
+import { chmod } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { constants } from 'node:os'
 import { join } from 'node:path'
@@ -18,6 +19,8 @@ let built: Promise<string> | undefined
 function buildShim(): Promise<string> {
   built ??= (async () => {
     const dir = await createTempDir('qkdkit-shim-')
+    // A server that runs as another user must be able to load it.
+    await chmod(dir.path, 0o755)
     process.once('exit', () => rmSync(dir.path, { recursive: true, force: true }))
     const library = join(dir.path, 'disk-shim.so')
     const source = new URL('disk-shim.c', import.meta.url).pathname
