@@ -132,6 +132,20 @@ describe('two replicas of a site over PostgreSQL', function () {
     expect(await owner()).to.equal('site-a-1')
   })
 
+  it('refuse while the database is away, give out nothing, and go on by themselves when it is back', async () => {
+    const [issued] = await patiently(() => bob!.getKey('alice'))
+    await server.kill()
+    const refusal = await first!.getKeyWithIds('bob', [issued!.keyId]).catch((error: { code?: string }) => error)
+    expect(refusal).to.be.instanceOf(Error)
+    expect((refusal as { code?: string }).code ?? 'a time-out').to.be.oneOf([...TRY_AGAIN, 'ERR_QKD_STORE', 23])
+    await server.start()
+    // What was asked for is as it was: delivered now, and once.
+    const [fetched] = await patiently(() => first!.getKeyWithIds('bob', [issued!.keyId]))
+    expect(fetched!.secret.equals(issued!.secret)).to.equal(true)
+    const [drawn] = await patiently(() => first!.getKey('bob'))
+    expect((await bob!.getKeyWithIds('alice', [drawn!.keyId]))[0]!.secret.equals(drawn!.secret)).to.equal(true)
+  })
+
   it('leave a store that is looked at and verified by the command', async () => {
     expect(await sites.processes[0].stop()).to.equal(0)
     const config = join(sites.directory, 'site-a.json')
