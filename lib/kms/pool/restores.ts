@@ -12,7 +12,7 @@ import { markRolledBack, type StoreStanding } from './store-standing.ts'
 
 /** What a peer may cost a pool within an hour. */
 export interface TroubleLimits {
-  /** How often it may be put back, or begin anew. Default 10. */
+  /** How often it may be put back, begin anew, or say that this site's store was put back. Default 10. */
   readonly restoresPerHour?: number
   /** Blocks whose copies may differ. Default 100. */
   readonly mismatchesPerHour?: number
@@ -81,9 +81,11 @@ export class Restores {
   /** Row 24: this store was put back, by what the peer has heard of it or by what it knew itself. Durable when this resolves. */
   async found(heardByPeer: number): Promise<void> {
     const { ledger, burnLeases } = this.#options
+    const isPeersWord = !ledger.pool.rolledBack
+    if (isPeersWord) this.#admitOne()
     burnLeases('this store was put back')
     this.#raise(heardByPeer)
-    if (!ledger.pool.rolledBack) await markRolledBack(ledger)
+    if (isPeersWord) await markRolledBack(ledger)
   }
 
   /** Rows 24 and 26. */

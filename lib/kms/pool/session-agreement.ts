@@ -17,8 +17,8 @@ export interface Agreement {
   readonly pending: 'promote' | 'discard' | undefined
 }
 
-/** More commits than any store ever makes; a peer that claims to have heard of them would use the numbers up. */
-const MAX_COMMITS = 2 ** 52
+/** More commits than any store ever makes; a peer that claims to have heard of more would use the numbers up. */
+const MAX_COMMITS = 2 ** 51
 const ROLLED_BACK = 'a store was rolled back'
 
 /**
@@ -34,8 +34,7 @@ export function agree(local: Hello, remote: Hello): Agreement {
   }
   if (remote.poolId !== local.poolId)
     throw new ProtocolError(`The peer speaks of pool ${remote.poolId}, not ${local.poolId}`)
-  if (remote.heardCommits > MAX_COMMITS || remote.commits > MAX_COMMITS)
-    throw new ProtocolError('The peer counts more commits than there can be')
+  if (remote.heardCommits > MAX_COMMITS) throw new ProtocolError('The peer counts more commits than there can be')
   const lifetimeMs = Math.min(local.lifetimeMs, remote.lifetimeMs)
   const isCurrent = isSame(local.rootCheck, remote.rootCheck)
   // A crash in the middle of a refresh: one side goes by the next root, the other has stored it.

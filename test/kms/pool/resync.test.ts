@@ -4,6 +4,11 @@ import { join } from 'node:path'
 import { expect } from 'chai'
 import type { QkdError } from '../../../lib/errors.ts'
 import type { Key } from '../../../lib/interface/kms.ts'
+import type { LinkBlock } from '../../../lib/interface/link.ts'
+import type { MessageChannel } from '../../../lib/interface/message-channel.ts'
+import { SecretKey } from '../../../lib/key/secret-key.ts'
+import { STORE_BITS } from '../../../lib/kms/pool/peer-wire.ts'
+import { alteredChannel } from '../../helpers/altered-channel.ts'
 import { PoolPair, type PoolPairOptions, type PoolSite } from '../../helpers/pool-pair.ts'
 import { createTempDir } from '../../helpers/temp-dir.ts'
 import { until } from '../../helpers/until.ts'
@@ -327,6 +332,36 @@ describe('RESYNC', function () {
     await sites.met()
     expect(alarms()).to.include('pool-suspended:site-a|site-b cleared')
     await sites.exchangeBothWays()
+  })
+
+  it('suspends the pool of a peer that says again and again that this store was put back', async () => {
+    await using sites = await RestoredPair.open({ limits: { restoresPerHour: 3 } })
+    await sites.exchangeBothWays()
+    let claimed = 0
+    const claims = (channel: MessageChannel) =>
+      alteredChannel(channel, message =>
+        message.name === 'hello' && message.siteId === 'site-b'
+          ? { ...message, store: STORE_BITS.vouched, heardCommits: ++claimed * 2 ** 40 }
+          : message,
+      )
+    const suspended = () => sites.site(0).pool.status().suspendedMs > 0
+    const sessions = () => sites.site(0).events.filter(({ type }) => type === 'peer').length
+    for (let round = 1; round <= 12 && !suspended(); round++) {
+      await sites.pair.disconnect()
+      const before = sessions()
+      sites.pair.connect(claims)
+      await until(() => sessions() > before, 'the session has come to something')
+    }
+    expect(suspended()).to.equal(true)
+  })
+
+  it('suspends the pool of a peer whose blocks differ too often', async () => {
+    const tamper = (block: LinkBlock) => ({ ...block, secret: SecretKey.random(32_000) })
+    await using sites = await RestoredPair.open({ tamper, limits: { mismatchesPerHour: 3 } })
+    const isSuspended = ({ pool, events }: PoolSite) =>
+      pool.status().suspendedMs > 0 && events.some(event => event.type === 'peer' && event.state === 'suspended')
+    await until(() => sites.pair.sites.some(isSuspended), 'the pool is suspended')
+    await until(() => sites.pair.sites.every(({ pool }) => !pool.connected), 'its session ends')
   })
 
   it('cannot see that everything was put back: both stores and their commit numbers, to one moment (known)', async () => {
