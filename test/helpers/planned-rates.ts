@@ -130,6 +130,6 @@ export class PairTakers implements AsyncDisposable {
   }
 
   async #status(): Promise<NetworkStatus> {
-    return await this.#network.operator.status({ signal: AbortSignal.timeout(20_000) })
+    return await this.#network.operator.status({ signal: AbortSignal.timeout(60_000) })
   }
 }
