@@ -2,6 +2,7 @@ import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import type { Ownership } from '../../../../lib/interface/owner-election.ts'
+import type { OwnedStore } from '../../../../lib/kms/store/postgres/owned-store.ts'
 import { connectPostgres, type PostgresClient } from '../../../../lib/util/postgres-client.ts'
 import { blockRecord } from '../../../compliance/pool-store.ts'
 import { withoutPeer } from '../../../helpers/peer-program.ts'
@@ -134,6 +135,30 @@ describe('replicas of a site over PostgreSQL', function () {
     expect(blocks).to.have.length(1)
     expect(await owned.store.commit(POOL, [insert(2n)])).to.include({ ok: true })
   })
+
+  for (const [what, change] of [
+    ['another cluster', `system_identifier = '1'`],
+    ['another timeline', 'timeline = timeline + 1'],
+    ['a database that is older than the keys of the host', 'key_epoch = key_epoch - 1'],
+  ] as const) {
+    it(`take pools for rolled back where they find ${what}, and only then`, async () => {
+      const { siteId, host } = site()
+      const standing = async (run: (owned: OwnedStore) => Promise<unknown> = async () => {}) => {
+        await using replica = await openReplica(server.url, host, { siteId })
+        await using owned = await openOwned(replica)
+        const before = (await owned.store.snapshot(POOL)).pool
+        await run(owned)
+        return before.rolledBack
+      }
+      await standing(async ({ store, slots }) => {
+        await store.commit(POOL, [insert(1n)])
+        await slots.destroyErased()
+      })
+      expect(await standing()).to.equal(false)
+      await sql.query(`update qkd_site set ${change} where site_id = $1`, [siteId])
+      expect(await standing()).to.equal(true)
+    })
+  }
 
   it('give each index once, in an order that agrees with real time, while owners are stopped, resumed and killed', async () => {
     const { host } = site()
