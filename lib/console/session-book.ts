@@ -18,7 +18,7 @@ export class SessionBook {
       case 'key-in-use': {
         const { keyId, saeId, peerSaeId } = event
         // The agent tells once both ends stand on the key.
-        const proof = 'receipt of the host’s agent'
+        const proof = 'agent’s receipt'
         this.#keyed({ ...sessionOf(event), saeId, peerSaeId, keyId, proof, keyedAtMs: event.atMs })
         return
       }
@@ -30,7 +30,7 @@ export class SessionBook {
       case 'tls-session': {
         // The socket itself saw the handshake end under the key; when the session ends, nobody says.
         const { masterSaeId, slaveSaeId, keyId, level } = event
-        const proof = 'the handshake ended under the key'
+        const proof = 'handshake seen'
         const parties = { saeId: slaveSaeId, peerSaeId: masterSaeId, session: `${masterSaeId} – ${slaveSaeId}` }
         this.#keyed({ integration: 'tls', ...parties, keyId, proof, keyedAtMs: atMs, ...(level && { level }) })
         return
@@ -40,7 +40,7 @@ export class SessionBook {
         const name = nameOf({ integration, session: peer, saeId: '' })
         const known = this.#sessions.get(name)
         if (outcome === 'in-use') {
-          const proof = 'both ends stand on the key'
+          const proof = 'both ends agreed'
           this.#keyed({ integration, session: peer, saeId: '', peerSaeId: peer, keyId, proof, keyedAtMs: atMs })
         } else if (known === undefined) return
         else if (outcome === 'failed') known.failure = reason ?? 'no reason was given'

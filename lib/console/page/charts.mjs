@@ -95,7 +95,7 @@ export function Timeline({ rows, atMs, most }) {
   return html`<table class="timeline">
     <caption class="unseen">Interruptions within the last hour</caption>
     <thead>
-      <tr><th scope="col" width="31%">What</th><th scope="col">−60 min <span class="now">now</span></th><th scope="col" width="27%">State</th></tr>
+      <tr><th scope="col" width="27%">What</th><th scope="col">−60 min <span class="now">now</span></th><th scope="col" width="36%">State</th></tr>
     </thead>
     <tbody>
       ${shown.map(name => {

@@ -161,7 +161,7 @@ export function ConsumerTable({ sections: { consumers }, most = 1_000, large = f
 /** @param {Screen} screen */
 export function PlanPanel({ sections, history, atMs, onOpen }) {
   const { plan, about } = sections
-  const gap = plan.gap === null ? '' : `, at most ${percent(plan.gap)} from the best`
+  const gap = plan.gap === null ? '' : `, gap ${percent(plan.gap)}`
   const note = plan.epoch === null ? 'no plan yet' : `plan ${plan.epoch}${gap}`
   const unserved = plan.rows.filter(({ askedBps, grantedBps }) => grantedBps < askedBps)
   const third = about.kind === 'site' ? 'taken' : 'on links'
