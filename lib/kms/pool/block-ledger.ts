@@ -22,6 +22,7 @@ import { type RowNumber, type TableState, tableRow } from './block-table.ts'
 import { forgetWay } from './block-way.ts'
 import { slotsOfNote } from './note-slots.ts'
 import { type PairIdentity, PairSecret } from './pair-secret.ts'
+import { Turns } from './turns.ts'
 import { UnleasedBlocks } from './unleased-blocks.ts'
 
 /** The pool and where it is kept. */
@@ -50,7 +51,8 @@ export class BlockLedger {
   readonly unleased: UnleasedBlocks
   readonly #notes = new Map<string, PoolNote>()
   readonly #deathListeners: ((number: bigint) => void)[] = []
-  readonly #turns = new Map<bigint, Promise<void>>()
+  /** One at a time a block: its sealed bytes and its slot are read, or replaced, together. */
+  readonly #turns = new Turns<bigint>()
   /** What may not leave, though it is there. */
   readonly holds = new BlockHolds(this)
   #pool: PoolRecord
@@ -265,7 +267,7 @@ export class BlockLedger {
 
   /** The material of a live block; the caller owns it. */
   open({ number }: BlockRecord): Promise<SecretKey> {
-    return this.#alone(number, () => this.vault.open(this.#live(number)))
+    return this.#turns.take(number, () => this.vault.open(this.#live(number)))
   }
 
   /**
@@ -273,7 +275,7 @@ export class BlockLedger {
    * is then gone from the disk although the block lives on. False where the block changed hands meanwhile.
    */
   reseal({ number }: BlockRecord, ranges: readonly { from: number; to: number }[]): Promise<boolean> {
-    return this.#alone(number, () => this.#reseal(this.#live(number), ranges))
+    return this.#turns.take(number, () => this.#reseal(this.#live(number), ranges))
   }
 
   async #reseal(block: BlockRecord, ranges: readonly { from: number; to: number }[]): Promise<boolean> {
@@ -306,7 +308,7 @@ export class BlockLedger {
   }): Promise<void> {
     // A block that is being sealed anew would change its slot under our eyes.
     this.#resetting = true
-    await Promise.all(this.#turns.values())
+    await this.#turns.over()
     const oldRootSlot = this.#pool.rootSlot
     const rootSlot = await this.vault.putRoot(fields.root)
     const dead = [...this.#blocks.values()]
@@ -388,20 +390,6 @@ export class BlockLedger {
     const block = this.#blocks.get(number)
     if (block === undefined || block.slot < 0) throw new StoreError(`Block ${number} is gone`)
     return block
-  }
-
-  /** One at a time a block: its sealed bytes and its slot are read, or replaced, together. */
-  #alone<T>(number: bigint, run: () => Promise<T>): Promise<T> {
-    const turn = (this.#turns.get(number) ?? Promise.resolve()).then(run, run)
-    const settled = turn.then(
-      () => {},
-      () => {},
-    )
-    this.#turns.set(number, settled)
-    void settled.then(() => {
-      if (this.#turns.get(number) === settled) this.#turns.delete(number)
-    })
-    return turn
   }
 
   #take(result: Extract<CommitResult, { ok: true }>): void {
