@@ -20,13 +20,19 @@ process.on('message', async ({ place, fill = 0 }: ReadOrder) => {
 })
 
 async function examine(place: StorePlace, blocks: number): Promise<string> {
-  const { store, slots } = await openStore(place)
+  const { store, slots, marks } = await openStore(place)
   try {
     for (let at = 1; at <= blocks; at++) await put({ store, slots }, at)
     const lines: string[] = []
-    for (const poolId of await store.poolIds()) lines.push(...(await readPool({ store, slots }, poolId)))
+    for (const poolId of await store.poolIds()) {
+      const { poolEpoch, commits } = (await store.snapshot(poolId)).pool
+      if (blocks > 0) marks.note(poolId, { poolEpoch, commits, isWhole: true })
+      lines.push(`${poolId} ${JSON.stringify(marks.read(poolId))}`)
+      lines.push(...(await readPool({ store, slots }, poolId)))
+    }
     return lines.join('\n')
   } finally {
+    await marks.close()
     await slots.close()
     await store.close()
   }

@@ -6,7 +6,10 @@ import { join } from 'node:path'
 import type { ReadOrder } from './store-reader.ts'
 import { createTempDir } from './temp-dir.ts'
 
-const FILES = ['pools.mdb', 'slots.bin'] as const
+/** All that a store is, beside a directory: what it has in there, the key encryption key, and its commit numbers outside of it. */
+const FILES = ['/pools.mdb', '/pools.mdb-lock', '/slots.bin', '.kek', '.commits'] as const
+/** Which has its turn: most of what there is lies in the first two. */
+const TURNS = ['/pools.mdb', '/slots.bin', '/pools.mdb', '/slots.bin', '.kek', '.commits', '/pools.mdb-lock'] as const
 const PATIENCE_MS = 30_000
 
 /** What became of the copies of a store, each with one byte altered. */
@@ -35,22 +38,22 @@ export async function tamperWithStore({
   await using dir = await createTempDir()
   await using reader = new Reader()
   const [original, copy] = [join(dir.path, 'original'), join(dir.path, 'copy')]
-  const kek = { file: join(dir.path, 'kek') }
-  const sound = await reader.read({ place: { path: original, kek }, fill: blocks })
+  const placeOf = (path: string) => ({ path, kek: { file: `${path}.kek` } })
+  const sound = await reader.read({ place: placeOf(original), fill: blocks })
   const readCopy = async (alter: (bytes: Buffer) => void, file: (typeof FILES)[number]) => {
     await rm(copy, { recursive: true, force: true })
     await mkdir(copy)
-    for (const name of FILES) await copyFile(join(original, name), join(copy, name))
-    const bytes = await readFile(join(copy, file))
+    for (const name of FILES) await copyFile(original + name, copy + name)
+    const bytes = await readFile(copy + file)
     alter(bytes)
-    await writeFile(join(copy, file), bytes)
-    return await reader.read({ place: { path: copy, kek } })
+    await writeFile(copy + file, bytes)
+    return await reader.read({ place: placeOf(copy) })
   }
-  assert.ok(sound !== undefined && !sound.includes('refused') && sound.split('\n').length === 1 + 2 * blocks, sound)
-  assert.equal(await readCopy(() => {}, 'pools.mdb'), sound, 'a copy as it was')
+  assert.ok(sound !== undefined && !sound.includes('refused') && sound.split('\n').length === 2 + 2 * blocks, sound)
+  assert.equal(await readCopy(() => {}, '/pools.mdb'), sound, 'a copy as it was')
   const report: TamperReport = { refused: 0, unchanged: 0, crashed: 0, wrong: [] }
   for (let flip = 0; flip < flips; flip++) {
-    const file = FILES[flip % 2]!
+    const file = TURNS[flip % TURNS.length]!
     let at = 0
     const read = await readCopy(bytes => {
       // Evenly over what is in use of the file: every part of it has its turn.

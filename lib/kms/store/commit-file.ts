@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { StoreError } from '../../errors.ts'
@@ -5,12 +6,14 @@ import type { CommitMark, CommitMarks } from '../../interface/commit-marks.ts'
 import type { Closable } from '../../interface/lifecycle.ts'
 import type { Logger } from '../../interface/logger.ts'
 
-const FORMAT = 1
+const FORMAT = 2
 /** Marks are written at most this often. */
 const WRITE_EVERY_MS = 500
 
 interface CommitFileText {
   readonly format: number
+  /** Digest of what follows: a digit that fell over would tell of a restore that never was, or hide one. */
+  readonly check: string
   readonly pools: Readonly<Record<string, CommitMark>>
 }
 
@@ -78,7 +81,8 @@ export class CommitFile implements CommitMarks, Closable {
   async #write(): Promise<void> {
     if (!this.#isDirty) return
     this.#isDirty = false
-    const text: CommitFileText = { format: FORMAT, pools: Object.fromEntries(this.#marks) }
+    const pools = Object.fromEntries(this.#marks)
+    const text: CommitFileText = { format: FORMAT, check: digestOf(pools), pools }
     const draft = `${this.#path}.tmp`
     try {
       const file = await open(draft, 'w', 0o600)
@@ -97,10 +101,15 @@ export class CommitFile implements CommitMarks, Closable {
   }
 }
 
+function digestOf(pools: CommitFileText['pools']): string {
+  return createHash('sha256').update(JSON.stringify(pools)).digest('hex')
+}
+
 function parse(text: string, path: string): Map<string, CommitMark> {
   try {
-    const { format, pools } = JSON.parse(text) as CommitFileText
+    const { format, check, pools } = JSON.parse(text) as CommitFileText
     if (format !== FORMAT) throw new StoreError(`it has format ${format}; this version reads ${FORMAT}`)
+    if (check !== digestOf(pools)) throw new StoreError('it was altered')
     const marks = Object.entries(pools)
     for (const [, { poolEpoch, commits, isWhole }] of marks)
       if (!Number.isSafeInteger(poolEpoch) || !Number.isSafeInteger(commits) || typeof isWhole !== 'boolean')
