@@ -72,23 +72,23 @@ export class HeldPool implements Held, Rows {
   /** Puts what a batch of changes leaves behind into the batch of the database, and holds it. */
   write(writes: Writes, batch: Batch): void {
     this.#record = writes.pool
-    this.#put(batch, 'pool', NO_NAME, encodePool(writes.pool))
+    this.#put(batch, 'pool', NO_NAME, () => encodePool(writes.pool))
     for (const [number, block] of writes.blocks) {
       if (block === undefined) this.#blocks.delete(number)
       else this.#blocks.set(number, block)
-      this.#put(batch, 'block', u64(number), block && encodeBlock(block))
+      this.#put(batch, 'block', u64(number), block && (() => encodeBlock(block)))
     }
     for (const [number, sealed] of writes.sealed)
-      batch.row(this.#poolId, 'sealed', u64(number), sealed && Buffer.from(sealed))
+      batch.row(this.#poolId, 'sealed', u64(number), sealed && (() => Buffer.from(sealed)))
     for (const [name, note] of writes.notes) {
       if (note === undefined) this.#notes.delete(name)
       else this.#notes.set(name, note)
-      this.#put(batch, 'note', Buffer.from(name, 'utf8'), note && encodeNote(note))
+      this.#put(batch, 'note', Buffer.from(name, 'utf8'), note && (() => encodeNote(note)))
     }
   }
 
-  #put(batch: Batch, kind: RowKind, name: Buffer, row: Buffer | undefined): void {
-    batch.row(this.#poolId, kind, name, row && this.#mac.protect(this.#place(kind, name), row))
+  #put(batch: Batch, kind: RowKind, name: Buffer, row: (() => Buffer) | undefined): void {
+    batch.row(this.#poolId, kind, name, row && (() => this.#mac.protect(this.#place(kind, name), row())))
   }
 
   #opened(kind: RowKind, name: Buffer, value: Buffer): Buffer {

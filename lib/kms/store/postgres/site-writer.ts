@@ -12,11 +12,12 @@ export type RowKind = 'pool' | 'block' | 'sealed' | 'note'
 
 /** What one round trip writes; undefined takes a row away. A later write of the same row stands for an earlier one. */
 export class Batch {
-  readonly #rows = new Map<string, readonly [string, RowKind, Buffer, Buffer | undefined]>()
+  readonly #rows = new Map<string, readonly [string, RowKind, Buffer, (() => Buffer) | undefined]>()
   readonly #slots = new Map<number, Buffer | undefined>()
   keyEpoch: number | undefined
 
-  row(poolId: string, kind: RowKind, name: Buffer, value: Buffer | undefined): void {
+  /** Asks for the value when the batch goes: only of the last one that was put in the row's place. */
+  row(poolId: string, kind: RowKind, name: Buffer, value: (() => Buffer) | undefined): void {
     this.#rows.set(`${kind} ${name.toString('hex')} ${poolId}`, [poolId, kind, name, value])
   }
 
@@ -31,9 +32,10 @@ export class Batch {
   /** The arguments of `qkd_commit` behind site, epoch and batch. */
   arguments(): unknown[] {
     const rows = [...this.#rows.values()]
-    const column = (at: number) => rows.map(row => row[at] ?? null)
+    const columns = [0, 1, 2].map(at => rows.map(row => row[at]))
+    const values = rows.map(([, , , value]) => value?.() ?? null)
     const slots = [...this.#slots.values()].map(value => value ?? null)
-    return [this.keyEpoch ?? null, column(0), column(1), column(2), column(3), [...this.#slots.keys()], slots]
+    return [this.keyEpoch ?? null, ...columns, values, [...this.#slots.keys()], slots]
   }
 }
 
