@@ -29,7 +29,7 @@ export interface PostgresStoreConfig {
   readonly kek: StoreKekConfig
   /** Default the only one: named as its site, and nobody finds it. */
   readonly replica?: ReplicaConfig
-  /** How long an owner of the pools that says nothing keeps them, in milliseconds. Default 3,000. */
+  /** How long an owner of the pools that says nothing keeps them, in milliseconds. Default 5,000. */
   readonly leaseMs: number
 }
 
@@ -58,7 +58,7 @@ export interface StoreConfigFile {
   readonly commitFile?: string
 }
 
-const DEFAULT_LEASE_MS = 3_000
+const DEFAULT_LEASE_MS = 5_000
 
 /** Which fields go with which kind is checked in words of its own. */
 export const storeSchema: JsonSchema = {
@@ -86,7 +86,7 @@ export const storeSchema: JsonSchema = {
         ['host'],
       ),
       leaseMs: integer(
-        'postgresql: how long an owner of the pools that says nothing keeps them, ms; left out 3,000',
+        'postgresql: how long an owner of the pools that says nothing keeps them, ms; left out 5,000',
         500,
         60_000,
       ),

@@ -45,7 +45,7 @@ describe('a store in PostgreSQL, as it is configured', () => {
       ...STORE,
       path: join(dir.path, 'replica'),
       kek: { file: join(dir.path, 'replica.kek') },
-      leaseMs: 3_000,
+      leaseMs: 5_000,
       replica: { id: 'one', host: '127.0.0.1', port: 8018 },
     })
     await resolveStore({ ...STORE, url: 'postgres://qkd:secret@db/pools' }, place, faults)
@@ -69,7 +69,7 @@ describe('a store in PostgreSQL, as it is configured', () => {
       url: 'postgres://qkd@db/pools',
       path: '/store',
       kek,
-      leaseMs: 3_000,
+      leaseMs: 5_000,
     })
     for (const url of ['postgres://qkd:secret@db/pools', 'postgres://qkd@db/pools?password=secret'])
       expect(() => inDatabase(lmdb, url))

@@ -156,7 +156,7 @@ function storeOf(siteId: 'site-a' | 'site-b', { store = 'lmdb', databases = {} }
   const url = databases[siteId]
   const place = { path: `${siteId}.store`, kek: { file: `${siteId}.kek` } }
   if (url !== undefined)
-    return { kind: 'postgresql', url, leaseMs: 1_000, replica: { id: `${siteId}-1`, port: 0 }, ...place }
+    return { kind: 'postgresql', url, leaseMs: 3_000, replica: { id: `${siteId}-1`, port: 0 }, ...place }
   return store === 'memory' ? { kind: store } : { kind: store, ...place }
 }
 
