@@ -64,7 +64,7 @@ function numbersIn(bytes: Buffer, poolId: string): bigint[] {
 }
 
 /** Every wrapped key in some bytes, wherever it lies. */
-function* unwrapAll(bytes: Buffer, kek: Uint8Array): Iterable<{ context: string; secret: Buffer }> {
+export function* unwrapAll(bytes: Buffer, kek: Uint8Array): Iterable<{ context: string; secret: Buffer }> {
   const name = createHmac('sha256', kek).update('qkdkit/1 key name').digest().subarray(0, NAME_BYTES)
   for (let at = bytes.indexOf(name); at >= 0; at = bytes.indexOf(name, at + 1)) {
     const slot = bytes.subarray(Math.max(0, at - 2))

@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { runKillTrace } from '../helpers/kill-trace.ts'
 import { runLossTrace } from '../helpers/loss-trace.ts'
 import { expectStatusCounts } from '../helpers/recount.ts'
+import { runRekeyTrace } from '../helpers/rekey-trace.ts'
 
 /** What no run may show. */
 const clean = { wrong: 0, twice: 0, refused: 0, faults: [] }
@@ -27,9 +28,13 @@ describe('two site processes', function () {
   })
 
   it('give no wrong key and none twice when they are killed while their key encryption keys change', async () => {
-    const report = await runKillTrace({ kills: 4, rekey: true })
+    const report = await runRekeyTrace({ kills: 4 })
     expect(report).to.deep.include(clean)
     expect(report.fetched).to.be.above(50)
+    // Nor does one of the keys before open anything.
+    expect(report.oldKeys).to.be.above(1)
+    expect(report.opened.current).to.be.above(4)
+    expect(report.opened.old).to.equal(0)
   })
 
   it('give no wrong key and none twice when they are killed at random moments', async () => {
