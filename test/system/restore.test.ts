@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { runRestoreTrace } from '../helpers/restore-trace.ts'
 
 describe('two site processes whose stores are put back', function () {
-  this.timeout(240_000)
+  this.timeout(600_000)
 
   it('issue and deliver nothing twice, agree again by themselves, and say what is lost: each site, both, and a backup', async () => {
     const report = await runRestoreTrace({

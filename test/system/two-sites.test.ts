@@ -8,7 +8,7 @@ import { runRekeyTrace } from '../helpers/rekey-trace.ts'
 const clean = { wrong: 0, twice: 0, refused: 0, faults: [] }
 
 describe('two site processes', function () {
-  this.timeout(120_000)
+  this.timeout(300_000)
 
   it('stay in step under 8,000 keys in both directions with 0 to 50 % of the handshakes lost, doubled and reordered', async () => {
     const reports = await runLossTrace({
