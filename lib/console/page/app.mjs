@@ -62,7 +62,8 @@ let state
 let opened
 /** What was said to a screen reader of alarms last. */
 let said = ''
-let standing = new Set()
+/** @type {Map<string, string>} */
+let standing = new Map()
 
 /** @param {string} id */
 function open(id) {
@@ -186,9 +187,10 @@ function rowsThatFit() {
  */
 function sayAlarms({ sections }) {
   const alarms = sections?.alarms.standing ?? []
-  const fresh = alarms.filter(({ id }) => !standing.has(id))
-  const gone = [...standing].filter(id => !alarms.some(alarm => alarm.id === id))
-  standing = new Set(alarms.map(({ id }) => id))
+  // One that has become worse is news too.
+  const fresh = alarms.filter(({ id, severity }) => standing.get(id) !== severity)
+  const gone = [...standing.keys()].filter(id => !alarms.some(alarm => alarm.id === id))
+  standing = new Map(alarms.map(({ id, severity }) => [id, severity]))
   if (fresh.length > 0) said = fresh.map(({ severity, text }) => `${severity} alarm: ${text}`).join('; ')
   else if (gone.length > 0) said = alarms.length === 0 ? 'No alarm stands any more' : `${gone.length} alarms are over`
 }
