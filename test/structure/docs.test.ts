@@ -21,7 +21,10 @@ const pages = pagePaths.map(readSource)
 /** A line of output without what differs from run to run. */
 const withoutValues = (line: string) => line.replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4,12}){4}|\d+(\.\d+)?/g, '#')
 
-describe('pages', () => {
+describe('pages', function () {
+  // The help of every command is that of the command itself, run once for each.
+  this.timeout(60_000)
+
   it('name every error code', () => {
     const codes = tokenize(readSource('lib/errors.ts').text)
       .filter(({ kind, value }) => kind === SyntaxKind.StringLiteral && value.startsWith('ERR_QKD_'))
