@@ -23,6 +23,8 @@ export type ToWorker =
 
 /** What a worker says. */
 export type FromWorker =
+  /** It runs, and listens at the socket to the owner from now on. */
+  | { readonly type: 'started' }
   /** It is set up, and has reached the owner of the pools. */
   | { readonly type: 'ready' }
   /** It has taken the last connection, or found that the host has gone: the next one may come. */

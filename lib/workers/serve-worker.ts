@@ -51,6 +51,7 @@ export async function serveWorker({ port, owner, logger }: ServeWorkerOptions): 
   }
   port.on('message', onMessage)
   port.once('disconnect', () => over.resolve())
+  port.send?.({ type: 'started' })
   try {
     const setup = await Promise.race([setUp.promise, over.promise])
     if (setup === undefined) return

@@ -29,7 +29,7 @@ export interface WorkerPoolOptions {
 }
 
 /** A worker that served this long was no failed start: the next pause is the first one again. */
-const SOUND_MS = 10_000
+const SOUND_MS = 1_000
 
 /** The processes that serve a site's hosts on one port, each started again when it ends. */
 export class WorkerPool implements Closable {
@@ -120,7 +120,7 @@ export class WorkerPool implements Closable {
       if (signal.aborted) return
       this.#logger.warn({ pid: worker.pid, reason }, 'A worker has ended')
       this.#tell(reason)
-      if (performance.now() - worker.startedMs > SOUND_MS) backOff.reset()
+      if (performance.now() - (worker.readyMs ?? Number.POSITIVE_INFINITY) > SOUND_MS) backOff.reset()
       await delay(backOff.nextMs(), { signal }).catch(() => {})
       if (signal.aborted) return
     }

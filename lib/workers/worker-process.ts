@@ -23,7 +23,7 @@ export interface WorkerProcessOptions {
 
 /** A worker that stands still this long with a connection in its hands is ended, in milliseconds. */
 const TAKE_MS = 10_000
-const START_MS = 30_000
+const START_MS = 60_000
 /** Longer than the server of a worker waits for running requests. */
 const DRAIN_MS = 8_000
 
@@ -33,10 +33,12 @@ const WORKER = 'worker'
 /** One worker as its owner sees it, from its start to its end. */
 export class WorkerProcess {
   readonly #child: ChildProcess
+  readonly #started = deferred<boolean>()
   readonly #ready = deferred<void>()
   /** Resolves when the process is gone and its talk with the owner over, with how it ended. */
   readonly ended: Promise<string>
-  readonly startedMs = performance.now()
+  /** When it began to serve; undefined before. */
+  readyMs: number | undefined
   #isReady = false
   #handing: { timer: NodeJS.Timeout; onTaken: () => void } | undefined
 
@@ -49,17 +51,26 @@ export class WorkerProcess {
     })
     // Sending to a process that has ended a moment ago is told here, and by its end.
     child.on('error', () => {})
-    const channel = new StreamChannel(child.stdio[OWNER_FD] as unknown as Duplex, {
-      peerId: WORKER,
-      heartbeatMs: WORKER_HEARTBEAT_MS,
-    })
-    const served = serveOwner(directory, channel, { siteId: setup.siteId, peerIds: [WORKER], onUndelivered }).then(
-      () => undefined,
-      (error: Error) => error.message,
-    )
-    // Without its owner a worker is of no use, and may stand still for good.
-    void served.then(() => withinMs(gone, DRAIN_MS).catch(() => this.kill()))
-    this.ended = Promise.all([gone, served]).then(([how, why]) => {
+    const serve = async (runs: boolean) => {
+      const pipe = child.stdio[OWNER_FD] as unknown as Duplex
+      if (!runs) {
+        pipe.destroy()
+        return undefined
+      }
+      const channel = new StreamChannel(pipe, { peerId: WORKER, heartbeatMs: WORKER_HEARTBEAT_MS })
+      const why = await serveOwner(directory, channel, { siteId: setup.siteId, peerIds: [WORKER], onUndelivered }).then(
+        () => undefined,
+        (error: Error) => error.message,
+      )
+      // Without its owner a worker is of no use, and may stand still for good.
+      await withinMs(gone, DRAIN_MS).catch(() => this.kill())
+      return why
+    }
+    // Signs of life are looked for only once it runs: on a busy machine a process takes long to start.
+    const started = this.#started.promise.then(serve)
+    this.ended = gone.then(async how => {
+      this.#started.resolve(false)
+      const why = await started
       this.#isReady = false
       this.#taken()
       const reason = why === undefined ? how : `${how}: ${why}`
@@ -118,9 +129,11 @@ export class WorkerProcess {
   }
 
   #hear({ type }: FromWorker): void {
-    if (type === 'taken') this.#taken()
+    if (type === 'started') this.#started.resolve(true)
+    else if (type === 'taken') this.#taken()
     else {
       this.#isReady = true
+      this.readyMs = performance.now()
       this.#ready.resolve()
     }
   }

@@ -1,3 +1,4 @@
+import { fork } from 'node:child_process'
 import { expect } from 'chai'
 import { startWorker } from '../../bin/start-worker.ts'
 import { createRemoteKms } from '../../lib/client/remote-kms.ts'
@@ -83,6 +84,26 @@ describe('worker processes', function () {
     await until(() => served(amy), 'amy is served again', { timeoutMs: 60_000 })
     expect(pool.workerPids()).to.not.include(pid)
     await amy.close()
+  })
+
+  it('that end before they serve fail the start, and leave nothing behind', async () => {
+    const start = () =>
+      fork('/dev/null', [], {
+        execArgv: ['--eval', 'process.exit(3)'],
+        stdio: ['ignore', 'ignore', 'ignore', 'ipc', 'pipe'],
+      })
+    const opening = WorkerPool.open({
+      count: 2,
+      start,
+      setup: { siteId: 'site-a', tls: authority.issue('kme-a'), saes: [] },
+      listen: { host: '127.0.0.1', port: 0 },
+      maxConnections: 4,
+      directory: ownerOf([]),
+      onUndelivered: () => {},
+      onChange: () => {},
+    })
+    const error = await rejectsWith(opening, 'ERR_QKD_CLOSED')
+    expect(error.message).to.include('exit code 3')
   })
 
   it('end with their owner', async () => {
