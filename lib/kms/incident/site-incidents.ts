@@ -50,6 +50,8 @@ export class SiteIncidents implements IncidentDesk, Closable {
   readonly #timer: NodeJS.Timeout
   #telling: Promise<void> = Promise.resolve()
   #isErasing = false
+  /** Rounds of telling that are under way or wait. */
+  #tellings = 0
   #closed = false
 
   private constructor(options: SiteIncidentsOptions, book: IncidentBook) {
@@ -251,7 +253,9 @@ export class SiteIncidents implements IncidentDesk, Closable {
       })
   }
 
+  /** One round after the other: a peer that answers nothing must not have rounds pile up. */
   #retry(): void {
+    if (this.#tellings > 0) return
     this.#eraseLater()
     const untold = this.#book.incidents
       .filter(incident => this.#isOwn(incident))
@@ -265,6 +269,7 @@ export class SiteIncidents implements IncidentDesk, Closable {
 
   #tellLater(tellings: readonly { siteId: string; incident: BookedIncident }[]): void {
     if (this.#closed || tellings.length === 0) return
+    this.#tellings += 1
     this.#telling = this.#telling
       .then(async () => {
         for (const { siteId, incident } of tellings) {
@@ -275,6 +280,9 @@ export class SiteIncidents implements IncidentDesk, Closable {
         }
       })
       .catch(error => this.#options.logger.error({ err: String(error) }, 'An incident could not be told'))
+      .finally(() => {
+        this.#tellings -= 1
+      })
   }
 
   /** What is released, and known to be by all, needs no place any more. */
@@ -344,6 +352,8 @@ function requireSound(told: Incident, siteId: string): Incident {
   const { id, state, selector, originSiteId, by, reason, openedAtMs, changedAtMs } = told
   const isSound =
     originSiteId === siteId &&
+    typeof selector === 'object' &&
+    selector !== null &&
     typeof id === 'string' &&
     /^[0-9a-f-]{1,64}$/.test(id) &&
     ['held', 'invalidated', 'released'].includes(state) &&

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { PoolDesyncError, QkdError } from '../../errors.ts'
+import { PoolDesyncError, ProtocolError, QkdError } from '../../errors.ts'
 import type { Incident, IncidentEffect } from '../../interface/incident.ts'
 import type { AbortOptions } from '../../interface/lifecycle.ts'
 import type { BlockRecord } from '../../interface/pool-store.ts'
@@ -13,6 +13,8 @@ import { type MessageFields, NONCE_BYTES, type PeerMessage } from './peer-wire.t
 
 /** How long the peer may take to say that it holds, in milliseconds. */
 const ANSWER_MS = 5000
+/** More than an incident with the longest names and reason. */
+const MAX_BODY_BYTES = 32_768
 /** Tellings under way at a time. */
 const MAX_PENDING = 64
 
@@ -49,7 +51,7 @@ export class IncidentLine {
 
   readonly handlers: MessageHandlers = {
     incident: message => this.#onIncident(message),
-    incidentOk: ({ nonce, body }) => this.#take(nonce)?.resolve(parse(body) as IncidentEffect),
+    incidentOk: ({ nonce, body }) => this.#take(nonce)?.resolve(effectIn(body)),
     incidentNo: ({ nonce, reason }) => this.#take(nonce)?.reject(this.#away(`refused: ${reason}`)),
   }
 
@@ -165,6 +167,22 @@ function rowFor({ state, ...block }: BlockRecord, ledger: BlockLedger): 7 | 29 |
   return state === 'active' && ledger.owns({ ...block, state }) ? 29 : undefined
 }
 
-function parse(body: Uint8Array): unknown {
-  return JSON.parse(Buffer.from(body).toString('utf8'))
+/** @throws {ProtocolError} the peer's message holds no JSON object, or one that is larger than any incident */
+function parse(body: Uint8Array): object {
+  if (body.byteLength <= MAX_BODY_BYTES) {
+    try {
+      const value: unknown = JSON.parse(Buffer.from(body).toString('utf8'))
+      if (typeof value === 'object' && value !== null) return value
+    } catch {
+      // Said below.
+    }
+  }
+  throw new ProtocolError('A message about an incident is not right')
+}
+
+function effectIn(body: Uint8Array): IncidentEffect {
+  const { blocks, erased } = parse(body) as Partial<IncidentEffect>
+  if (!Number.isSafeInteger(blocks) || !Number.isSafeInteger(erased))
+    throw new ProtocolError('The answer about an incident is not right')
+  return { blocks: blocks!, erased: erased! }
 }
