@@ -139,6 +139,7 @@ export type {
   OperatorIdentity,
   OperatorRole,
 } from './interface/operator.ts'
+export type { Ownership } from './interface/owner-election.ts'
 export type {
   LowPoolResponse,
   PolicyFile,
