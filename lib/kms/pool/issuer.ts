@@ -173,7 +173,7 @@ export class Issuer {
     // Who waits for some classes alone does not say what the others will ask for.
     if (needs.every(({ trustClasses }) => trustClasses !== undefined)) {
       const ahead = this.#aheadCells()
-      if (this.#options.book.cellsInPieces(this.#lastCells) < ahead / 2)
+      if (this.#options.book.cellsInPieces(this.#lastCells, this.#servesClasses(undefined)) < ahead / 2)
         this.#lease(ahead, { contiguous: this.#lastCells })
     }
     for (const need of needs) this.#leaseFor(need)
@@ -203,9 +203,13 @@ export class Issuer {
     )
   }
 
+  /** Blocks of these classes of which nothing is held back: held cells are no stock, under lease or not. */
   #servesClasses(trustClasses: readonly TrustClass[] | undefined): ((block: bigint) => boolean) | undefined {
     const { ledger } = this.#options
-    return trustClasses && (block => trustClasses.includes(ledger.block(block)?.trustClass as TrustClass))
+    const { holds } = ledger
+    const isOfClass = (block: bigint) => trustClasses?.includes(ledger.block(block)?.trustClass as TrustClass) !== false
+    if (holds.isOpen) return block => isOfClass(block) && !holds.has(block)
+    return trustClasses && isOfClass
   }
 
   /** Which blocks a request may have keys of; undefined for all. */

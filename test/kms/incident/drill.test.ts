@@ -58,7 +58,7 @@ class Recorder {
 
   /** Nothing is on its way. */
   quiet(): Promise<void> {
-    return until(() => performance.now() - this.lastMs > 400, 'nothing is on its way', { timeoutMs: 30_000 })
+    return until(() => performance.now() - this.lastMs > 400, 'nothing is on its way', { timeoutMs: 60_000 })
   }
 }
 
@@ -107,7 +107,9 @@ class Drill implements AsyncDisposable {
     { number = 1, level = 'quantum', fetch = true }: { number?: number; level?: SecurityLevel; fetch?: boolean } = {},
   ): Promise<Key[]> {
     const issuer = (HOSTS.a as readonly string[]).includes(master) ? 'a' : 'b'
-    const keys = await this.kms[issuer].kmsFor(master).getKey(slave, { number, level, sizeBits: 4096 })
+    const keys = await this.kms[issuer]
+      .kmsFor(master)
+      .getKey(slave, { number, level, sizeBits: 4096, timeoutMs: 60_000 })
     if (fetch) await this.fetch([master, slave], keys)
     return keys
   }
@@ -150,7 +152,7 @@ class Drill implements AsyncDisposable {
   async filled(): Promise<void> {
     const isFull = () =>
       ENDS.every(end => this.kms[end].status().every(({ blocks }) => blocks.active + blocks.ready >= 6))
-    await until(isFull, 'the pools are full', { timeoutMs: 30_000 })
+    await until(isFull, 'the pools are full', { timeoutMs: 60_000 })
     await this.recorder.quiet()
   }
 
@@ -176,7 +178,7 @@ class Drill implements AsyncDisposable {
       qnl: this.network.node(siteId),
       store: this.stores[siteId],
       slots: new MemorySlots(),
-      pool: { ...DEFAULT_POOL, targetBlocks: 6, minBlocks: 6, maxWaitMs: 10_000, demandBps: 40_000_000 },
+      pool: { ...DEFAULT_POOL, targetBlocks: 6, minBlocks: 6, maxWaitMs: 60_000, demandBps: 40_000_000 },
       keys: DEFAULT_KEYS,
       audit,
       telemetry: new TelemetryHub(),
@@ -193,7 +195,7 @@ class Drill implements AsyncDisposable {
 const idsOf = (keys: readonly { keyId: string }[]) => keys.map(({ keyId }) => keyId).sort()
 
 describe('an incident drill', function () {
-  this.timeout(180_000)
+  this.timeout(240_000)
   let drill: Drill
   /** The hour in which relay x was open. */
   let hour: { sinceMs: number; untilMs: number }
@@ -221,7 +223,7 @@ describe('an incident drill', function () {
         ] as [string, string][]) {
           await drill.kms[pair[0] === 'alice' ? 'a' : 'b']
             .kmsFor(pair[0])
-            .getKey(pair[1], { number: 60, sizeBits: 4096 })
+            .getKey(pair[1], { number: 60, sizeBits: 4096, timeoutMs: 60_000 })
           await drill.take(pair, { number: 2 })
           await drill.take(pair, { number: 2, level: 'hybrid' })
         }
@@ -234,8 +236,8 @@ describe('an incident drill', function () {
     await until(() => Date.now() > hour.untilMs + 1, 'the hour is over')
     network.plan({ paths: ['a-x-b'], mode: 'single' })
     for (let round = 0; round < 6; round += 1) {
-      await drill.kms.a.kmsFor('alice').getKey('bob', { number: 60, sizeBits: 4096 })
-      await drill.kms.b.kmsFor('bob').getKey('alice', { number: 60, sizeBits: 4096 })
+      await drill.kms.a.kmsFor('alice').getKey('bob', { number: 60, sizeBits: 4096, timeoutMs: 60_000 })
+      await drill.kms.b.kmsFor('bob').getKey('alice', { number: 60, sizeBits: 4096, timeoutMs: 60_000 })
     }
     await drill.take(['alice', 'bob'], { number: 4 })
     await drill.filled()

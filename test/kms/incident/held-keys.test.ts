@@ -8,7 +8,7 @@ import { type SiteName, ThreeSites } from '../../helpers/three-sites.ts'
 import { until } from '../../helpers/until.ts'
 
 describe('keys that an incident holds back', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let mesh: ThreeSites
 
   const hold = (site: SiteName, selector: IncidentSelector) =>
@@ -127,7 +127,7 @@ describe('exposureOf', () => {
 })
 
 describe('keys of virtual blocks that an incident holds back', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
 
   it('are held with the block that their seed came from, and not where they come from no block', async () => {
     const levels = ['quantum', 'expanded', 'post-quantum'] as const
