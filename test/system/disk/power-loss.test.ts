@@ -12,7 +12,7 @@ const built = process.env.QKD_TEST_BUILT === '1'
 const unsafe = [
   {
     without: 'the sync of the database',
-    file: 'lib/kms/store/lmdb-store.ts',
+    file: 'lib/kms/store/lmdb-file.ts',
     find: 'overlappingSync: false,',
     replace: 'overlappingSync: false, noSync: true,',
   },
