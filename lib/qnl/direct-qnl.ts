@@ -6,6 +6,7 @@ import type { Telemetry } from '../interface/telemetry.ts'
 import { Listeners } from '../util/listeners.ts'
 import { checkDemand, DemandBook } from './demand-book.ts'
 import { requireLinkOf } from './link-of-site.ts'
+import { RateNews } from './rate-news.ts'
 import { linkMark } from './relay/link-news.ts'
 
 /** Callers that may wait for a block at one QNL. */
@@ -32,6 +33,7 @@ export class DirectQnl implements Qnl {
   readonly #telemetry: Telemetry | undefined
   readonly #demands = new DemandBook(remoteSiteId => this.#report(remoteSiteId, 0))
   readonly #listeners = new Listeners<QnlEvent>()
+  readonly #news = new RateNews()
   readonly #subscriptions: readonly Unsubscribe[]
   readonly #waits = new Set<AbortController>()
   #closed = false
@@ -63,6 +65,7 @@ export class DirectQnl implements Qnl {
     const checked = checkDemand(demand)
     const grant = { rateBps: grantedBps(checked.rateBps, link.status()), epoch: EPOCH }
     this.#demands.set(remoteSiteId, checked, grant)
+    this.#news.forget(remoteSiteId)
     this.#report(remoteSiteId, grant.rateBps)
     return grant
   }
@@ -125,9 +128,8 @@ export class DirectQnl implements Qnl {
     const wasBps = this.#demands.regrant(remoteSiteId, rateBps)
     if (rateBps === wasBps) return
     this.#report(remoteSiteId, rateBps)
-    if (rateBps === 0) this.#listeners.emit({ type: 'pair-unserved', remoteSiteId, reason })
-    else if (rateBps < wasBps) this.#listeners.emit({ type: 'rate-drop', remoteSiteId, rateBps, wasBps })
-    else this.#listeners.emit({ type: 'restored', remoteSiteId, rateBps })
+    const event = this.#news.of({ remoteSiteId, rateBps, wasBps, reason })
+    if (event !== undefined) this.#listeners.emit(event)
   }
 
   #report(peerSiteId: string, rateBps: number): void {

@@ -8,6 +8,7 @@ import type { Demand, DemandGrant, NextBlockOptions, Qnl, QnlBlock, QnlEvent, Qn
 import { debugLogger } from '../../util/debug-logger.ts'
 import { Listeners } from '../../util/listeners.ts'
 import { checkDemand } from '../demand-book.ts'
+import { RateNews } from '../rate-news.ts'
 import { Announcer } from './announcer.ts'
 import { type Grant, grantFor } from './grants.ts'
 import { LinkNews } from './link-news.ts'
@@ -53,6 +54,7 @@ export class RelayNode implements Qnl {
   readonly #demands = new NodeDemands(remoteSiteId => this.#regrant(remoteSiteId))
   readonly #reports = new Listeners<NodeReport>()
   readonly #events = new Listeners<QnlEvent>()
+  readonly #rateNews = new RateNews()
   #subscriptions: readonly Unsubscribe[] = []
   #timer: NodeJS.Timeout | undefined
   #plan: NodePlan | undefined
@@ -181,6 +183,7 @@ export class RelayNode implements Qnl {
     const shares = Math.max(this.#minShares, demand.shares ?? 0)
     this.#demands.set(remoteSiteId, checkDemand({ ...demand, mode, ...(mode === 'split' && { shares }) }))
     const { rateBps } = this.#grant(partner)
+    this.#rateNews.forget(remoteSiteId)
     this.#changed()
     return { rateBps, epoch: this.#epoch }
   }
@@ -355,10 +358,9 @@ export class RelayNode implements Qnl {
     if (partner === undefined) return
     const wasBps = partner.grant.rateBps
     const { rateBps, reason = 'No reason given' } = this.#grant(partner)
-    if (rateBps === wasBps || this.#demands.get(remoteSiteId) === undefined) return
-    if (rateBps === 0) this.#events.emit({ type: 'pair-unserved', remoteSiteId, reason })
-    else if (rateBps < wasBps) this.#events.emit({ type: 'rate-drop', remoteSiteId, rateBps, wasBps })
-    else this.#events.emit({ type: 'restored', remoteSiteId, rateBps })
+    if (this.#demands.get(remoteSiteId) === undefined) return
+    const event = this.#rateNews.of({ remoteSiteId, rateBps, wasBps, reason })
+    if (event !== undefined) this.#events.emit(event)
   }
 
   #regrantAll(): void {
