@@ -3,6 +3,7 @@ import { cp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { openOperatorClient } from '../../lib/operator-access.ts'
 import { runTrace, type TraceReport } from './key-trace.ts'
 import { QKD_BUILT, QKD_SOURCE, type SiteProcess, type SiteProcesses, startSiteProcesses } from './site-process.ts'
 import { until } from './until.ts'
@@ -93,10 +94,13 @@ export async function runRestoreTrace({
   })
   const flow = async (keys: number, what: string) => {
     const before = fetched
-    await until(() => failure !== undefined || fetched >= before + keys, what, { timeoutMs: 40_000 }).catch(cause => {
-      const said = sites.processes.map(({ siteId, stderr }) => `${siteId}: ${stderr.slice(-2000)}`)
-      throw new Error(said.join('\n'), { cause })
-    })
+    await until(() => failure !== undefined || fetched >= before + keys, what, { timeoutMs: 60_000 }).catch(
+      async cause => {
+        const said = sites.processes.map(({ siteId, stderr }) => `${siteId}: ${stderr.slice(-2000)}`)
+        const status = await Promise.all(sites.processes.map(({ siteId }) => statusOf(sites, siteId)))
+        throw new Error([...said, ...status].join('\n'), { cause })
+      },
+    )
   }
   const outcomes: RestoreOutcome[] = []
   await flow(KEYS_BETWEEN, 'keys flow')
@@ -162,6 +166,12 @@ async function restore(sites: SiteProcesses, site: SiteProcess, { built, at }: B
 async function qkd(args: readonly string[], { directory }: SiteProcesses, { siteId }: SiteProcess, built: boolean) {
   const config = ['--config', join(directory, `${siteId}.json`), '--json']
   await run(process.execPath, [...(built ? QKD_BUILT : QKD_SOURCE), ...args, ...config])
+}
+
+/** What a site says of its pools, for the message of a failed run. */
+async function statusOf({ directory }: SiteProcesses, siteId: string): Promise<string> {
+  const site = await openOperatorClient(join(directory, `${siteId}.json`))
+  return JSON.stringify(await site.call('status').catch(String))
 }
 
 /** What the restored sites wrote to standard error since they began. */
