@@ -9,7 +9,8 @@ const STEP_BYTES = 512 * 1024
 export class ReservedSpace {
   readonly #path: string
   readonly #usedBytes: () => number
-  #leftBytes = 0
+  /** How long the file is at least. */
+  #sizeBytes = 0
 
   /** `usedBytes` tells how much of the file is in use, from its beginning on. */
   constructor(path: string, usedBytes: () => number) {
@@ -22,20 +23,19 @@ export class ReservedSpace {
    * @throws {Error} the disk does not have them
    */
   async take(sizeBytes: number): Promise<void> {
-    if (this.#leftBytes < sizeBytes) await this.#measure(sizeBytes)
-    this.#leftBytes -= sizeBytes
+    const wantedBytes = this.#usedBytes() + sizeBytes
+    if (wantedBytes > this.#sizeBytes) await this.#grow(wantedBytes)
   }
 
-  async #measure(sizeBytes: number): Promise<void> {
+  async #grow(wantedBytes: number): Promise<void> {
     const file = await open(this.#path, 'r+')
     try {
-      const wantedBytes = this.#usedBytes() + sizeBytes
       let { size } = await file.stat()
       while (size < wantedBytes) {
         const { bytesWritten } = await file.write(Buffer.alloc(STEP_BYTES), 0, STEP_BYTES, size)
         size += bytesWritten
       }
-      this.#leftBytes = size - this.#usedBytes()
+      this.#sizeBytes = size
     } finally {
       await file.close()
     }
