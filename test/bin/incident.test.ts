@@ -21,6 +21,10 @@ describe('qkd incident', function () {
     await using site = createOperatorClient(createSocketTransport({ path: at(`${siteId}.sock`) }))
     return (await site.call<{ incidents: IncidentView[] }>('incident-list')).incidents
   }
+  const release = async (id: string) => {
+    await using site = createOperatorClient(createSocketTransport({ path: at('site-a.sock') }))
+    return site.call<IncidentView>('incident-release', { id })
+  }
   const hasKey = () =>
     until(
       async () =>
@@ -59,8 +63,8 @@ describe('qkd incident', function () {
     await Promise.all([a.start(), b.start()])
     await until(async () => (await list('site-a'))[0]?.sites[0]?.state === 'told', 'site a tells it again', PATIENCE)
     await isHeld(key!.keyId)
-    const release = await run('release', view.id, '--socket', at('site-a.sock'))
-    expect(release.exitCode, release.stderr).to.equal(0)
+    const released = await run('release', view.id, '--socket', at('site-a.sock'))
+    expect(released.exitCode, released.stderr).to.equal(0)
     expect([await list('site-a'), await list('site-b')]).to.deep.equal([[], []])
     const [same] = await eventually(() => sites.kms('bob').getKeyWithIds('alice', [key!.keyId]))
     expect(same!.secret.equals(key!.secret)).to.equal(true)
@@ -84,7 +88,7 @@ describe('qkd incident', function () {
     }
     await until(async () => (await list('site-a'))[0]!.sites[0]!.state === 'told', 'site b is told', PATIENCE)
     await rejectsWith(sites.kms('bob').getKey('alice'), 'ERR_QKD_POLICY_DENIED')
-    expect((await run('release', id, '--config', at('site-a.json'))).exitCode).to.equal(0)
+    await release(id)
   })
 
   it('is in force at both sites or at the one that declared it, however a kill cuts a call short', async () => {
@@ -105,7 +109,7 @@ describe('qkd incident', function () {
         PATIENCE,
       )
       if (known.length > 0) await rejectsWith(sites.kms('bob').getKey('alice'), 'ERR_QKD_POLICY_DENIED')
-      for (const { id } of known) expect((await run('release', id, '--socket', at('site-a.sock'))).exitCode).to.equal(0)
+      for (const { id } of known) await release(id)
       expect([await list('site-a'), await list('site-b')]).to.deep.equal([[], []])
     }
   })
@@ -120,12 +124,7 @@ describe('qkd incident', function () {
     expect(radius.keys.every(({ isProtected }) => !isProtected)).to.equal(true)
     const words = await runQkd(['incident', 'report', '--sae', 'alice', '--sae', 'bob', ...logs])
     expect(words.stdout).to.include(`${radius.keys.length} keys are exposed`)
-    for (const args of [
-      ['report', ...logs],
-      ['hold', '--socket', at('site-a.sock')],
-      ['report', '--relay', 'x'],
-    ])
-      expect((await run(...args)).exitCode, args.join(' ')).to.equal(2)
+    expect((await run('hold', '--socket', at('site-a.sock'))).exitCode).to.equal(2)
   })
 })
 
