@@ -69,9 +69,11 @@ export class LmdbFile {
   }
 
   async #writeAll(): Promise<void> {
-    // What comes in this turn of the event loop belongs to the same transaction.
-    await Promise.resolve()
-    while (this.#queue.length > 0) await this.#writeTogether(this.#queue.splice(0))
+    while (this.#queue.length > 0) {
+      // What comes in this turn of the event loop belongs to the same transaction.
+      await new Promise(setImmediate)
+      await this.#writeTogether(this.#queue.splice(0))
+    }
     this.#writing = undefined
   }
 
