@@ -5,6 +5,7 @@ import { SyntaxKind } from 'typescript/unstable/ast'
 import packageJson from '../../package.json' with { type: 'json' }
 import { runQkd } from '../bin/run-qkd.ts'
 import { subcommands } from './command-help.ts'
+import { commandFaults, commandReference } from './command-rules.ts'
 import { configurationTable, replaceBlock } from './configuration-table.ts'
 import { generatedDocs } from './generated-docs.ts'
 import { brokenLinkFaults, fillerFaults, scriptFaults, unnamedFaults } from './page-rules.ts'
@@ -31,6 +32,24 @@ describe('pages', function () {
       .map(({ value }) => value)
     expect(codes).to.have.length.above(0)
     expect(unnamedFaults([...new Set(codes)], readSource('docs/errors.md'))).to.deep.equal([])
+  })
+
+  it('name every event of the audit log', () => {
+    const union =
+      /readonly event:\n?((?:\s*\|? ?'[a-z-]+')+)/.exec(readSource('lib/interface/audit.ts').text)?.[1] ?? ''
+    const events = [...union.matchAll(/'([a-z-]+)'/g)].map(match => match[1] ?? '')
+    expect(events).to.have.length.above(8)
+    expect(unnamedFaults(events, readSource('docs/audit-log.md'))).to.deep.equal([])
+  })
+
+  it('name every metric that a site counts or measures', () => {
+    const names = readSources('lib').flatMap(({ path, text }) =>
+      path.startsWith('lib/metrics/') ? [...text.matchAll(/'(qkd_[a-z_]+)'/g)].map(match => match[1] ?? '') : [],
+    )
+    const page = readSource('docs/metrics.md')
+    const isNamed = (name: string) => page.text.includes(`\`${name}\``) || page.text.includes(`\`${name}_total\``)
+    expect(names).to.have.length.above(20)
+    expect(names.filter(name => !isNamed(name))).to.deep.equal([])
   })
 
   for (const [path, write] of Object.entries(generatedDocs)) {
@@ -69,6 +88,13 @@ describe('pages', function () {
     expect(pages.flatMap(page => scriptFaults(page, Object.keys(packageJson.scripts)))).to.deep.equal([])
   })
 
+  it('name only commands and options of qkd that exist', () => {
+    const reference = commandReference(readSource('docs/cli.md'))
+    expect(reference.size).to.be.above(50)
+    const others = pages.filter(({ path }) => path !== 'docs/cli.md')
+    expect(others.flatMap(page => commandFaults(page, reference))).to.deep.equal([])
+  })
+
   it('link only to files that exist', () => {
     expect(pages.flatMap(page => brokenLinkFaults(page, path => existsSync(join(top, path))))).to.deep.equal([])
   })
@@ -87,6 +113,28 @@ describe('unnamedFaults', () => {
 
   it('passes what stands in backquotes or in a block of code', () => {
     expect(faults('`ERR_A`\n```sh\nqkd key get --site=a\n```', 'ERR_A', 'qkd key get', '--site')).to.be.empty
+  })
+})
+
+describe('commandFaults', () => {
+  const reference = new Map([
+    ['qkd', '\nCommands:\n  qkd key'],
+    ['qkd key', '\nCommands:\n  qkd key get'],
+    ['qkd key get', '--config --bits'],
+  ])
+
+  it('finds commands and options that do not exist, in blocks and in backquotes', () => {
+    const text = '`qkd kay get bob`, `qkd key got`\n```sh\nuntil npx qkd key get bob \\\n  --bit 8; do x; done\n```'
+    expect(commandFaults({ path: 'a.md', text }, reference)).to.deep.equal([
+      'a.md:3: qkd key get has no option --bit',
+      'a.md:1: qkd has no command kay',
+      'a.md:1: qkd key has no command got',
+    ])
+  })
+
+  it('passes those that do, and what is no command of qkd', () => {
+    const text = '`qkd key get bob --config=a --bits 8`\n```sh\ncreatedb qkd --owner qkd\n```'
+    expect(commandFaults({ path: 'a.md', text }, reference)).to.deep.equal([])
   })
 })
 

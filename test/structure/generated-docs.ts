@@ -14,6 +14,7 @@ import { commandHelp, helpSections } from './command-help.ts'
 import { configurationTable, replaceBlock } from './configuration-table.ts'
 import { grafanaDashboard } from './dashboard.ts'
 import { jsonPage } from './json-page.ts'
+import { counterRows, gaugeRows } from './metric-tables.ts'
 import { rooms } from './rooms.ts'
 import { readSource } from './tree.ts'
 
@@ -39,6 +40,7 @@ export const generatedDocs: Readonly<Record<string, (page: string) => string | P
   'docs/openapi/etsi014.json': () => jsonPage(etsi014OpenApi),
   'docs/monitoring/grafana-dashboard.json': () => jsonPage(grafanaDashboard()),
   'docs/other-kmes.md': page => replaceBlock(page, 'profiles', profileTable()),
+  'docs/metrics.md': page => replaceBlock(replaceBlock(page, 'gauges', gaugeRows()), 'counters', counterRows()),
   'docs/tls-peers.md': page => replaceBlock(page, 'interoperability', interopMarkdown()),
   'docs/cli.md': async page => replaceBlock(page, 'commands', helpSections(await commandHelp())),
   'README.md': page => replaceBlock(page, 'examples/tls-echo.ts', example('examples/tls-echo.ts')),
