@@ -100,7 +100,12 @@ const terms: Record<string, JsonSchema> = {
 
 const rule: JsonSchema = objectSchema(
   'A rule; the first that matches decides',
-  { name: { ...text('What to call the rule'), maxLength: 200 }, match, deny: { type: 'boolean' }, ...terms },
+  {
+    name: { ...text('What to call the rule'), maxLength: 200 },
+    match,
+    deny: { type: 'boolean', description: 'True: such requests are refused' },
+    ...terms,
+  },
   ['match', 'deny', ...Object.keys(terms)],
 )
 

@@ -7,9 +7,10 @@ interface SchemaNode {
   readonly properties?: Readonly<Record<string, SchemaNode>>
   readonly required?: readonly string[]
   readonly items?: SchemaNode
+  readonly additionalProperties?: boolean | SchemaNode
 }
 
-/** A Markdown table with a row for each field of `schema`, lists as `name[]`. */
+/** A Markdown table with a row for each field of `schema`, lists as `name[]`, values under names of the user's as `name.*`. */
 export function configurationTable(schema: SchemaNode): string {
   return ['| Field | Value | Default |', '| --- | --- | --- |', ...rows(schema, '')].join('\n')
 }
@@ -18,15 +19,17 @@ function rows(schema: SchemaNode, prefix: string): string[] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
     const path = `${prefix}${name}${field.type === 'array' ? '[]' : ''}`
     const inner = field.items ?? field
-    const here = field.items?.type !== 'object' && field.items !== undefined ? ` (${field.items.description})` : ''
+    const each = field.items?.type === 'object' || field.items === undefined ? '' : describe(field.items)
+    const here = each === '' ? '' : ` (${each})`
     const row = `| \`${path}\` | ${describe(field)}${here} | ${fallback(schema, name, field)} |`
-    return [row, ...rows(inner, `${path}.`)]
+    const named = typeof field.additionalProperties === 'object' ? field.additionalProperties : {}
+    return [row, ...rows(inner, `${path}.`), ...rows(named, `${path}.*.`)]
   })
 }
 
 function describe({ description = '', enum: values }: SchemaNode): string {
   const choice = values === undefined ? '' : `: ${values.map(value => `\`${String(value)}\``).join(' or ')}`
-  return `${description}${choice}`.replaceAll('|', '\\|')
+  return `${description}${choice}`.replace(/^: /, '').replaceAll('|', '\\|')
 }
 
 function fallback(parent: SchemaNode, name: string, field: SchemaNode): string {

@@ -176,7 +176,7 @@ describe('configurationTable', () => {
     expect(table.split('\n').slice(2)).to.deep.equal([
       '| `a` | A\\|a | `3` |',
       '| `b[]` | Bs | required |',
-      '| `b[].c` | : `x` or `y` |  |',
+      '| `b[].c` | `x` or `y` |  |',
     ])
   })
 })

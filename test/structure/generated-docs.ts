@@ -3,6 +3,7 @@ import { ipsecAgentConfigSchema } from '../../integrations/strongswan/agent-conf
 import { controllerConfigSchema } from '../../lib/config/controller-config.ts'
 import { frontConfigSchema } from '../../lib/config/front-config.ts'
 import { operatorConfigSchema } from '../../lib/config/operator-config.ts'
+import { policySchema } from '../../lib/config/policy-schema.ts'
 import { saeProfileSchema } from '../../lib/config/sae-profile.ts'
 import { siteConfigSchema } from '../../lib/config/site-config.ts'
 import { type KmeProfile, kmeProfiles } from '../../lib/etsi014/kme-profile.ts'
@@ -22,7 +23,8 @@ import { readSource } from './tree.ts'
 export const generatedDocs: Readonly<Record<string, (page: string) => string | Promise<string>>> = {
   'docs/configuration.md': page => {
     const withSite = replaceBlock(page, 'site configuration', configurationTable(siteConfigSchema))
-    const withController = replaceBlock(withSite, 'controller', configurationTable(controllerConfigSchema))
+    const withPolicy = replaceBlock(withSite, 'policy', configurationTable(policySchema))
+    const withController = replaceBlock(withPolicy, 'controller', configurationTable(controllerConfigSchema))
     const withOperator = replaceBlock(withController, 'operator', configurationTable(operatorConfigSchema))
     const withHost = replaceBlock(withOperator, 'SAE profile', configurationTable(saeProfileSchema))
     const withFront = replaceBlock(withHost, 'front', configurationTable(frontConfigSchema))

@@ -33,7 +33,16 @@ describe('what a reader copies from docs/', function () {
 
   it('leads to three sites, a network and its console (start-network.md)', async function () {
     peerProgram(this, 'curl', 'curl')
-    await runPage('docs/start-network.md')
+    await runPage('docs/start-network.md', async () => {
+      // What the page of the console is fed with, at the address that the reader opens.
+      const { body } = await fetch('http://127.0.0.1:9017/events')
+      let read = ''
+      for await (const chunk of body!) {
+        read += Buffer.from(chunk).toString()
+        if (read.includes('\n\n')) break
+      }
+      for (const part of ['site-a', 'site-b', 'site-c', 'a-b', 'b-c']) expect(read).to.include(`"${part}"`)
+    })
   })
 })
 
