@@ -99,6 +99,15 @@ describe('pages', function () {
     expect(pages.flatMap(page => brokenLinkFaults(page, path => existsSync(join(top, path))))).to.deep.equal([])
   })
 
+  it('take from the installed package only what is in it', () => {
+    const taken = pages.flatMap(({ text }) =>
+      [...text.matchAll(/npm root -g\)\/qkdkit\/([\w./-]*\w)/g)].map(match => match[1] ?? ''),
+    )
+    expect(taken).to.have.length.above(5)
+    const isPacked = (path: string) => packageJson.files.some(entry => `${path}/`.startsWith(`${entry}/`))
+    expect(taken.filter(path => !isPacked(path) || !existsSync(join(top, path)))).to.deep.equal([])
+  })
+
   it('and comments do without filler words', () => {
     expect([...pages, ...readSources('lib', 'integrations', 'bin', 'examples')].flatMap(fillerFaults)).to.deep.equal([])
   })
