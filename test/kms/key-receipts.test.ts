@@ -6,10 +6,12 @@ import type { AuditEntry, AuditLog } from '../../lib/interface/audit.ts'
 import type { Kms } from '../../lib/interface/kms.ts'
 import type { TelemetryEvent } from '../../lib/interface/telemetry.ts'
 import { BlastRadiusSearch } from '../../lib/kms/incident/blast-radius.ts'
+import { FencedKms } from '../../lib/kms/owner/fenced-kms.ts'
 import { createLocalPair } from '../../lib/site.ts'
 import { rejectsWith } from '../helpers/rejects-with.ts'
 import { createServedTestSites } from '../helpers/test-sites.ts'
 import { until } from '../helpers/until.ts'
+import { ownedBy } from './owner/owner-pair.ts'
 
 function memoryAudit(): AuditLog & { entries: AuditEntry[] } {
   const entries: AuditEntry[] = []
@@ -129,6 +131,25 @@ describe('receipts of hosts for their keys', function () {
     expect((await answer('POST', '{"receipts":[{"key_ID":"x"}]}')).status).to.equal(400)
     expect((await answer('POST', 'no JSON')).status).to.equal(400)
     expect((await answer('GET', '')).status).to.equal(405)
+  })
+
+  it('come through a worker or another replica, and are refused there as by the owner itself', async () => {
+    const audits = [memoryAudit(), memoryAudit()] as const
+    const sites = await createLocalPair({ rateBps: 100_000_000, audits })
+    const fenced = { kmsFor: (saeId: string) => new FencedKms(sites[0].kmsFor(saeId), () => true) }
+    for (const owner of [sites[0], fenced]) {
+      await using pair = await ownedBy(owner, { saeIds: ['alice'] })
+      const kms = pair.directory.kmsFor('alice')
+      const [key] = await kms.getKey('bob')
+      const receipt = { keyId: key!.keyId, state: 'in-use', use: 'tls', atMs: 1_700_000_000_000 } as const
+      await kms.reportKeys!('bob', [receipt])
+      const last = audits[0].entries.filter(({ event }) => event === 'receipt').at(-1)
+      expect(last).to.deep.include({ outcome: 'in-use', keyIds: [key!.keyId] })
+      expect(last!.receipt).to.deep.equal({ saeId: 'alice', peerSaeId: 'bob', use: 'tls', atMs: receipt.atMs })
+      await rejectsWith(kms.reportKeys!('carol', [receipt]), 'ERR_QKD_UNAUTHORIZED')
+      await rejectsWith(kms.reportKeys!('bob', [{ ...receipt, use: 'A b' }]), 'ERR_QKD_INVALID_ARGUMENT')
+    }
+    await Promise.all(sites.map(site => site.close()))
   })
 
   it('are asked for once of a KMS that takes none', async () => {

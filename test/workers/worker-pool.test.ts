@@ -36,6 +36,9 @@ describe('WorkerPool', function () {
         given.map(({ keyId }) => keyId),
       )
       for (const [n, key] of given.entries()) expect(key.secret.equals(fetched[n]!.secret)).to.equal(true)
+      const keyId = given[0]!.keyId
+      await alice.reportKeys!('bob', [{ keyId, state: 'in-use', use: 'tls' }])
+      await rejectsWith(alice.reportKeys!('carol', [{ keyId, state: 'in-use', use: 'tls' }]), 'ERR_QKD_UNAUTHORIZED')
       await rejectsWith(alice.getKey('nobody'), 'ERR_QKD_INVALID_ARGUMENT')
       const mallory = open('mallory')
       await rejectsWith(mallory.getStatus('bob'), 'ERR_QKD_UNAUTHORIZED')

@@ -20,6 +20,8 @@ export type OwnerAnswer =
     }
   /** The call ended as it was asked to, and nothing was handed over. */
   | { readonly kind: 'cancelled' }
+  /** What was said is taken, durably. */
+  | { readonly kind: 'taken' }
 
 /** What one frame brings to the caller. */
 export interface AnswerFrame {
@@ -28,7 +30,7 @@ export interface AnswerFrame {
   readonly answers: readonly (readonly [id: number, answer: OwnerAnswer])[]
 }
 
-const KINDS = ['keys', 'status', 'failure', 'cancelled'] as const
+const KINDS = ['keys', 'status', 'failure', 'cancelled', 'taken'] as const
 
 const text: JsonSchema = { type: 'string' }
 const count: JsonSchema = { type: 'integer', minimum: 0 }
@@ -152,6 +154,7 @@ function readAnswer(reader: ByteReader, taken: Key[]): OwnerAnswer {
       }
     }
     case 'cancelled':
+    case 'taken':
       return { kind }
     default:
       throw new ProtocolError(`No answer has number ${code}`)

@@ -1,4 +1,13 @@
-import type { GetKeyOptions, GetKeyWithIdsOptions, Key, Kms, KmsCallOptions, KmsStatus } from '../../interface/kms.ts'
+import { KmeResponseError } from '../../errors.ts'
+import type {
+  GetKeyOptions,
+  GetKeyWithIdsOptions,
+  Key,
+  KeyReceipt,
+  Kms,
+  KmsCallOptions,
+  KmsStatus,
+} from '../../interface/kms.ts'
 import { unreachable } from './owner-calls.ts'
 
 /**
@@ -28,6 +37,12 @@ export class FencedKms implements Kms {
   async getKeyWithIds(masterSaeId: string, keyIds: readonly string[], options?: GetKeyWithIdsOptions): Promise<Key[]> {
     this.#require({ sent: false })
     return this.#current(await this.#kms.getKeyWithIds(masterSaeId, keyIds, options))
+  }
+
+  /** Nothing leaves with it: what a host says of its keys may be written by who owned them a moment ago. */
+  async reportKeys(peerSaeId: string, receipts: readonly KeyReceipt[], options?: KmsCallOptions): Promise<void> {
+    if (this.#kms.reportKeys === undefined) throw new KmeResponseError('The KME takes no receipts')
+    await this.#kms.reportKeys(peerSaeId, receipts, options)
   }
 
   close(): Promise<void> {

@@ -1,6 +1,20 @@
 import { ClosedError, ProtocolError } from '../../errors.ts'
-import type { GetKeyOptions, GetKeyWithIdsOptions, Key, Kms, KmsCallOptions, KmsStatus } from '../../interface/kms.ts'
-import { checkGetKey, checkGetKeyWithIds, requireOtherSae, requireTimeout } from '../../util/kms-arguments.ts'
+import type {
+  GetKeyOptions,
+  GetKeyWithIdsOptions,
+  Key,
+  KeyReceipt,
+  Kms,
+  KmsCallOptions,
+  KmsStatus,
+} from '../../interface/kms.ts'
+import {
+  checkGetKey,
+  checkGetKeyWithIds,
+  checkReceipts,
+  requireOtherSae,
+  requireTimeout,
+} from '../../util/kms-arguments.ts'
 import type { Call, OwnerResult } from './owner-calls.ts'
 
 /** Brings a call to the owner, within its time. */
@@ -46,6 +60,15 @@ export class OwnedKms implements Kms {
     checkGetKeyWithIds(masterSaeId, keyIds, options)
     const call = { op: 'getKeyWithIds', saeId: this.saeId, peerSaeId: masterSaeId, keyIds, options } as const
     return keysOf(await this.#ask(call, options))
+  }
+
+  async reportKeys(peerSaeId: string, receipts: readonly KeyReceipt[], options: KmsCallOptions = {}): Promise<void> {
+    this.#requireOpen(options)
+    requireTimeout(options)
+    checkReceipts(this.saeId, peerSaeId, receipts)
+    const call = { op: 'reportKeys', saeId: this.saeId, peerSaeId, receipts, options } as const
+    const result = await this.#ask(call, options)
+    if (result.kind !== 'taken') throw unfit()
   }
 
   async close(): Promise<void> {

@@ -6,8 +6,8 @@ import { decodeAnswerFrame, type OwnerAnswer } from './answers.ts'
 import { FULL_FRAME_BYTES, MAX_ENTRIES, MAX_OPEN_CALLS } from './frame.ts'
 import { encodeRequest, encodeRequestFrame, type OwnerRequest } from './requests.ts'
 
-/** What a call that went well brings: keys, or a status. */
-export type OwnerResult = Extract<OwnerAnswer, { kind: 'keys' | 'status' }>
+/** What a call that went well brings: keys, a status, or the word that what was said is taken. */
+export type OwnerResult = Extract<OwnerAnswer, { kind: 'keys' | 'status' | 'taken' }>
 
 /** What a host may ask. */
 export type Call = Exclude<OwnerRequest, { op: 'cancel' }>
@@ -128,7 +128,7 @@ export class OwnerCalls {
     this.#pending.delete(id)
     if (settle === undefined) return
     if (answer.kind === 'keys') settle.resolve({ ...answer, keys })
-    else if (answer.kind === 'status') settle.resolve(answer)
+    else if (answer.kind === 'status' || answer.kind === 'taken') settle.resolve(answer)
     else if (answer.kind === 'cancelled')
       settle.reject(new ProtocolError('The owner called off what nobody asked it to'))
     else {

@@ -1,5 +1,11 @@
 import { InvalidArgumentError, ProtocolError } from '../../errors.ts'
-import type { GetKeyOptions, GetKeyWithIdsOptions, KmsCallOptions, SecurityLevel } from '../../interface/kms.ts'
+import type {
+  GetKeyOptions,
+  GetKeyWithIdsOptions,
+  KeyReceipt,
+  KmsCallOptions,
+  SecurityLevel,
+} from '../../interface/kms.ts'
 import { MAX_MESSAGE_BYTES } from '../../interface/message-channel.ts'
 import { type ByteReader, ByteWriter } from '../../util/bytes.ts'
 import { compileSchema, describeFaults, type JsonSchema } from '../../util/json-schema.ts'
@@ -17,6 +23,13 @@ export type OwnerRequest =
       readonly keyIds: readonly string[]
       readonly options: GetKeyWithIdsOptions
     }
+  | {
+      readonly op: 'reportKeys'
+      readonly saeId: string
+      readonly peerSaeId: string
+      readonly receipts: readonly KeyReceipt[]
+      readonly options: KmsCallOptions
+    }
   /** The caller has no more use for the answer, whether it is on its way or not. */
   | { readonly op: 'cancel' }
 
@@ -27,7 +40,7 @@ export interface RequestFrame {
   readonly requests: readonly (readonly [id: number, request: OwnerRequest])[]
 }
 
-const OPS = ['getStatus', 'getKey', 'getKeyWithIds', 'cancel'] as const
+const OPS = ['getStatus', 'getKey', 'getKeyWithIds', 'cancel', 'reportKeys'] as const
 
 /** No key_ID is longer than 36 characters: a longer one is not found either way, and need not travel whole. */
 const MAX_KEY_ID_CHARS = 64
@@ -48,6 +61,23 @@ const checkExtras = compileSchema<Extras>({
   additionalProperties: false,
 })
 
+/** Their contents are checked where they are taken. */
+const checkReceiptList = compileSchema<readonly KeyReceipt[]>({
+  type: 'array',
+  maxItems: 64,
+  items: {
+    type: 'object',
+    properties: {
+      keyId: { type: 'string' },
+      state: { enum: ['in-use', 'retired'] },
+      use: { type: 'string' },
+      atMs: { type: 'number' },
+    },
+    required: ['keyId', 'state', 'use'],
+    additionalProperties: false,
+  },
+})
+
 /** One request as an entry of a frame. @throws {InvalidArgumentError} it is larger than a frame may be */
 export function encodeRequest(id: number, request: OwnerRequest): Buffer {
   const writer = new ByteWriter().u32(id).u8(OPS.indexOf(request.op))
@@ -58,6 +88,7 @@ export function encodeRequest(id: number, request: OwnerRequest): Buffer {
       .field(peerSaeId)
       .u32(options.timeoutMs ?? 0)
     if (request.op === 'getKey') writeGetKey(writer, request.options)
+    if (request.op === 'reportKeys') writeLong(writer, JSON.stringify(request.receipts.map(receiptOf)))
     if (request.op === 'getKeyWithIds') {
       writer.u8(levelByte(request.options.minLevel)).u16(request.keyIds.length)
       for (const keyId of request.keyIds) writer.field(keyId.slice(0, MAX_KEY_ID_CHARS))
@@ -111,9 +142,21 @@ function readRequest(reader: ByteReader): OwnerRequest {
   const common = { saeId, peerSaeId, options: timeoutMs === 0 ? {} : { timeoutMs } }
   if (op === 'getStatus') return { op, ...common }
   if (op === 'getKey') return { op, ...common, options: { ...common.options, ...readGetKey(reader) } }
+  if (op === 'reportKeys') return { op, ...common, receipts: readReceipts(reader) }
   const floor = levelOption('minLevel', readLevel(reader))
   const keyIds = Array.from({ length: reader.u16() }, () => reader.text())
   return { op, ...common, keyIds, options: { ...common.options, ...floor } }
+}
+
+/** What a host gave beside these stays behind. */
+function receiptOf({ keyId, state, use, atMs }: KeyReceipt): KeyReceipt {
+  return { keyId, state, use, ...(atMs !== undefined && { atMs }) }
+}
+
+function readReceipts(reader: ByteReader): readonly KeyReceipt[] {
+  const checked = checkReceiptList(readJson(reader))
+  if (checked.ok) return checked.value
+  throw new ProtocolError(`The receipts of a request are wrong: ${describeFaults(checked.faults)}`)
 }
 
 function readGetKey(reader: ByteReader): GetKeyOptions {

@@ -1,5 +1,5 @@
-import { ClosedError, ProtocolError, QkdError, UnauthorizedError } from '../../errors.ts'
-import type { Key, KmsDirectory } from '../../interface/kms.ts'
+import { ClosedError, KmeResponseError, ProtocolError, QkdError, UnauthorizedError } from '../../errors.ts'
+import type { Key, Kms, KmsDirectory, KmsStatus } from '../../interface/kms.ts'
 import type { AbortOptions } from '../../interface/lifecycle.ts'
 import type { MessageChannel } from '../../interface/message-channel.ts'
 import { cellsFor } from '../../key/cells.ts'
@@ -139,7 +139,8 @@ class OwnerSession {
     const { signal } = open.abort
     try {
       const answer = await ask(this.#directory, open.call, signal)
-      if (!Array.isArray(answer)) this.#answer(id, { kind: 'status', status: answer })
+      if (answer === undefined) this.#answer(id, { kind: 'taken' })
+      else if (!Array.isArray(answer)) this.#answer(id, { kind: 'status', status: answer })
       else this.#handOver(id, open, answer)
     } catch (error) {
       this.#answer(id, signal.aborted && error === signal.reason ? { kind: 'cancelled' } : failureOf(error))
@@ -223,7 +224,7 @@ class OwnerSession {
   }
 }
 
-function ask(directory: KmsDirectory, call: Call, signal: AbortSignal) {
+function ask(directory: KmsDirectory, call: Call, signal: AbortSignal): Promise<KmsStatus | Key[] | undefined> {
   const kms = directory.kmsFor(call.saeId)
   switch (call.op) {
     case 'getStatus':
@@ -232,7 +233,19 @@ function ask(directory: KmsDirectory, call: Call, signal: AbortSignal) {
       return kms.getKey(call.peerSaeId, { ...call.options, signal })
     case 'getKeyWithIds':
       return kms.getKeyWithIds(call.peerSaeId, call.keyIds, { ...call.options, signal })
+    case 'reportKeys':
+      return reportKeys(kms, call, signal)
   }
+}
+
+async function reportKeys(
+  kms: Kms,
+  call: Extract<Call, { op: 'reportKeys' }>,
+  signal: AbortSignal,
+): Promise<undefined> {
+  if (kms.reportKeys === undefined) throw new KmeResponseError('The KME takes no receipts')
+  await kms.reportKeys(call.peerSaeId, call.receipts, { ...call.options, signal })
+  return undefined
 }
 
 function failureOf(error: unknown): OwnerAnswer {

@@ -54,6 +54,19 @@ const request: fc.Arbitrary<OwnerRequest> = fc.oneof(
     keyIds: fc.array(fc.uuid(), { maxLength: 5 }),
     options: fc.record({ timeoutMs, minLevel: level }, { requiredKeys: [] }),
   }),
+  fc.record({
+    op: fc.constant('reportKeys' as const),
+    saeId: sae,
+    peerSaeId: sae,
+    receipts: fc.array(
+      fc.record(
+        { keyId: fc.uuid(), state: fc.constantFrom('in-use' as const, 'retired' as const), use: sae, atMs: fc.nat() },
+        { requiredKeys: ['keyId', 'state', 'use'] },
+      ),
+      { minLength: 1, maxLength: 5 },
+    ),
+    options: fc.record({ timeoutMs }, { requiredKeys: [] }),
+  }),
 )
 
 const key: fc.Arbitrary<Key> = fc
@@ -67,6 +80,7 @@ const key: fc.Arbitrary<Key> = fc
 
 const answer: fc.Arbitrary<OwnerAnswer> = fc.oneof(
   fc.constant({ kind: 'cancelled' as const }),
+  fc.constant({ kind: 'taken' as const }),
   fc.record({ kind: fc.constant('keys' as const), more: fc.boolean(), keys: fc.array(key, { maxLength: 5 }) }),
   fc.record({
     kind: fc.constant('failure' as const),
