@@ -4,6 +4,7 @@
  */
 import { createTempDir } from '../test/helpers/temp-dir.ts'
 import { runLargeStore } from './pool/large-stores.ts'
+import { startPostgresKeeps } from './pool/postgres-keep.ts'
 import { type OpenKeep, openLmdbKeep, openMemoryKeep, StockedPools } from './pool/stocked-pools.ts'
 import { type BenchOptions, callsPerSecond, type Report } from './report.ts'
 
@@ -12,23 +13,45 @@ const KEEPS: readonly (readonly [string, OpenKeep])[] = [
   ['LMDB', openLmdbKeep],
 ]
 
-/** How many ask at once, and for how many keys in all. */
-const LOADS = [
-  { callers: 1, keys: 3_000 },
-  { callers: 64, keys: 100_000 },
-]
-const QUICK_LOADS = [
-  { callers: 1, keys: 200 },
-  { callers: 64, keys: 2_000 },
-]
+/** Blocks of the two pools together, and how many ask at once for how many keys in all. */
+interface Load {
+  readonly blocks: number
+  readonly rounds: readonly { readonly callers: number; readonly keys: number }[]
+}
 
-export async function run(report: Report, options: BenchOptions): Promise<void> {
+const LOAD: Load = {
+  blocks: 600,
+  rounds: [
+    { callers: 1, keys: 3_000 },
+    { callers: 64, keys: 100_000 },
+  ],
+}
+/** Each turn is a round trip more. */
+const POSTGRES_LOAD: Load = {
+  blocks: 200,
+  rounds: [
+    { callers: 1, keys: 500 },
+    { callers: 64, keys: 20_000 },
+  ],
+}
+const QUICK_LOAD: Load = {
+  blocks: 100,
+  rounds: [
+    { callers: 1, keys: 200 },
+    { callers: 64, keys: 2_000 },
+  ],
+}
+
+export async function run(report: Report, { quick }: BenchOptions): Promise<void> {
   // Pools alone keep no process alive.
   const alive = setInterval(() => {}, 60_000)
   try {
-    for (const [name, openKeep] of KEEPS) await runRates(report, { name, openKeep, ...options })
-    const opens = options.quick ? 3 : 30
-    for (const cells of options.quick ? [1e5] : [1e6, 1e7]) await runLargeStore(report, { cells, opens })
+    for (const [name, openKeep] of KEEPS) await runRates(report, { name, openKeep, load: quick ? QUICK_LOAD : LOAD })
+    await using postgres = await startPostgresKeeps()
+    if (postgres === undefined) console.error('PostgreSQL is left out: apt-get install postgresql')
+    else await runRates(report, { name: 'PostgreSQL', ...postgres, load: quick ? QUICK_LOAD : POSTGRES_LOAD })
+    const opens = quick ? 3 : 30
+    for (const cells of quick ? [1e5] : [1e6, 1e7]) await runLargeStore(report, { cells, opens })
   } finally {
     clearInterval(alive)
   }
@@ -36,12 +59,15 @@ export async function run(report: Report, options: BenchOptions): Promise<void> 
 
 async function runRates(
   report: Report,
-  { name, openKeep, quick }: BenchOptions & { name: string; openKeep: OpenKeep },
+  { name, openKeep, load }: { name: string; openKeep: OpenKeep; load: Load },
 ): Promise<void> {
   await using dir = await createTempDir()
-  await using pools = await StockedPools.fill(openKeep, { directory: dir.path, blocks: quick ? 100 : 600 })
+  await using pools = await StockedPools.fill(openKeep, {
+    directory: dir.path,
+    blocks: load.blocks,
+  })
   report({ metric: `${name}: cells filled`, value: (pools.cells / pools.fillMs) * 1000, unit: '1/s' })
-  for (const { callers, keys } of quick ? QUICK_LOADS : LOADS) {
+  for (const { callers, keys } of load.rounds) {
     const keyIds: string[] = []
     const issue = async () => {
       const { keyId, secret } = await pools.issue()
