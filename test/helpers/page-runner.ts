@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { qkdCommandLine } from '../bin/run-qkd.ts'
-import { readSource, top } from '../structure/tree.ts'
+import type { Source } from '../structure/source-tokens.ts'
+import { top } from '../structure/tree.ts'
 import { type PageStep, pageSteps, shownFault } from './page-steps.ts'
 import { createTempDir } from './temp-dir.ts'
 import { until } from './until.ts'
@@ -23,11 +24,11 @@ export interface PageRun {
  * Sections called "Install" are left out: `qkd` is this tree, found as `npm install --global` would leave it.
  * @throws what failed, with the line of the page and all output
  */
-export async function runPage(path: string, look: (run: PageRun) => Promise<void> = async () => {}): Promise<void> {
+export async function runPage(page: Source, look: (run: PageRun) => Promise<void> = async () => {}): Promise<void> {
   await using dir = await createTempDir('qkdkit-page-')
-  const shell = new PageShell(path, await installedEnv(dir.path), dir.path)
+  const shell = new PageShell(page.path, await installedEnv(dir.path), dir.path)
   try {
-    for (const step of pageSteps(readSource(path).text)) await shell.take(step)
+    for (const step of pageSteps(page.text)) await shell.take(step)
     await look({ directory: shell.directory })
   } finally {
     await shell.close()

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect } from 'chai'
@@ -7,20 +8,20 @@ import { requireKerberos } from '../helpers/kdc-realm.ts'
 import { runPage } from '../helpers/page-runner.ts'
 import { pageSteps, shownFault } from '../helpers/page-steps.ts'
 import { peerProgram } from '../helpers/peer-program.ts'
-import { top } from '../structure/tree.ts'
+import { readSource, top } from '../structure/tree.ts'
 
 describe('what a reader copies from docs/', function () {
   this.timeout(300_000)
 
   it('leads to a TLS session under keys of a KME (start-tls.md)', async function () {
     peerProgram(this, 'curl', 'curl')
-    await runPage('docs/start-tls.md')
+    await runPage(readSource('docs/start-tls.md'))
   })
 
   it('leads to an IPsec tunnel whose key rotates (start-ipsec.md)', async function () {
     requireCharon(this)
     try {
-      await runPage('docs/start-ipsec.md')
+      await runPage(readSource('docs/start-ipsec.md'))
     } finally {
       await promisify(execFile)(join(top, 'examples/strongswan/two-gateways.sh'), ['remove']).catch(() => {})
     }
@@ -28,12 +29,12 @@ describe('what a reader copies from docs/', function () {
 
   it('leads to a trust between two realms (start-kerberos.md)', async function () {
     requireKerberos(this)
-    await runPage('docs/start-kerberos.md')
+    await runPage(readSource('docs/start-kerberos.md'))
   })
 
   it('leads to three sites, a network and its console (start-network.md)', async function () {
     peerProgram(this, 'curl', 'curl')
-    await runPage('docs/start-network.md', async () => {
+    await runPage(readSource('docs/start-network.md'), async () => {
       // What the page of the console is fed with, at the address that the reader opens.
       const { body } = await fetch('http://127.0.0.1:9017/events')
       let read = ''
@@ -43,6 +44,31 @@ describe('what a reader copies from docs/', function () {
       }
       for (const part of ['site-a', 'site-b', 'site-c', 'a-b', 'b-c']) expect(read).to.include(`"${part}"`)
     })
+  })
+})
+
+describe('runPage', () => {
+  const page = (...blocks: string[]) => ({ path: 'a.md', text: blocks.join('\n\n') })
+  const run = (script: string) => `\`\`\`sh\n${script}\n\`\`\``
+  const shows = (text: string) => `\`\`\`text\n${text}\n\`\`\``
+
+  it('goes on in the directory where the block before ended, and ends what stays in a terminal', async () => {
+    let pid = 0
+    const serve = `In a terminal of its own:\n\n${run('pwd; echo $$ > pid; exec sleep 600')}`
+    await runPage(page(run('mkdir b\ncd b'), serve, shows('…/b')), async ({ directory }) => {
+      pid = Number(await readFile(join(directory, 'pid'), 'utf8'))
+      process.kill(pid, 0)
+    })
+    expect(() => process.kill(pid, 0)).to.throw('ESRCH')
+  })
+
+  it('fails where a command does, and where something else is printed, with line and output', async () => {
+    expect(await rejectsWith(runPage(page(run('echo one\nfalse\necho two'))))).to.match(
+      /^a.md:1: ended with 1:\none\n$/,
+    )
+    expect(await rejectsWith(runPage(page(run('echo one'), shows('two'))))).to.include(
+      'a.md:5: "two" is not in what was',
+    )
   })
 })
 
@@ -69,3 +95,12 @@ describe('shownFault', () => {
     expect(shownFault('bits of key', printed)).to.equal('bits of key')
   })
 })
+
+async function rejectsWith(running: Promise<void>): Promise<string> {
+  try {
+    await running
+  } catch (error) {
+    return (error as Error).message
+  }
+  throw new Error('It did not fail')
+}
