@@ -249,6 +249,17 @@ export class Multicast {
     await this.#options.audit?.allowed({ event: 'issue', ...what, rule, ...(integration && { integration }) }, keys)
   }
 
+  /** What goes to another domain its border sees, and what is behind that: for all who get the key. */
+  #waysAcross(saeIds: readonly string[]): StoredWay[] {
+    const { registry, local } = this.#options
+    const nowMs = Date.now()
+    const paths = saeIds.flatMap(saeId => {
+      const border = registry.isForeign(saeId) ? registry.siteOf(saeId) : undefined
+      return border === undefined ? [] : [[local.siteId, border.kmeId, border.siteId, saeId]]
+    })
+    return paths.length === 0 ? [] : [{ shares: [paths], links: [], sinceMs: nowMs, untilMs: nowMs }]
+  }
+
   async #handOver(
     { masterSaeId, slaveSaeId, options, confirmMs }: MulticastRequest,
     {
@@ -264,7 +275,8 @@ export class Multicast {
     const common = { masterSaeId, slaveSaeId, keyIds, sizeBytes: keys[0]!.secret.sizeBytes, ...label }
     const signal = withDeadline(options.signal, confirmMs)
     const { shared } = legs[0]!.pool
-    const ways = waysOf(legs, named)
+    const saeIds = takersOf({ masterSaeId, slaveSaeId, options })
+    const ways = [...waysOf(legs, named), ...this.#waysAcross(saeIds)]
     const given = legs.map(({ pool, saeIds }, at) =>
       pool.handovers.give(
         { ...common, ways, saeIds, ...hide(pool, { ...common, saeIds }, keys, pads[at - 1]) },
@@ -273,9 +285,7 @@ export class Multicast {
     )
     if (own.length > 0) given.push(shared.record(keys, { ...common, ways, saeIds: own }))
     const outcomes = await Promise.allSettled(given)
-    const failed =
-      outcomes.find(({ status }) => status === 'rejected') ??
-      heldFault(legs, named, takersOf({ masterSaeId, slaveSaeId, options }))
+    const failed = outcomes.find(({ status }) => status === 'rejected') ?? heldFault(legs, named, saeIds)
     if (failed?.status !== 'rejected') return
     for (const { pool } of legs) pool.handovers.withdraw(common)
     if (own.length > 0) await shared.forget(keyIds, masterSaeId)

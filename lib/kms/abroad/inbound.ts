@@ -142,11 +142,15 @@ export class Inbound implements AbroadReceiver {
     await audit?.allowed({ event: 'share', ...who, ...(rule !== undefined && { rule }) }, labels)
   }
 
-  /** The other domain's KME has seen the key: what came before it is not known here. */
-  #wayAcross(initiatorSaeId: string): StoredWay {
+  /**
+   * The other domain's KME has seen the key, and what came before it is not known here; to hosts of further sites this one is
+   * a relay, under either of its names.
+   */
+  #wayAcross(initiatorSaeId: string, toSiteId?: string): StoredWay {
     const { neighbours, local } = this.#options
     const nowMs = Date.now()
-    const path = [initiatorSaeId, neighbours.of(initiatorSaeId)!.kme.kmeId, local.siteId]
+    const here = toSiteId === undefined ? [local.siteId] : [local.kmeId, local.siteId, toSiteId]
+    const path = [initiatorSaeId, neighbours.of(initiatorSaeId)!.kme.kmeId, ...here]
     return { shares: [[path]], links: [], sinceMs: nowMs, untilMs: nowMs }
   }
 
@@ -163,7 +167,7 @@ export class Inbound implements AbroadReceiver {
     }
     pool.handovers.requirePeer()
     const sizes = { number: keys.length, sizeBytes: transferPadBytes(sizeBytes) }
-    const came = [this.#wayAcross(masterSaeId)]
+    const came = [this.#wayAcross(masterSaeId, pool.remoteSiteId)]
     const audit = async (labels: readonly KeyLabel[]) => {
       for (const { block } of labels) if (block !== undefined) came.push(pool.incidents.wayOf(block) ?? came[0]!)
     }

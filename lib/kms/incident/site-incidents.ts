@@ -12,7 +12,7 @@ import type { RecentKeys } from '../recent-keys.ts'
 import type { SaeRegistry } from '../sae-registry.ts'
 import { type BookedIncident, IncidentBook, type Told } from './incident-book.ts'
 import { concernsPool, holdOf } from './incident-hold.ts'
-import { checkSelector, describeSelector, inRange, namesPair } from './selector.ts'
+import { checkSelector, describeSelector, goesByBlock, inRange, namesPair } from './selector.ts'
 
 /** How often those who don't know yet are told again while they are connected, in milliseconds. */
 const RETRY_MS = 1000
@@ -201,8 +201,9 @@ export class SiteIncidents implements IncidentDesk, Closable {
   }
 
   /**
-   * Hosts of other domains get their keys by way of a border, which is a relay to them.
-   * @throws {PolicyError} the border of one of these SAEs is named by an incident
+   * Hosts of other domains get their keys by way of a border, which is a relay to them; for hosts of the border itself the keys
+   * come out of no pool that could hold them.
+   * @throws {PolicyError} an incident is about the border of one of these SAEs, or about all that these SAEs get
    */
   requireFreeBorder(saeIds: readonly string[]): void {
     const { registry, now } = this.#options
@@ -211,7 +212,8 @@ export class SiteIncidents implements IncidentDesk, Closable {
     const nowMs = now()
     const open = this.#book.incidents.find(({ state, selector }) => {
       const isBorder = borders.some(({ siteId, kmeId }) => selector.relay === siteId || selector.relay === kmeId)
-      return state !== 'released' && isBorder && namesPair(selector, saeIds) && inRange(selector, nowMs, nowMs)
+      const isMeant = isBorder || !goesByBlock(selector)
+      return state !== 'released' && isMeant && namesPair(selector, saeIds) && inRange(selector, nowMs, nowMs)
     })
     if (open !== undefined) throw heldBack(open)
   }
