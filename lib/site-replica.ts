@@ -101,6 +101,7 @@ export class SiteReplica implements SiteCore {
           replicaId: store.replica?.id ?? hostname(),
           address: address === undefined ? '' : `${store.replica!.host}:${address.port}`,
           shredMs: config.pool.shredMs,
+          onSynchronous: is => parts.telemetry.gauge('store_synchronous', {}, Number(is)),
           ...(parts.logger === undefined ? {} : { logger: parts.logger }),
         }),
       )

@@ -158,7 +158,7 @@ export interface GaugeLabels {
   qnl_plan_epoch: Record<never, never>
   tls_pending_lookups: Record<never, never>
   site_workers: Record<never, never>
-  /** Set by stores that have a standby alone. */
+  /** Set by each replica of a store that has a standby or waits for one, and by no other. */
   store_synchronous: Record<never, never>
   store_kek_version: Record<never, never>
   audit_blocked: Record<never, never>

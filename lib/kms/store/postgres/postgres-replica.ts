@@ -10,6 +10,7 @@ import { openHostDirectory } from './host-directory.ts'
 import { migrate } from './migrate.ts'
 import { type OwnedStore, openOwnedStore } from './owned-store.ts'
 import { PostgresElection } from './postgres-election.ts'
+import { StandbyWatch } from './standby-watch.ts'
 import { joinStore, type Membership } from './store-membership.ts'
 
 /** A replica's part in the store that its site shares. */
@@ -26,6 +27,8 @@ export interface PostgresReplicaPlace extends StorePlace {
   readonly leaseMs: number
   /** How long what was erased may still open by a copy of the database, in milliseconds. */
   readonly shredMs: number
+  /** Told every 10 s whether a standby has what the database commits; never where there is none, as is a choice. */
+  readonly onSynchronous?: (isSynchronous: boolean) => void
   readonly logger?: Logger
 }
 
@@ -49,7 +52,9 @@ export class PostgresReplica implements Closable {
     this.#membership = parts.membership
     this.#logger = parts.logger
     this.slots = parts.slots
-    const { siteId, replicaId, address, leaseMs } = place
+    const { siteId, replicaId, address, leaseMs, onSynchronous } = place
+    if (onSynchronous !== undefined)
+      parts.opened.add(new StandbyWatch({ connect: () => this.#connect('standbys'), onSynchronous }))
     this.#election = parts.opened.add(
       new PostgresElection({
         siteId,

@@ -1,5 +1,7 @@
 import { join } from 'node:path'
 import { expect } from 'chai'
+import { connectStore } from '../../../../lib/kms/store/postgres/connect-store.ts'
+import { StandbyWatch, standbyInStep } from '../../../../lib/kms/store/postgres/standby-watch.ts'
 import { connectPostgres } from '../../../../lib/util/postgres-client.ts'
 import { blockRecord } from '../../../compliance/pool-store.ts'
 import { withoutPeer } from '../../../helpers/peer-program.ts'
@@ -53,6 +55,34 @@ describe('a cluster of PostgreSQL', function () {
     await cluster.primary.reload()
     await until(async () => (await names()) !== '', 'the standby is synchronous again')
     await sql[Symbol.asyncDispose]()
+  })
+
+  it('has it told whether a standby is in step, also while commits wait for one, to a role that may see it', async () => {
+    const seen: boolean[] = []
+    const onSynchronous = (is: boolean) => void seen.push(is)
+    await using replica = await openReplica(cluster.url, join(dir.path, 'watch'), { siteId: 'watch', onSynchronous })
+    await until(() => seen.length > 0, 'the replica has looked')
+    expect(seen).to.deep.equal([true])
+    await replica.close()
+    await using sql = await connectPostgres({
+      url: cluster.primary.url,
+      applicationName: 'test',
+      timeoutMs: 10_000,
+      neededBy: 'The test',
+    })
+    await sql.query('create role plain login')
+    const plain = cluster.primary.url.replace('//qkd@', '//plain@')
+    const connect = () => connectStore({ url: plain, timeoutMs: 10_000 }, 'test')
+    const { client } = await connect()
+    expect(await standbyInStep(client)).to.equal(undefined)
+    await client[Symbol.asyncDispose]()
+    await sql.query('grant pg_read_all_stats to plain')
+    await using _ = new StandbyWatch({ connect, onSynchronous, lookMs: 50 })
+    await until(() => seen.length > 1, 'it is seen by the other role')
+    await cluster.standby.stop()
+    await until(() => seen.at(-1) === false, 'the standby is seen to be away')
+    await cluster.standby.start()
+    await until(() => seen.at(-1) === true, 'the standby is seen to be back')
   })
 
   it('answers for nothing where somebody ends the wait for its standby', async () => {

@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { connectStore } from '../../../../lib/kms/store/postgres/connect-store.ts'
 import { migrate } from '../../../../lib/kms/store/postgres/migrate.ts'
 import { MIGRATIONS } from '../../../../lib/kms/store/postgres/migrations.ts'
+import { standbyInStep } from '../../../../lib/kms/store/postgres/standby-watch.ts'
 import { connectPostgres, type PostgresClient } from '../../../../lib/util/postgres-client.ts'
 import { withoutPeer } from '../../../helpers/peer-program.ts'
 import { PostgresNode, postgresPrograms } from '../../../helpers/postgres.ts'
@@ -29,6 +30,7 @@ describe('the start over PostgreSQL', function () {
     const { client, server: identity } = await connect()
     await client[Symbol.asyncDispose]()
     expect(identity.timeline).to.equal(1)
+    expect(await standbyInStep(sql), 'a database without a standby is a choice').to.equal(undefined)
     expect(identity.systemIdentifier).to.match(/^\d{10,}$/)
   })
 
