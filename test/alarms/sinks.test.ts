@@ -68,6 +68,19 @@ describe('SinkQueue', () => {
     await queue.close()
   })
 
+  it('waits for no sink that misses the end of its time, nor at the end', async () => {
+    const { queue, counted } = createQueue(
+      createSink(({ id }) => (id === 'a1' ? Promise.resolve() : new Promise(() => {}))),
+      { attempts: 1, timeoutMs: 20, drainMs: 20 },
+    )
+    for (let n = 0; n < 2; n += 1) queue.take(numbered(n))
+    await until(() => counted.length === 2, 'the next one has its turn')
+    expect(counted).to.deep.equal(['failed', 'delivered'])
+    queue.take(numbered(2))
+    await queue.close()
+    expect(counted.at(-1)).to.equal('failed')
+  })
+
   it('gives one up that fails too often or takes too long, and goes on with the next', async () => {
     const { queue, counted } = createQueue(
       createSink(async ({ id }, { signal }) => {
@@ -152,6 +165,20 @@ describe('WebhookSink', () => {
       changedAt: '2023-11-14T22:13:20.456Z',
       acknowledged: { by: 'olga', at: '2023-11-14T22:13:20.456Z', note: null },
     })
+  })
+
+  it('takes a server that goes over to another protocol for one that took nothing', async () => {
+    const server = createServer(authority.issue('hooks'), ({ socket }) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\nConnection: Upgrade\r\n\r\n')
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    await using sink = new WebhookSink({ name: 'hook', url: `https://localhost:${port}/`, ca: authority.ca })
+    const error = await sink.deliver(notice, { signal: signal() }).catch(error => error)
+    expect(error.message).to.equal(`localhost:${port} has closed the connection`)
+    server.close()
+    server.closeAllConnections()
   })
 
   it('takes no other answer than 2xx for a delivery, and tries again', async () => {
@@ -262,6 +289,8 @@ describe('SyslogSink', () => {
         const bytes = syslogMessage({ ...notice, id, text: said }, { facility: 16, hostname, procId: 1 })
         expect(bytes.byteLength).to.be.at.most(2_048)
         expect(bytes.subarray(0, -1).includes(0x0a)).to.equal(false)
+        // Nor may a terminal or a viewer that shows the line take a part of it for a command or an end of line.
+        expect(bytes.toString()).not.to.match(/[\u007f-\u009f\u2028\u2029]/)
         parseSyslog(bytes)
       }),
       { numRuns: 100 },

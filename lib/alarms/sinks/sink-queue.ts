@@ -3,7 +3,7 @@ import type { Closable } from '../../interface/lifecycle.ts'
 import type { Logger } from '../../interface/logger.ts'
 import type { Telemetry } from '../../interface/telemetry.ts'
 import { BackOff } from '../../util/back-off.ts'
-import { delay, withDeadline } from '../../util/deadline.ts'
+import { abortable, delay, withDeadline } from '../../util/deadline.ts'
 
 /** How a queue goes about its work. */
 export interface SinkQueueOptions {
@@ -74,7 +74,9 @@ export class SinkQueue implements Closable {
     const backOff = new BackOff(pauseMs)
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await sink.deliver(notice, { signal: withDeadline(this.#stop.signal, timeoutMs) })
+        const signal = withDeadline(this.#stop.signal, timeoutMs)
+        // A sink that misses the signal holds up neither the next notice nor the end of the site.
+        await abortable(sink.deliver(notice, { signal }), { signal })
         this.#count('delivered')
         return
       } catch (error) {

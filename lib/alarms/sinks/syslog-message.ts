@@ -55,7 +55,7 @@ function escapeParam(value: string): string {
 
 function oneLine(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must go.
-  return text.replaceAll(/[\u0000-\u001f\u007f]+/g, ' ')
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ')
 }
 
 /** The first bytes of a text, whole characters only. */

@@ -45,6 +45,8 @@ export class WebhookSink implements AlarmSink {
         else reject(new Error(`${new URL(url).host} answered ${statusCode}`))
       })
       outgoing.on('error', reject)
+      // A server that answers by going over to another protocol ends the request without an error.
+      outgoing.on('close', () => reject(new Error(`${new URL(url).host} has closed the connection`)))
       outgoing.end(body)
     })
   }
