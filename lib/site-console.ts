@@ -10,6 +10,7 @@ import { type ConsoleView, SiteView } from './console/site-view.ts'
 import { isKmeCertificate } from './http/kme-identity.ts'
 import type { Alarms } from './interface/alarm.ts'
 import type { CertificateIdentity } from './interface/http.ts'
+import type { IncidentDesk, IncidentView } from './interface/incident.ts'
 import type { Closable } from './interface/lifecycle.ts'
 import type { NetworkController, NetworkStatus } from './interface/network-controller.ts'
 import { OperatorBook } from './operators/operator-book.ts'
@@ -27,11 +28,19 @@ export interface ServedConsole extends Closable {
   readonly url: string
 }
 
+/** What the console of a site shows besides its telemetry. */
+export interface SiteConsoleParts {
+  readonly site: Site
+  readonly alarms: Pick<Alarms, 'list'>
+  readonly incidents: Pick<IncidentDesk, 'list'>
+  readonly auditLines: (() => number) | undefined
+}
+
 /** Opens the console of a running site. Close it before the site. */
 export async function openSiteConsole(
   config: SiteConfig,
   at: ConsoleConfig,
-  { site, alarms, auditLines }: { site: Site; alarms: Pick<Alarms, 'list'>; auditLines: (() => number) | undefined },
+  { site, alarms, incidents, auditLines }: SiteConsoleParts,
 ): Promise<ServedConsole> {
   const { siteId, tls, network, operators } = config
   const controller = network && dialController({ tls, network })
@@ -41,6 +50,7 @@ export async function openSiteConsole(
     status: () => site.status(),
     network: controller && (() => controller.status({ signal: AbortSignal.timeout(ANSWER_MS) })),
     alarms: () => alarms.list(),
+    incidents: openIncidents(incidents),
     health: () => health(config, site, auditLines),
   })
   return await serve(view, at, { tls, controller, people: operators?.people })
@@ -53,6 +63,15 @@ export async function openControllerConsole(
   { status }: { status: () => Promise<NetworkStatus | undefined> },
 ): Promise<ServedConsole> {
   return await serve(new ControllerView({ controllerId, status }), at, { tls })
+}
+
+/** A replica that does not own the pools has no incidents, and hears of all when it comes to own them. */
+function openIncidents(incidents: Pick<IncidentDesk, 'list'>): readonly IncidentView[] {
+  try {
+    return incidents.list()
+  } catch {
+    return []
+  }
 }
 
 interface ConsoleParts {

@@ -212,8 +212,10 @@ async function openSite(
   const auditHead = auditFile && (() => auditFile.head)
   const auditLines = auditHead && (() => auditHead().n)
   const operators = await openSiteOperators(config, site, { opened, audit, auditHead, alarms, policyPath, logger })
-  registerIncidentCalls(operators.calls, { desk: core.incidents, auditFile: config.audit?.file })
-  const page = config.console && opened.add(await openSiteConsole(config, config.console, { site, alarms, auditLines }))
+  const { incidents } = core
+  registerIncidentCalls(operators.calls, { desk: incidents, auditFile: config.audit?.file })
+  const shown = { site, alarms, incidents, auditLines }
+  const page = config.console && opened.add(await openSiteConsole(config, config.console, shown))
   return Object.assign(site, {
     alarms,
     operators: operators.calls,

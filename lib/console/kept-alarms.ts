@@ -8,7 +8,7 @@ const SHOWN_MS = 3_600_000
 const MOST_OVER = 50
 const MOST_INCIDENTS = 1_000
 
-type IncidentEvent = Extract<TelemetryEvent, { type: 'incident' }>
+type IncidentEvent = Omit<Extract<TelemetryEvent, { type: 'incident' }>, 'type'>
 
 /** Incidents that are open: each stands among the alarms, since its keys are missing until somebody sees to it. */
 export class IncidentBook {

@@ -1,4 +1,5 @@
 import type { Alarm } from '../interface/alarm.ts'
+import type { IncidentView } from '../interface/incident.ts'
 import type { Unsubscribe } from '../interface/lifecycle.ts'
 import type { LinkStatus } from '../interface/link.ts'
 import type { NetworkStatus } from '../interface/network-controller.ts'
@@ -33,6 +34,8 @@ export interface SiteViewOptions {
   readonly network?: (() => Promise<NetworkStatus>) | undefined
   /** Alarms that stand, and those that are over. */
   readonly alarms: () => readonly Alarm[]
+  /** Incidents that are open when the console begins; of later ones it hears. */
+  readonly incidents: readonly IncidentView[]
   /** What the site stands on. Never rejects. */
   readonly health: () => Promise<readonly HealthRow[]>
   readonly now?: () => number
@@ -64,6 +67,10 @@ export class SiteView implements ConsoleView {
     this.#startedAtMs = Math.round(now())
     this.#traffic = new Traffic({ now })
     this.#interruptions = new InterruptionLog({ now })
+    for (const { about: selector, sites, ...incident } of options.incidents) {
+      const untold = sites.filter(({ state }) => state === 'untold').map(({ siteId }) => siteId)
+      this.#incidents.take({ ...incident, selector, untold }, incident.openedAtMs)
+    }
     this.#unsubscribe = options.telemetry.subscribe((event, atMs) => this.#take(event, atMs))
   }
 

@@ -65,6 +65,7 @@ export class SiteIncidents implements IncidentDesk, Closable {
   static async open(options: SiteIncidentsOptions): Promise<SiteIncidents> {
     const incidents = new SiteIncidents(options, await IncidentBook.open(options.store))
     await incidents.#apply()
+    for (const incident of incidents.#book.incidents) incidents.#announce(incident)
     for (const [siteId, pool] of options.pools)
       pool.incidents.serve({
         hear: incident => incidents.#hear(siteId, incident),
@@ -135,9 +136,7 @@ export class SiteIncidents implements IncidentDesk, Closable {
     await this.#settle(incident)
     await Promise.all(this.#sitesOf(incident).map(siteId => this.#tell(siteId, incident, { signal })))
     const view = this.#viewOf(this.#book.find(incident.originSiteId, incident.id) ?? incident)
-    const untold = view.sites.filter(({ state }) => state === 'untold').map(({ siteId }) => siteId)
-    const { id, state, originSiteId } = incident
-    this.#options.telemetry.emit({ type: 'incident', id, state, selector: view.about, originSiteId, untold })
+    this.#announce(this.#book.find(incident.originSiteId, incident.id) ?? incident)
     await this.#forgetIfOver(incident)
     return view
   }
@@ -151,9 +150,7 @@ export class SiteIncidents implements IncidentDesk, Closable {
       if (incident.state === 'released') await this.#book.remove(incident)
       else await this.#book.put({ ...incident, told: [] })
       await this.#apply()
-      const { id, state, originSiteId, selector } = incident
-      const about = describeSelector(selector)
-      this.#options.telemetry.emit({ type: 'incident', id, state, selector: about, originSiteId, untold: [] })
+      this.#announce({ ...incident, told: [] })
     }
     await this.#settle(incident)
     return this.#effectOf(incident)
@@ -277,7 +274,10 @@ export class SiteIncidents implements IncidentDesk, Closable {
         for (const { siteId, incident } of tellings) {
           const now = this.#book.find(incident.originSiteId, incident.id)
           if (this.#closed || now === undefined) continue
+          const wasTold = isTold(now, siteId)
           await this.#tell(siteId, now, {})
+          const then = this.#book.find(incident.originSiteId, incident.id)
+          if (!wasTold && then !== undefined && isTold(then, siteId)) this.#announce(then)
           await this.#forgetIfOver(now)
         }
       })
@@ -285,6 +285,15 @@ export class SiteIncidents implements IncidentDesk, Closable {
       .finally(() => {
         this.#tellings -= 1
       })
+  }
+
+  /** Says how an incident stands: at each change, and when a site knows of it that did not. */
+  #announce(incident: BookedIncident): void {
+    const { id, state, originSiteId, selector } = incident
+    const sites = this.#isOwn(incident) ? this.#sitesOf(incident) : []
+    const untold = sites.filter(siteId => !isTold(incident, siteId))
+    const about = describeSelector(selector)
+    this.#options.telemetry.emit({ type: 'incident', id, state, selector: about, originSiteId, untold })
   }
 
   /** What is released, and known to be by all, needs no place any more. */
