@@ -5,6 +5,9 @@ import { newBlockRecord } from '../store/block-record.ts'
 import { isSpent } from '../store/number-floor.ts'
 import type { PeerBlock } from './peer-block.ts'
 
+/** Blocks that a peer may make this side remember as dropped; of more it is told when it speaks of them. */
+const MAX_UNKNOWN = 4096
+
 /** Both sides of a pool where one was put back: its own rows, and what the other says. */
 export interface ResyncInput {
   readonly siteIds: readonly [string, string]
@@ -21,7 +24,7 @@ export interface ResyncMerge {
   readonly kept: readonly BlockRecord[]
   /** Blocks that had key here and go: they are not live at both sites any more. */
   readonly dropped: readonly BlockRecord[]
-  /** Blocks that live at the peer and not here: remembered as dropped, so that it drops them. */
+  /** Blocks that live at the peer and not here, 4,096 at most: remembered as dropped, so that it drops them. */
   readonly unknown: readonly BlockRecord[]
   /** Cells that could still have been given out here, and can't now. */
   readonly lostCells: number
@@ -54,6 +57,7 @@ export function mergeStates(input: ResyncInput): ResyncMerge {
   // A number at or below the floor can't come again: it needs no row to say so.
   const unknown = [...input.peers.values()]
     .filter(({ number, state }) => !own.has(number) && isAlive(state) && !isSpent(input.floors, number))
+    .slice(0, Math.max(0, MAX_UNKNOWN - input.blocks.filter(({ state }) => state === 'dropped').length))
     .map(peer => tombstone(peer, input.siteIds))
   const buried = unknown.map((record): Change => ({ kind: 'insert', record, sealed: undefined, raiseFloor: false }))
   return { changes: [...changes, ...buried], kept, dropped, unknown, lostCells }

@@ -2,6 +2,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { ProtocolError, StoreError } from '../../errors.ts'
 import type { BlockRecord, Change } from '../../interface/pool-store.ts'
 import { PAYLOAD_CELLS } from '../../key/cells.ts'
+import { firstSequence } from '../../key/virtual-block.ts'
 import { isClear } from '../store/bitmap.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import { slotsOfNote } from './note-slots.ts'
@@ -9,6 +10,7 @@ import { MAX_PEER_BLOCKS, type PeerBlock } from './peer-block.ts'
 import { type MessageFields, NONCE_BYTES } from './peer-wire.ts'
 import { mergeStates } from './resync-merge.ts'
 import type { HandshakeWire } from './root-agreement.ts'
+import { requireFloor } from './session-agreement.ts'
 import { isSharedKeyName } from './shared-key-record.ts'
 
 /** Blocks that a peer may speak of: more than the selections of a pool can tell apart do not live. */
@@ -68,6 +70,9 @@ export async function resync(
   send({ name: 'resync', nonce })
   const { peers, floors } = await readState(nonce, expect)
   const { pool, pair, localSiteId } = ledger
+  requireFloor(floors.floor, pool.floor)
+  if (floors.virtualFloors.some(floor => floor > firstSequence(pool.poolEpoch + 1)))
+    throw new ProtocolError('The peer speaks of virtual blocks that the epoch of the pool does not have')
   const blocks = [...ledger.blocks()]
   const merge = mergeStates({ siteIds: pair.siteIds, localSiteId, blocks, floors: pool, peers })
   const report = {

@@ -17,8 +17,14 @@ export interface Agreement {
   readonly pending: 'promote' | 'discard' | undefined
 }
 
-/** More commits than any store ever makes; a peer that claims to have heard of more would use the numbers up. */
+/** More commits than any store ever makes. A resync would jump beyond what is claimed, and in the end use the numbers up. */
 const MAX_COMMITS = 2 ** 51
+/** Epochs that no pair ever comes to; and how far two that were led there, by a peer that lied once, may yet be apart. */
+const MAX_EPOCH = 2 ** 31
+const EPOCHS_APART = 256
+/** The same for the numbers of blocks, of which the network's end at 2^63. */
+const MAX_FLOOR = 2n ** 62n
+const FLOORS_APART = 2n ** 32n
 const ROLLED_BACK = 'a store was rolled back'
 
 /**
@@ -34,7 +40,9 @@ export function agree(local: Hello, remote: Hello): Agreement {
   }
   if (remote.poolId !== local.poolId)
     throw new ProtocolError(`The peer speaks of pool ${remote.poolId}, not ${local.poolId}`)
-  if (remote.heardCommits > MAX_COMMITS) throw new ProtocolError('The peer counts more commits than there can be')
+  requireEpoch(remote.poolEpoch, local.poolEpoch)
+  requireEpoch(remote.sealEpoch, local.sealEpoch)
+  requireFloor(remote.floor, local.floor)
   const lifetimeMs = Math.min(local.lifetimeMs, remote.lifetimeMs)
   const isCurrent = isSame(local.rootCheck, remote.rootCheck)
   // A crash in the middle of a refresh: one side goes by the next root, the other has stored it.
@@ -58,12 +66,30 @@ export function isRolledBack(side: Hello, other: Hello): boolean {
   return (side.store & STORE_BITS.rolledBack) !== 0 || other.heardCommits > side.commits
 }
 
+/** @throws {ProtocolError} blocks that the network could never count beyond: a word that would end the pool for good */
+export function requireFloor(claimed: bigint, own: bigint): void {
+  if (claimed > (own > MAX_FLOOR ? own : MAX_FLOOR) + FLOORS_APART)
+    throw new ProtocolError('The peer speaks of higher blocks than there can be')
+}
+
+function requireEpoch(claimed: number, own: number): void {
+  if (claimed > Math.max(own, MAX_EPOCH) + EPOCHS_APART)
+    throw new ProtocolError('The peer is in a later epoch than there can be')
+}
+
 /** The one side of two that was put back, if the other is known not to be; they must be of one pool epoch. */
 function resyncSide(local: Hello, remote: Hello): 'local' | 'remote' | undefined {
   if (local.poolEpoch !== remote.poolEpoch || local.sealEpoch !== remote.sealEpoch) return undefined
+  // Nobody can go on from there; beginning anew, each takes the other's number as it is.
+  if (isAbsurd(local, remote) || isAbsurd(remote, local)) return undefined
   const isVouched = ({ store }: Hello) => (store & STORE_BITS.vouched) !== 0
   if (isRolledBack(local, remote)) return !isRolledBack(remote, local) && isVouched(remote) ? 'local' : undefined
   return isVouched(local) ? 'remote' : undefined
+}
+
+/** The other claims to have heard of what the side can neither have counted nor count on from. */
+function isAbsurd(side: Hello, other: Hello): boolean {
+  return other.heardCommits > Math.max(side.commits, MAX_COMMITS)
 }
 
 function resetReason(local: Hello, remote: Hello, sameRoot: boolean): string | undefined {

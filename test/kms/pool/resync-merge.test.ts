@@ -75,6 +75,16 @@ describe('mergeStates', () => {
     expect(merged(undefined, { state: 'dropped' }).after).to.equal(undefined)
   })
 
+  it('remembers no more blocks than a peer may make it keep', () => {
+    const said: PeerBlock = { number: 0n, grant: 0, owner: 1, state: 'ready', lease: 0, horizon: 0, macSpent: false }
+    const peers = new Map(Array.from({ length: 5000 }, (_, i) => [BigInt(i + 1), { ...said, number: BigInt(i + 1) }]))
+    const pair = { siteIds, localSiteId: 'site-a', floors: newPoolRecord(), peers } as const
+    expect(mergeStates({ ...pair, blocks: [] }).unknown).to.have.length(4096)
+    const common = { ownerSiteId: 'site-b', trustClass: 'direct', relays: [], slot: -1, state: 'dropped' } as const
+    const blocks = Array.from({ length: 4000 }, (_, i) => newBlockRecord({ number: BigInt(i + 9001), ...common }))
+    expect(mergeStates({ ...pair, blocks }).unknown).to.have.length(96)
+  })
+
   it('changes nothing the second time', () => {
     const { after } = merged({ lease: 10 }, { horizon: 500 })
     const again = merged(after, { horizon: 500 })

@@ -89,9 +89,26 @@ describe('agree', () => {
     })
   }
 
-  it('refuses a peer that would use the commit numbers up', () => {
-    expect(() => agree(hello(), hello({ heardCommits: 2 ** 53 - 1 }))).to.throw(/counts more commits/)
+  it('begins anew with a peer that would use the commit numbers up, instead of counting on from there', () => {
+    const [honest, liar] = [hello({ store: vouched }), hello({ store: vouched, heardCommits: 2 ** 53 - 1 })]
+    for (const [local, remote] of [[honest, liar] as const, [liar, honest] as const]) {
+      expect(agree(local, remote).resync).to.equal(undefined)
+      expect(agree(local, remote).reset?.reason).to.equal('a store was rolled back')
+    }
   })
+
+  const absurd: [string, Partial<Hello>, Partial<Hello>][] = [
+    ['a pool epoch', { poolEpoch: 2 ** 32 - 2 }, { poolEpoch: 2 ** 31 + 1 }],
+    ['a seal epoch', { sealEpoch: 2 ** 32 - 2 }, { sealEpoch: 2 ** 31 + 1 }],
+    ['a block', { floor: 2n ** 63n - 1n }, { floor: 2n ** 62n + 2n }],
+  ]
+  for (const [what, claimed, reached] of absurd) {
+    it(`refuses a peer that speaks of ${what} from where nobody could go on, and none that was led up high`, () => {
+      expect(() => agree(hello(), hello(claimed))).to.throw(/than there can be/)
+      expect(() => agree(hello(), hello(reached))).not.to.throw()
+      expect(() => agree(hello(reached), hello(reached))).not.to.throw()
+    })
+  }
 
   it('sees which side was rolled back', () => {
     expect(isRolledBack(hello({ commits: 99 }), hello())).to.equal(true)
