@@ -297,18 +297,18 @@ export class BlockLedger {
    * Row 27: everything of this pool goes, and it begins anew under `poolEpoch` with a new root. The floor keeps every
    * number that either side ever saw from coming again.
    */
-  async reset(fields: {
-    poolEpoch: number
-    sealEpoch: number
-    floor: bigint
-    peerCommits: number
-    root: SecretKey
-    /** What is noted from the first moment on. */
-    notes: readonly Change[]
-  }): Promise<void> {
+  async reset(fields: NewEpoch): Promise<void> {
     // A block that is being sealed anew would change its slot under our eyes.
     this.#resetting = true
-    await this.#turns.over()
+    try {
+      await this.#turns.over()
+      await this.#beginAnew(fields)
+    } finally {
+      this.#resetting = false
+    }
+  }
+
+  async #beginAnew(fields: NewEpoch): Promise<void> {
     const oldRootSlot = this.#pool.rootSlot
     const rootSlot = await this.vault.putRoot(fields.root)
     const dead = [...this.#blocks.values()]
@@ -349,7 +349,6 @@ export class BlockLedger {
     for (const slot of [oldRootSlot, ...noteSlots]) await this.vault.destroy(slot)
     this.#secret?.wipe()
     this.#secret = new PairSecret(fields.root, this.pair, { sealEpoch: this.#pool.sealEpoch })
-    this.#resetting = false
   }
 
   wipe(): void {
@@ -423,6 +422,17 @@ export class BlockLedger {
       ...(reason === undefined ? {} : { reason }),
     })
   }
+}
+
+/** What a pool begins anew with. */
+interface NewEpoch {
+  readonly poolEpoch: number
+  readonly sealEpoch: number
+  readonly floor: bigint
+  readonly peerCommits: number
+  readonly root: SecretKey
+  /** What is noted from the first moment on. */
+  readonly notes: readonly Change[]
 }
 
 /** How a block has gone by a row, where that does not say it alone. */
