@@ -20,7 +20,11 @@ export function watchInterruptions({ qnl, telemetry }: InterruptionOptions): Clo
     if (event.type === 'link-down') return
     if (event.type === 'restored') {
       if (!raised.delete(id)) return
-      const text = `The network serves the pair with ${remoteSiteId} again: ${Math.round(event.rateBps)} bit/s`
+      const rate = `${Math.round(event.rateBps)} bit/s`
+      const text =
+        event.rateBps > 0
+          ? `The network serves the pair with ${remoteSiteId} again: ${rate}`
+          : `The network is asked for no more key for ${remoteSiteId}`
       telemetry.emit({ type: 'alarm', id, severity: 'major', state: 'cleared', text })
       return
     }

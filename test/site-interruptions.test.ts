@@ -28,4 +28,16 @@ describe('watchInterruptions', () => {
       'The network gives no key for b: a-b is down; its pool lasts 42 s at the present rate',
     )
   })
+
+  it('clears the alarm of a pair that nobody asks key for any more, and says so', async () => {
+    const telemetry = new TelemetryHub()
+    const qnl = new Listeners<QnlEvent>()
+    await using _ = watchInterruptions({ qnl: { onEvent: listener => qnl.add(listener) }, telemetry })
+    const alarms: Extract<TelemetryEvent, { type: 'alarm' }>[] = []
+    telemetry.subscribe(event => event.type === 'alarm' && alarms.push(event))
+    qnl.emit({ type: 'pair-unserved', remoteSiteId: 'b', reason: 'a-b is down' })
+    qnl.emit({ type: 'restored', remoteSiteId: 'b', rateBps: 0 })
+    expect(alarms.map(({ state }) => state)).to.deep.equal(['raised', 'cleared'])
+    expect(alarms[1]!.text).to.equal('The network is asked for no more key for b')
+  })
 })

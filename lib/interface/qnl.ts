@@ -83,7 +83,10 @@ export interface QnlBlock {
   readonly way?: BlockWay
 }
 
-/** What the network tells the KMS between blocks. `exhaustionMs` is the KMS's own stock over its own rate, if known. */
+/**
+ * What the network tells the KMS between blocks; `restored` also where a pair gets enough because it asks for less, 0 where it
+ * asks for nothing any more. `exhaustionMs` is the KMS's own stock over its own rate, if known.
+ */
 export type QnlEvent =
   | { type: 'link-down'; linkId: string; remoteSiteId: string; reason: string }
   | { type: 'rate-drop'; remoteSiteId: string; rateBps: number; wasBps: number }

@@ -31,7 +31,7 @@ export class DirectQnl implements Qnl {
   readonly siteId: string
   readonly #links: ReadonlyMap<string, Link>
   readonly #telemetry: Telemetry | undefined
-  readonly #demands = new DemandBook(remoteSiteId => this.#report(remoteSiteId, 0))
+  readonly #demands = new DemandBook(remoteSiteId => this.#answer(remoteSiteId, 0))
   readonly #listeners = new Listeners<QnlEvent>()
   readonly #news = new RateNews()
   readonly #subscriptions: readonly Unsubscribe[]
@@ -65,8 +65,7 @@ export class DirectQnl implements Qnl {
     const checked = checkDemand(demand)
     const grant = { rateBps: grantedBps(checked.rateBps, link.status()), epoch: EPOCH }
     this.#demands.set(remoteSiteId, checked, grant)
-    this.#news.forget(remoteSiteId)
-    this.#report(remoteSiteId, grant.rateBps)
+    this.#answer(remoteSiteId, grant.rateBps)
     return grant
   }
 
@@ -124,11 +123,20 @@ export class DirectQnl implements Qnl {
     if (status.state === 'down' && last.state !== 'down') {
       this.#listeners.emit({ type: 'link-down', linkId, remoteSiteId, reason })
     }
-    const rateBps = grantedBps(this.#demands.askedBps(remoteSiteId), status)
+    const askedBps = this.#demands.askedBps(remoteSiteId)
+    const rateBps = grantedBps(askedBps, status)
     const wasBps = this.#demands.regrant(remoteSiteId, rateBps)
     if (rateBps === wasBps) return
     this.#report(remoteSiteId, rateBps)
-    const event = this.#news.of({ remoteSiteId, rateBps, wasBps, reason })
+    const event = this.#news.of({ remoteSiteId, askedBps, rateBps, wasBps, reason })
+    if (event !== undefined) this.#listeners.emit(event)
+  }
+
+  /** Of a demand that is new, or is over. */
+  #answer(remoteSiteId: string, rateBps: number): void {
+    this.#report(remoteSiteId, rateBps)
+    const askedBps = this.#demands.askedBps(remoteSiteId)
+    const event = this.#news.answered(remoteSiteId, { askedBps, rateBps })
     if (event !== undefined) this.#listeners.emit(event)
   }
 

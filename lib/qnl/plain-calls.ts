@@ -34,8 +34,12 @@ export class PlainCalls {
     return this.#open.has(id)
   }
 
-  /** The answer to a call that is still to be sent. */
-  add<C extends PlainCall>(id: number, call: C, { signal }: AbortOptions): Promise<QnlAnswers[C['op']]> {
+  /** The answer to a call that is still to be sent: after those that wait, or before them. */
+  add<C extends PlainCall>(
+    id: number,
+    call: C,
+    { signal, isFirst = false }: AbortOptions & { isFirst?: boolean },
+  ): Promise<QnlAnswers[C['op']]> {
     if (signal?.aborted) return Promise.reject(signal.reason)
     return new Promise((resolve, reject) => {
       const settled = () => signal?.removeEventListener('abort', onAbort)
@@ -58,7 +62,10 @@ export class PlainCalls {
         if (open.sent) this.#cancel(id)
         else this.#open.delete(id)
       }
+      const others = isFirst ? [...this.#open] : []
+      if (isFirst) this.#open.clear()
       this.#open.set(id, open)
+      for (const [otherId, other] of others) this.#open.set(otherId, other)
       signal?.addEventListener('abort', onAbort, { once: true })
     })
   }

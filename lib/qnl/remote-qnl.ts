@@ -86,7 +86,7 @@ class RemoteQnl implements Qnl {
     const checked = checkDemand(demand)
     this.#requireSiteId(remoteSiteId)
     const grant = await this.#call({ op: 'setDemand', remoteSiteId, demand: checked }, options)
-    this.#demands.record(remoteSiteId, checked, grant)
+    this.#emit(this.#demands.record(remoteSiteId, checked, grant))
     return grant
   }
 
@@ -132,9 +132,11 @@ class RemoteQnl implements Qnl {
 
   /** The QNL has answered: it learns the demands again, and gets what waited meanwhile. */
   #resume(): void {
+    this.#emit(this.#demands.expire())
     for (const [remoteSiteId, demand] of this.#demands.remaining()) {
       const id = this.#nextId()
-      this.#calls.add(id, { op: 'setDemand', remoteSiteId, demand }, {}).then(
+      // Before what waits to be sent: a newer demand may be among that, and the last one stands.
+      this.#calls.add(id, { op: 'setDemand', remoteSiteId, demand }, { isFirst: true }).then(
         grant => this.#emit(this.#demands.regain(remoteSiteId, grant)),
         // A demand that the QNL now refuses stays unserved, which the KMS knows.
         () => {},

@@ -13,17 +13,27 @@ interface StandingDemand {
  */
 export class StandingDemands {
   readonly #demands = new Map<string, StandingDemand>()
+  /** Pairs of which the KMS was told that a lost connection leaves them unserved, and nothing since. */
+  readonly #lost = new Set<string>()
 
-  /** Records what the QNL granted, in place of the last demand; a rate of 0 only withdraws that. */
-  record(remoteSiteId: string, demand: Demand, { rateBps }: DemandGrant): void {
+  /**
+   * Records what the QNL granted, in place of the last demand; a rate of 0 only withdraws that. Gives the event for a pair
+   * that a lost connection had left unserved.
+   */
+  record(remoteSiteId: string, demand: Demand, { rateBps }: DemandGrant): QnlEvent[] {
     this.#demands.delete(remoteSiteId)
-    if (demand.rateBps === 0) return
+    const isServed = rateBps > 0 || demand.rateBps === 0
+    const events: QnlEvent[] =
+      isServed && this.#lost.delete(remoteSiteId) ? [{ type: 'restored', remoteSiteId, rateBps }] : []
+    if (demand.rateBps === 0) return events
     const untilMs = performance.now() + (demand.deadlineMs ?? Number.POSITIVE_INFINITY)
     this.#demands.set(remoteSiteId, { demand, untilMs, grantedBps: rateBps })
+    return events
   }
 
   /** Follows what the QNL says of a grant. */
   note(event: QnlEvent): void {
+    if (event.type === 'restored') this.#lost.delete(event.remoteSiteId)
     const standing = this.#demands.get(event.remoteSiteId)
     if (standing === undefined || event.type === 'link-down') return
     standing.grantedBps = event.type === 'pair-unserved' ? 0 : event.rateBps
@@ -33,7 +43,10 @@ export class StandingDemands {
   lose(reason: string): QnlEvent[] {
     const events: QnlEvent[] = []
     for (const [remoteSiteId, standing] of this.#demands) {
-      if (standing.grantedBps > 0) events.push({ type: 'pair-unserved', remoteSiteId, reason })
+      if (standing.grantedBps > 0) {
+        events.push({ type: 'pair-unserved', remoteSiteId, reason })
+        this.#lost.add(remoteSiteId)
+      }
       standing.grantedBps = 0
     }
     return events
@@ -44,18 +57,32 @@ export class StandingDemands {
     const standing = this.#demands.get(remoteSiteId)
     if (standing === undefined || standing.grantedBps >= rateBps) return []
     standing.grantedBps = rateBps
+    this.#lost.delete(remoteSiteId)
     return [{ type: 'restored', remoteSiteId, rateBps }]
+  }
+
+  /** Demands whose time went by while the connection was lost leave nothing unserved. */
+  expire(): QnlEvent[] {
+    this.#dropOld()
+    const over = [...this.#lost].filter(remoteSiteId => !this.#demands.has(remoteSiteId))
+    for (const remoteSiteId of over) this.#lost.delete(remoteSiteId)
+    return over.map(remoteSiteId => ({ type: 'restored', remoteSiteId, rateBps: 0 }))
   }
 
   /** What to say again: each demand that is still of use, with what is left of its deadline. */
   remaining(): [remoteSiteId: string, demand: Demand][] {
-    const nowMs = performance.now()
-    for (const [remoteSiteId, { untilMs }] of [...this.#demands]) {
-      if (untilMs <= nowMs) this.#demands.delete(remoteSiteId)
-    }
+    const nowMs = this.#dropOld()
     return [...this.#demands].map(([remoteSiteId, { demand, untilMs }]) => [
       remoteSiteId,
       demand.deadlineMs === undefined ? demand : { ...demand, deadlineMs: Math.ceil(untilMs - nowMs) },
     ])
+  }
+
+  #dropOld(): number {
+    const nowMs = performance.now()
+    for (const [remoteSiteId, { untilMs }] of [...this.#demands]) {
+      if (untilMs <= nowMs) this.#demands.delete(remoteSiteId)
+    }
+    return nowMs
   }
 }

@@ -68,6 +68,23 @@ describe('DirectQnl', () => {
     ])
   })
 
+  it('tells that the pair is served again once less is asked for, or nothing', async () => {
+    await using alice = await createAlice()
+    const { a, qnl, events } = alice
+    await qnl.setDemand('bob', steady)
+    a.setRateBps(15_000_000)
+    await qnl.setDemand('bob', { ...steady, rateBps: 10_000_000 })
+    await qnl.setDemand('bob', { ...steady, rateBps: 9_000_000 })
+    a.interrupt('Cut by a digger')
+    await qnl.setDemand('bob', { ...steady, rateBps: 0 })
+    expect(events.filter(({ type }) => type !== 'link-down')).to.deep.equal([
+      { type: 'rate-drop', remoteSiteId: 'bob', rateBps: 15_000_000, wasBps: 20_000_000 },
+      { type: 'restored', remoteSiteId: 'bob', rateBps: 10_000_000 },
+      { type: 'pair-unserved', remoteSiteId: 'bob', reason: 'Cut by a digger' },
+      { type: 'restored', remoteSiteId: 'bob', rateBps: 0 },
+    ])
+  })
+
   it('grants nothing while the link is down', async () => {
     await using alice = await createAlice()
     alice.a.interrupt()

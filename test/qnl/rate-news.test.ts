@@ -1,7 +1,9 @@
 import { expect } from 'chai'
 import { RateNews } from '../../lib/qnl/rate-news.ts'
 
-const change = (rateBps: number, wasBps: number) => ({ remoteSiteId: 'site-b', rateBps, wasBps, reason: 'a cut' })
+const change = (rateBps: number, wasBps: number, askedBps = 2000) => {
+  return { remoteSiteId: 'site-b', askedBps, rateBps, wasBps, reason: 'a cut' }
+}
 
 describe('RateNews', () => {
   it('tells of less, of nothing and of more', () => {
@@ -27,7 +29,20 @@ describe('RateNews', () => {
   it('counts from the grant of a new demand', () => {
     const news = new RateNews()
     news.of(change(500, 1000))
-    news.forget('site-b')
+    expect(news.answered('site-b', { askedBps: 300, rateBps: 200 })).to.equal(undefined)
     expect(news.of(change(200, 200))).to.equal(undefined)
+  })
+
+  it('tells that a pair which had too little gets all it asks for, also where it asks for less or for nothing', () => {
+    const news = new RateNews()
+    expect(news.answered('site-b', { askedBps: 400, rateBps: 400 })).to.equal(undefined)
+    news.of(change(500, 1000, 1000))
+    expect(news.answered('site-b', { askedBps: 400, rateBps: 400 })).to.include({ type: 'restored', rateBps: 400 })
+    expect(news.answered('site-b', { askedBps: 300, rateBps: 300 })).to.equal(undefined)
+    news.of(change(0, 300, 300))
+    expect(news.answered('site-b', { askedBps: 0, rateBps: 0 })).to.include({ type: 'restored', rateBps: 0 })
+    news.of(change(980, 1000, 1000))
+    expect(news.answered('site-b', { askedBps: 985, rateBps: 980 })).to.equal(undefined)
+    expect(news.of(change(985, 980, 985))).to.include({ type: 'restored', rateBps: 985 })
   })
 })

@@ -267,6 +267,31 @@ describe('createRemoteQnl with a dial function', () => {
     ])
   })
 
+  it('says a demand last that was made while there was no connection, and tells that the pair is served', async () => {
+    let reconnect: () => void = () => {}
+    const reconnected = new Promise<void>(resolve => {
+      reconnect = resolve
+    })
+    let dialled = 0
+    await using alice = createAlice(async connect => {
+      dialled += 1
+      if (dialled > 1) await reconnected
+      return connect()
+    })
+    const { qnl, embedded, ends, cut } = alice
+    await Promise.all([qnl.nextBlock('bob'), ends[1].nextBlock()])
+    await qnl.setDemand('bob', steady)
+    const [unserved, restored] = [eventOf(qnl, 'pair-unserved'), eventOf(qnl, 'restored')]
+    await cut()
+    await unserved
+    const less = qnl.setDemand('bob', { ...steady, rateBps: 5000 })
+    reconnect()
+    expect(await less).to.include({ rateBps: 5000 })
+    await restored
+    expect((await qnl.status()).demands).to.deep.equal([{ remoteSiteId: 'bob', askedBps: 5000, grantedBps: 5000 }])
+    expect((await embedded.status()).demands[0]).to.include({ askedBps: 5000 })
+  })
+
   it('closes while it dials, and closes the channel that comes too late', async () => {
     let arrive: (channel: MessageChannel) => void = () => {}
     const late = new Promise<MessageChannel>(resolve => {

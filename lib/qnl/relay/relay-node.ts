@@ -183,7 +183,7 @@ export class RelayNode implements Qnl {
     const shares = Math.max(this.#minShares, demand.shares ?? 0)
     this.#demands.set(remoteSiteId, checkDemand({ ...demand, mode, ...(mode === 'split' && { shares }) }))
     const { rateBps } = this.#grant(partner)
-    this.#rateNews.forget(remoteSiteId)
+    this.#answered(remoteSiteId, rateBps)
     this.#changed()
     return { rateBps, epoch: this.#epoch }
   }
@@ -358,8 +358,18 @@ export class RelayNode implements Qnl {
     if (partner === undefined) return
     const wasBps = partner.grant.rateBps
     const { rateBps, reason = 'No reason given' } = this.#grant(partner)
-    if (this.#demands.get(remoteSiteId) === undefined) return
-    const event = this.#rateNews.of({ remoteSiteId, rateBps, wasBps, reason })
+    const askedBps = this.#demands.get(remoteSiteId)?.rateBps
+    if (askedBps === undefined) {
+      this.#answered(remoteSiteId, rateBps)
+      return
+    }
+    const event = this.#rateNews.of({ remoteSiteId, askedBps, rateBps, wasBps, reason })
+    if (event !== undefined) this.#events.emit(event)
+  }
+
+  #answered(remoteSiteId: string, rateBps: number): void {
+    const askedBps = this.#demands.get(remoteSiteId)?.rateBps ?? 0
+    const event = this.#rateNews.answered(remoteSiteId, { askedBps, rateBps })
     if (event !== undefined) this.#events.emit(event)
   }
 
