@@ -162,7 +162,9 @@ export class PostgresElection implements OwnerElection {
        where site_id = $1 and epoch = $2 returning epoch`,
       [this.#options.siteId, held.epoch],
     )
-    if (rows.length === 0) this.giveUp(held.epoch)
+    // One that comes too late revives nothing: what was open under this epoch is closing, and may have a batch under way
+    // whose number the next one would take.
+    if (rows.length === 0 || this.current().role !== 'owner') this.giveUp(held.epoch)
     else this.#hold(held, now)
   }
 

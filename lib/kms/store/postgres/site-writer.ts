@@ -108,7 +108,7 @@ export class SiteWriter {
   }
 
   /** Reads beside the batches. */
-  readonly query: Query = (text, values) => this.#persist(async ({ client }) => client.query(text, values))
+  readonly query: Query = (text, values) => this.#persist(({ client }) => client.query(text, values), { writes: false })
 
   async close(): Promise<void> {
     await this.#flushing
@@ -150,8 +150,9 @@ export class SiteWriter {
   async #write(batch: Batch): Promise<void> {
     const { siteId, epoch, onFenced } = this.#options
     const values = [siteId, epoch, this.#batch + 1, ...batch.arguments()]
-    const [row] = await this.#persist(({ client }) =>
-      client.write('select qkd_commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as outcome', values),
+    const [row] = await this.#persist(
+      ({ client }) => client.write('select qkd_commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as outcome', values),
+      { writes: true },
     )
     if (row?.outcome !== 'done') {
       this.#end = new StoreError('Another replica owns the pools of this site by now')
@@ -162,17 +163,27 @@ export class SiteWriter {
   }
 
   /** Asks until the database has answered, over as many connections as it takes, as long as this replica owns the site. */
-  async #persist(ask: (connection: StoreConnection) => Promise<PostgresRow[]>): Promise<PostgresRow[]> {
+  async #persist(
+    ask: (connection: StoreConnection) => Promise<PostgresRow[]>,
+    { writes }: { writes: boolean },
+  ): Promise<PostgresRow[]> {
     const backOff = new BackOff({ minMs: 20, maxMs: 500 })
+    // An earlier try may have been written, or still be: then a refusal of this one does not say that nothing was, and a
+    // next batch under the same number would be taken for this one.
+    let isOpen = false
     for (;;) {
       if (this.#end !== undefined) throw this.#end
+      let asked = false
       try {
         this.#connection ??= this.#options.connect()
         const connection = await this.#connection
+        asked = true
         return await ask(connection)
       } catch (error) {
-        if (isRefusal(error)) throw error
-        await this.#drop()
+        const refused = isRefusal(error)
+        if (refused && !isOpen) throw error
+        isOpen ||= writes && asked
+        if (!refused) await this.#drop()
         if (!this.#options.mayWrite()) {
           this.#end ??= new StoreError('This replica owns the pools of its site no more', { cause: error })
           throw this.#end

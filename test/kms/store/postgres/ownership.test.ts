@@ -1,8 +1,14 @@
 import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
+import { StoreError } from '../../../../lib/errors.ts'
 import type { Ownership } from '../../../../lib/interface/owner-election.ts'
+import { connectStore } from '../../../../lib/kms/store/postgres/connect-store.ts'
 import type { OwnedStore } from '../../../../lib/kms/store/postgres/owned-store.ts'
+import { PostgresElection } from '../../../../lib/kms/store/postgres/postgres-election.ts'
+import { SiteWriter } from '../../../../lib/kms/store/postgres/site-writer.ts'
+import { debugLogger } from '../../../../lib/util/debug-logger.ts'
+import { deferred } from '../../../../lib/util/deferred.ts'
 import { connectPostgres, type PostgresClient } from '../../../../lib/util/postgres-client.ts'
 import { blockRecord } from '../../../compliance/pool-store.ts'
 import { withoutPeer } from '../../../helpers/peer-program.ts'
@@ -20,6 +26,14 @@ const insert = (number: bigint) => ({
   record: blockRecord(number),
   sealed: Buffer.from('sealed'),
   raiseFloor: true,
+})
+
+/** The same connection, as an object whose calls can be replaced. */
+const wrapped = (client: PostgresClient): PostgresClient => ({
+  lost: client.lost,
+  query: (text, values) => client.query(text, values),
+  write: (text, values) => client.write(text, values),
+  [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
 })
 
 describe('replicas of a site over PostgreSQL', function () {
@@ -114,6 +128,76 @@ describe('replicas of a site over PostgreSQL', function () {
     const { pool, blocks } = await owned.store.snapshot(POOL)
     expect(pool.commits).to.equal(numbers.length)
     expect(blocks.map(({ number }) => number)).to.deep.equal(numbers)
+  })
+
+  it('begin a new epoch where a renewal is answered after the lease: what was open before is fenced', async () => {
+    const { siteId, host } = site()
+    await using replica = await openReplica(server.url, host, { siteId, leaseMs: 60_000 })
+    await ownEpoch(replica)
+    await replica.close()
+    let gate: Promise<void> | undefined
+    const go = deferred<void>()
+    const late = deferred<void>()
+    const connect = async () => {
+      const { client, server: identity } = await connectStore({ url: server.url, timeoutMs: 30_000 }, 'test')
+      const write: PostgresClient['write'] = async (text, values) => {
+        const rows = await client.write(text, values)
+        if (gate !== undefined && text.includes('renewals + 1') && text.includes('epoch = $2 returning')) {
+          late.resolve()
+          await gate
+        }
+        return rows
+      }
+      return { client: { ...wrapped(client), write }, server: identity }
+    }
+    await using election = new PostgresElection({
+      siteId,
+      replicaId: 'late',
+      address: '',
+      leaseMs: 1_000,
+      connect,
+      onKeyEpoch: async () => {},
+      logger: debugLogger('kms'),
+    })
+    const epochs: (number | undefined)[] = []
+    election.subscribe(now => epochs.push(now.role === 'owner' ? now.epoch : undefined))
+    await until(() => election.current().role === 'owner', 'it owns the site')
+    gate = go.promise
+    await late.promise
+    await until(() => election.current().role === 'none', 'its lease is over')
+    gate = undefined
+    go.resolve()
+    await until(() => election.current().role === 'owner', 'it owns the site again')
+    expect(epochs).to.deep.equal([2, undefined, 3])
+  })
+
+  it('give up no batch that may be written, where the database refuses it at the next try', async () => {
+    const { siteId } = site()
+    await sql.query('insert into qkd_site (site_id, epoch) values ($1, 1)', [siteId])
+    let tries = 0
+    const connect = async () => {
+      const { client, server: identity } = await connectStore({ url: server.url, timeoutMs: 30_000 }, 'test')
+      const write: PostgresClient['write'] = async (text, values) => {
+        tries += 1
+        if (tries === 2) return await client.write('select 1/0')
+        const rows = await client.write(text, values)
+        if (tries === 1) throw new StoreError('The answer was lost')
+        return rows
+      }
+      return { client: { ...wrapped(client), write }, server: identity }
+    }
+    const writer = new SiteWriter({ siteId, epoch: 1, batch: 0, connect, mayWrite: () => true, onFenced: () => {} })
+    const put = (name: string) =>
+      writer.run({
+        needs: [],
+        prepare: batch => batch.row(POOL, 'note', Buffer.from(name), () => Buffer.from('value')),
+      })
+    await put('first')
+    await put('second')
+    await writer.close()
+    expect(tries).to.equal(4)
+    const rows = await sql.query('select name from qkd_row where site_id = $1 order by name', [siteId])
+    expect(rows.map(({ name }) => String(name))).to.deep.equal(['first', 'second'])
   })
 
   it('lose nothing where the database refuses to write, and go on when it writes again', async () => {
