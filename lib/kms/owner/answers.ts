@@ -32,6 +32,9 @@ export interface AnswerFrame {
 
 const KINDS = ['keys', 'status', 'failure', 'cancelled', 'taken'] as const
 
+/** As much as 32 bits hold: 49 days. */
+const MAX_RETRY_AFTER_MS = 2 ** 32 - 1
+
 const text: JsonSchema = { type: 'string' }
 const count: JsonSchema = { type: 'integer', minimum: 0 }
 const statusFields = {
@@ -77,7 +80,8 @@ export function encodeAnswer(id: number, answer: OwnerAnswer): Buffer {
   } else if (answer.kind === 'status') writeLong(writer, JSON.stringify(answer.status))
   else if (answer.kind === 'failure') {
     const { code, message, details, retryAfterMs } = answer
-    writer.field(code).u32(retryAfterMs === undefined ? 0 : Math.ceil(retryAfterMs))
+    // A rate limit can be months away.
+    writer.field(code).u32(Math.min(Math.ceil(retryAfterMs ?? 0), MAX_RETRY_AFTER_MS))
     writeLong(writer, message)
     writeLong(writer, details.length === 0 ? '' : JSON.stringify(details))
   }

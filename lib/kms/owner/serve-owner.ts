@@ -116,7 +116,8 @@ class OwnerSession {
     if (this.#open.size >= MAX_OPEN_CALLS) throw new ProtocolError(`More than ${MAX_OPEN_CALLS} calls at a time`)
     const open: OpenCall = { call, abort: new AbortController(), keys: 0, cells: 0 }
     this.#open.set(id, open)
-    void this.#perform(id, open)
+    // An answer that does not fit the wire ends this talk, not the owner.
+    void this.#perform(id, open).catch(error => this.end(error))
   }
 
   #cancel(id: number): void {

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { createMemoryChannelPair } from '../../../lib/channel/memory-channel.ts'
+import { PoolExhaustedError } from '../../../lib/errors.ts'
 import type { Key, Kms, KmsDirectory } from '../../../lib/interface/kms.ts'
 import { SecretKey } from '../../../lib/key/secret-key.ts'
 import { OwnedDirectory } from '../../../lib/kms/owner/owned-directory.ts'
@@ -52,6 +53,19 @@ describe('serveOwner', () => {
     const keys = await pair.directory.kmsFor('alice').getKey('bob', { number: 128, sizeBits: 255_488 })
     expect(keys.map(({ keyId }) => keyId)).to.deep.equal(Array.from({ length: 128 }, (_, n) => `key-${n}`))
     for (const { secret } of keys) secret.wipe()
+  })
+
+  it('tells of a wait longer than a frame can say; an answer that fits none ends the talk, and nothing else', async () => {
+    const refuse = async (slaveSaeId: string) => {
+      const details = slaveSaeId === 'bob' ? [] : [{ cells: 1n }]
+      throw new PoolExhaustedError('Come back in a year', { details, retryAfterMs: 31_536_000_000 })
+    }
+    const directory = { kmsFor: (saeId: string) => ({ saeId, getKey: refuse }) as unknown as Kms }
+    await using pair = await ownedBy(directory, { saeIds })
+    const kms = pair.directory.kmsFor('alice')
+    const { retryAfterMs } = await rejectsWith(kms.getKey('bob'), 'ERR_QKD_POOL_EXHAUSTED')
+    expect(retryAfterMs).to.equal(2 ** 32 - 1)
+    await rejectsWith(kms.getKey('carol'), 'ERR_QKD_KME_UNREACHABLE')
   })
 
   it('refuses what is under way when the connection is lost, and burns what was not received', async () => {
