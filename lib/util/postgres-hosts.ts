@@ -31,5 +31,6 @@ export function hasPassword(url: string): boolean {
 
 /** The URL as it may stand in a message. */
 export function withoutPassword(url: string): string {
-  return url.replace(/^([a-z]+:\/\/[^:@/?]*):[^@/?]*@/, '$1@').replace(/([?&]password=)[^&]*/, '$1...')
+  // Up to the last @ before the path: one in the password itself belongs to it.
+  return url.replace(/^([a-z]+:\/\/[^:@/?]*):[^/?]*@/, '$1@').replace(/([?&]password=)[^&]*/g, '$1...')
 }

@@ -34,6 +34,7 @@ describe('hasPassword', () => {
 describe('withoutPassword', () => {
   it('leaves nothing of it', () => {
     expect(withoutPassword('postgres://qkd:secret@db/pools')).to.equal('postgres://qkd@db/pools')
+    expect(withoutPassword('postgres://qkd:sec:r@t@db/pools@x')).to.equal('postgres://qkd@db/pools@x')
     expect(withoutPassword('postgres://qkd@db/pools?a=b&password=secret&c=d')).to.equal(
       'postgres://qkd@db/pools?a=b&password=...&c=d',
     )
