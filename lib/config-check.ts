@@ -152,12 +152,16 @@ function certificatesIn(pem: string): X509Certificate[] {
 
 /** Ports of one interface that two servers of this machine would take. */
 function checkPorts(config: SiteConfig): SchemaFault[] {
-  const { listen, peerListen, ops, skip, network, services, links } = config
+  const { listen, peerListen, ops, skip, border, operators, console: page, network, services, store, links } = config
   const places: [string, ListenConfig | undefined][] = [
     ['/listen', listen],
     ['/peerListen', peerListen],
     ['/ops', ops],
     ['/skip/listen', skip?.listen],
+    ['/border/listen', border?.listen],
+    ['/operators/listen', operators?.listen],
+    ['/console', page],
+    ['/store/replica', store.kind === 'postgresql' ? store.replica : undefined],
     ['/network/listen', network?.listen],
     ['/services/qnl', services?.qnl],
     ['/services/qnl/ops', services?.qnl?.ops],

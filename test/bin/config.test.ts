@@ -118,6 +118,14 @@ describe('config check', () => {
   it('finds ports that are taken twice', async () => {
     await write({ ops: { host: '0.0.0.0', port: 20_001 } })
     expect(await found()).to.deep.equal(['/ops/port: port 20001 is that of /listen already; give it its own'])
+    const replica = { id: 'one', port: 20_005 }
+    const store = { kind: 'postgresql', url: 'postgres://qkd@db/pools', path: 'store', kek: { file: 'kek' }, replica }
+    await write({ console: { port: 20_001 }, operators: { listen: { port: 20_002 } }, store })
+    expect(await found()).to.deep.equal([
+      '/operators/listen/port: port 20002 is that of /peerListen already; give it its own',
+      '/console/port: port 20001 is that of /listen already; give it its own',
+      '/services/qnl/port: port 20005 is that of /store/replica already; give it its own',
+    ])
   })
 
   it('says what a part of a site lacks to be one', async () => {
