@@ -12,6 +12,8 @@ export interface AuditCheckpoint {
   /** Number and hash of that line. */
   readonly n: number
   readonly link: string
+  /** When it was signed, ISO 8601 in UTC; signed too, since what stands in the last line of a log is under no other signature. */
+  readonly at: string
   /** Base64. */
   readonly signature: string
   /** SHA-256 of the signer's public key, hex. */

@@ -74,9 +74,10 @@ export class Checkpoints implements Closable {
     const { siteId, log, head, identity, logger = debugLogger('audit') } = this.#options
     const { n, link } = head()
     if (n <= this.#signedN || n === 0) return
-    const signature = Buffer.from(identity.sign(checkpointStatement(siteId, { n, link }), CHECKPOINT_CONTEXT))
+    const at = new Date().toISOString()
+    const signature = Buffer.from(identity.sign(checkpointStatement(siteId, { n, link, at }), CHECKPOINT_CONTEXT))
     const certificate = this.#certified ? {} : { certificate: identity.certificate.toString('base64') }
-    const checkpoint = { n, link, signature: signature.toString('base64'), signer: this.#signer, ...certificate }
+    const checkpoint = { n, link, at, signature: signature.toString('base64'), signer: this.#signer, ...certificate }
     try {
       await log.record({ event: 'checkpoint', outcome: 'signed', checkpoint })
       this.#certified = true
@@ -89,8 +90,8 @@ export class Checkpoints implements Closable {
 }
 
 /** What a checkpoint signs. */
-export function checkpointStatement(siteId: string, { n, link }: AuditHead): Uint8Array {
-  return lp('qkdkit/1 audit', siteId, u64(n), link)
+export function checkpointStatement(siteId: string, { n, link, at }: AuditHead & { readonly at: string }): Uint8Array {
+  return lp('qkdkit/1 audit', siteId, u64(n), link, at)
 }
 
 /** What a signer is called: the hash of its public key. */

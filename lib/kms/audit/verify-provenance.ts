@@ -101,15 +101,15 @@ class ProvenanceCheck {
     }
   }
 
-  #checkpoint({ checkpoint, siteId, at }: AuditLine): string | undefined {
+  #checkpoint({ checkpoint, siteId }: AuditLine): string | undefined {
     if (!isWhole(checkpoint)) return 'a checkpoint that lacks a part'
-    const { n, link, signature, signer, certificate } = checkpoint
+    const { n, link, at, signature, signer, certificate } = checkpoint
     const wrong = certificate === undefined ? undefined : this.#introduce(certificate, { siteId, at })
     if (wrong !== undefined) return `signed by somebody else: ${wrong}`
     if (this.#publicKey === undefined) return 'a checkpoint of a signer whose certificate has not come'
     if (signer !== signerOf(this.#publicKey)) return `signed by somebody else: by the key ${signer.slice(0, 16)}…`
     if (this.#links.get(n) !== link) return `a checkpoint over line ${n}, which is another one or was signed before`
-    const statement = checkpointStatement(siteId, { n, link })
+    const statement = checkpointStatement(siteId, { n, link, at })
     const bytes = Buffer.from(signature, 'base64')
     if (!createMlDsa65().verify(this.#publicKey, statement, bytes, CHECKPOINT_CONTEXT))
       return 'a checkpoint whose signature is not one of the signer'
@@ -151,9 +151,14 @@ class ProvenanceCheck {
 }
 
 function isWhole(checkpoint: AuditCheckpoint | undefined): checkpoint is AuditCheckpoint {
-  const { n, link, signature, signer, certificate } = checkpoint ?? ({} as Partial<AuditCheckpoint>)
+  const { n, link, at, signature, signer, certificate } = checkpoint ?? ({} as Partial<AuditCheckpoint>)
   const texts = [link, signature, signer, ...(certificate === undefined ? [] : [certificate])]
-  return Number.isSafeInteger(n) && texts.every(text => typeof text === 'string')
+  return (
+    Number.isSafeInteger(n) &&
+    typeof at === 'string' &&
+    Number.isFinite(Date.parse(at)) &&
+    texts.every(text => typeof text === 'string')
+  )
 }
 
 /** @throws {InvalidArgumentError} the PEM text is no certificate and no public key of ML-DSA-65 */

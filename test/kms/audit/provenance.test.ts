@@ -134,6 +134,20 @@ describe('provenance in the audit log', function () {
     expect((await check(unsigned)).fault!.message).to.include('nobody has signed')
   })
 
+  it('goes by the time that was signed, and not by what the last line says of itself', async () => {
+    const first = lines.findIndex(line => line.includes('"event":"checkpoint"'))
+    const cut = lines.slice(0, first + 1)
+    const { at } = (JSON.parse(lines[first]!) as AuditLine).checkpoint!
+    const [, rest] = /^\{"n":\d+,"at":"[^"]+"(.*)$/.exec(lines[first]!)!
+    const late = `{"n":${first + 1},"at":"2035-01-01T00:00:00.000Z"${rest}`
+    const verdict = await check(replaced(cut, first, late), { key: authority.certificatePem })
+    expect(verdict).to.include({ ok: true, signedAt: at })
+    const forged = late.replace(`"at":"${at}"`, '"at":"2035-01-01T00:00:00.000Z"')
+    expect(forged).not.to.equal(late)
+    const { fault } = await check(replaced(cut, first, forged), { key: signer.cert })
+    expect(fault).to.deep.equal({ line: first + 1, message: 'a checkpoint whose signature is not one of the signer' })
+  })
+
   it('takes no signature of another site, and no other key in the middle of a log that nobody vouches for', async () => {
     const path = join(dir.path, 'mixed.log')
     for (const ca of [authority, stranger]) {
