@@ -53,6 +53,8 @@ export class EmbeddedController implements NetworkController {
   readonly #timer: NodeJS.Timeout
   readonly #logger: Logger
   #lastFile = ''
+  /** The highest plan that a node says it goes by. */
+  #heardEpoch = 0
   #cause = 'start'
   #working: Promise<void> | undefined
   #again = false
@@ -140,7 +142,7 @@ export class EmbeddedController implements NetworkController {
 
   #report(seat: Seat, report: NodeReport): void {
     if (this.#seats.get(seat.siteId) !== seat || this.#ending.signal.aborted) return
-    this.#epochs.heard(report.epoch)
+    if (this.#epochs.heard(report.epoch)) this.#heardEpoch = Math.max(this.#heardEpoch, report.epoch)
     // Whatever it says of itself: a node speaks for the site that it proved to be.
     const urgency = this.#board.report({ ...report, siteId: seat.siteId }, performance.now())
     if (urgency === 'topology') this.#plan('a link changed')
@@ -182,7 +184,8 @@ export class EmbeddedController implements NetworkController {
     await this.#renumberFor(board => board.cutDeadPaths())
     const file = this.#board.file(performance.now())
     const text = JSON.stringify({ ...file, demands: file.demands.map(({ deadlineMs, ...rest }) => rest) })
-    if (text === this.#lastFile) return
+    // A node that goes by a plan of a higher number takes none of the present one, even where nothing else has changed.
+    if (text === this.#lastFile && this.#heardEpoch <= this.#board.epoch) return
     const cause = this.#cause
     const beganMs = performance.now()
     const epoch = await this.#epochs.next()

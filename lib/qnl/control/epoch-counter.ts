@@ -2,6 +2,8 @@ import type { ControllerMemory } from './controller-memory.ts'
 
 /** A node that claims an epoch further ahead than this is not believed: it would use up the numbers. */
 const MOST_AHEAD = 2 ** 40
+/** Nor is one beyond this, however small its steps: what is left up to 2^53 no controller uses up. */
+const MOST_HEARD = 2 ** 52
 
 /** Numbers plans, ascending over every restart and every controller that shares the memory. */
 export class EpochCounter {
@@ -25,10 +27,15 @@ export class EpochCounter {
     return this.#last
   }
 
-  /** A node follows a plan of this number already, so the next one is above it: the memory was lost, or is another's. */
-  heard(epoch: number): void {
-    if (epoch <= this.#last || epoch > this.#last + MOST_AHEAD) return
+  /**
+   * A node follows a plan of this number already, so the next one is above it: the memory was lost, or is another's. False
+   * where that is not believed.
+   */
+  heard(epoch: number): boolean {
+    if (epoch <= this.#last) return true
+    if (epoch > Math.min(this.#last + MOST_AHEAD, MOST_HEARD)) return false
     this.#last = epoch
     this.#left = 0
+    return true
   }
 }

@@ -49,6 +49,7 @@ export class NetworkBoard {
   readonly #pairs = new PairTable()
   readonly #filling = new PoolFilling({
     links: () => this.links.filling(),
+    isPlanned: () => this.#plan !== undefined,
     pairsOver: linkId => this.#pairsOver(linkId),
     demandOf: (id, nowMs) => this.#pairs.demandOf(id, nowMs),
   })

@@ -16,6 +16,8 @@ export interface FillingLink {
 /** What is known of the network while pools are filled. */
 export interface PoolFillingOptions {
   readonly links: () => readonly FillingLink[]
+  /** True once there is a plan: before, nobody knows which pairs cross a link. */
+  readonly isPlanned: () => boolean
   /** Pairs that the plan in force sends over a link. */
   readonly pairsOver: (linkId: string) => readonly string[]
   /** What a pair asks for; undefined for nothing. */
@@ -38,13 +40,10 @@ export class PoolFilling {
 
   /** What each of these pairs is planned for at least, in bits per second; 0 where its KMS does not say what it lacks. */
   rates(nowMs: number): Map<string, number> {
-    const { links, pairsOver, demandOf } = this.#options
+    const { links, demandOf } = this.#options
     const rates = new Map<string, number>()
     for (const { linkId, fillMs } of links()) {
-      // A plan that came after the maintenance began may have brought others.
-      const crossing = new Set([...this.#over(linkId), ...pairsOver(linkId)])
-      this.#crossing.set(linkId, crossing)
-      for (const id of crossing) {
+      for (const id of this.#over(linkId)) {
         const level = demandOf(id, nowMs)?.pool
         const rateBps = level === undefined ? 0 : (1000 * missingBits(level)) / (TIME_SHARE * fillMs)
         rates.set(id, Math.max(rateBps, rates.get(id) ?? 0))
@@ -55,7 +54,7 @@ export class PoolFilling {
 
   /** All pools that cross the link are full. */
   isDone(linkId: string, nowMs: number): boolean {
-    return [...this.#over(linkId)].every(id => this.#isFull(id, nowMs))
+    return this.#options.isPlanned() && [...this.#over(linkId)].every(id => this.#isFull(id, nowMs))
   }
 
   views(nowMs: number): Map<string, FillView> {
@@ -68,8 +67,11 @@ export class PoolFilling {
     )
   }
 
+  /** A plan that came after the maintenance began may have brought others. */
   #over(linkId: string): ReadonlySet<string> {
-    return this.#crossing.get(linkId) ?? new Set()
+    const crossing = new Set([...(this.#crossing.get(linkId) ?? []), ...this.#options.pairsOver(linkId)])
+    this.#crossing.set(linkId, crossing)
+    return crossing
   }
 
   /** A pair that asks for nothing has what it wants; one whose KMS does not say waits for its time. */

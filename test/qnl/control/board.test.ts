@@ -118,6 +118,16 @@ describe('NetworkBoard', () => {
     expect(board.file(2000).links[1]).to.include({ id: 'b-c', rateBps: 0 })
   })
 
+  it('does not end the filling while it has no plan that says who crosses the link', async () => {
+    const pool = { stockBits: 0, targetBits: 10_000_000 }
+    const { board, plan } = boardOf({ a: { demands: [{ remoteSiteId: 'c', demand: { ...demand, pool } }] } })
+    board.drain(['b-c'], { nowMs: 0, fillMs: 60_000 })
+    expect(board.status('c', 1).links[1]!.drain).to.equal('filling')
+    await plan(1)
+    board.refresh(1000)
+    expect(board.status('c', 1000).links[1]!.filling).to.deep.include({ pairs: 1, full: 0 })
+  })
+
   it('waits its time for a pool whose KMS does not say how full it is', async () => {
     const { board, plan } = boardOf({ a: { demands: [{ remoteSiteId: 'c', demand }] } })
     await plan(1)

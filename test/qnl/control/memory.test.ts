@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
-import { FileMemory } from '../../../lib/qnl/control/controller-memory.ts'
+import { FileMemory, PassingMemory } from '../../../lib/qnl/control/controller-memory.ts'
 import { EpochCounter } from '../../../lib/qnl/control/epoch-counter.ts'
 import { PlanMemory } from '../../../lib/qnl/control/plan-memory.ts'
 import { rejectsWith } from '../../helpers/rejects-with.ts'
@@ -31,6 +31,16 @@ describe('EpochCounter', () => {
     epochs.heard(10)
     epochs.heard(Number.MAX_SAFE_INTEGER)
     expect(await epochs.next()).to.equal(50_002)
+  })
+
+  it('has numbers left whatever a node claims in small steps', async () => {
+    const epochs = new EpochCounter(new PassingMemory())
+    let claimed = 1
+    for (let step = 0; step < 10_000; step++) {
+      if (epochs.heard(claimed + 2 ** 40 - 1)) claimed += 2 ** 40 - 1
+    }
+    expect(await epochs.next()).to.be.within(claimed, 2 ** 52 + 1)
+    expect(epochs.heard(2 ** 53 - 1)).to.equal(false)
   })
 })
 

@@ -109,3 +109,23 @@ describe('serveController', () => {
     expect(states.slice(0, 3)).to.deep.equal(['a joined', 'a away', 'a joined'])
   })
 })
+
+describe('EmbeddedController', () => {
+  it('gives a node that goes by a higher plan than its own one above that, also where nothing else has changed', async () => {
+    await using controller = await EmbeddedController.open({
+      controllerId: 'c1',
+      sites: [{ siteId: 'a' }, { siteId: 'b' }],
+      memory: new PassingMemory(),
+      periodMs: 10,
+    })
+    await new Promise<void>(resolve => {
+      controller.join('a', () => resolve()).report({ siteId: 'a', epoch: 0, links: [], demands: [] })
+    })
+    // Its controller before this one had counted further, and its state is lost.
+    const above = await new Promise<number>(resolve => {
+      const seat = controller.join('b', ({ epoch }) => epoch > 57 && resolve(epoch))
+      seat.report({ siteId: 'b', epoch: 57, links: [], demands: [] })
+    })
+    expect(above).to.equal(1001)
+  })
+})
