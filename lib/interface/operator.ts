@@ -1,3 +1,4 @@
+import type { QkdError } from '../errors.ts'
 import type { AuditLog } from './audit.ts'
 import type { AbortOptions } from './lifecycle.ts'
 
@@ -64,6 +65,8 @@ export interface OperatorCalls {
    * @throws {StoreError} the audit log can't be written: nothing was done
    */
   perform(name: string, args: unknown, context: OperatorContext): Promise<unknown>
+  /** Refuses what was asked in a form that no call has, and writes that down as any refusal: always rejects with the error. */
+  refuse(name: string, error: QkdError, context: OperatorContext): Promise<never>
 }
 
 /** Where a desk writes what was asked of it. */

@@ -29,9 +29,11 @@ export interface OperatorHandlerOptions {
 export function createOperatorHandler({ calls, identify, logger }: OperatorHandlerOptions): HttpHandler {
   return async request => {
     try {
-      const name = callOf(request)
-      const args = argumentsOf(request)
-      const result = await calls.perform(name, args, { operator: identify(request), signal: request.signal })
+      const context = { operator: identify(request), signal: request.signal }
+      const fault = faultOf(request)
+      if (fault !== undefined) await calls.refuse(request.target, fault, context)
+      const name = request.target.slice(CALL_PATH.length)
+      const result = await calls.perform(name, argumentsOf(request), context)
       return json(200, { result: result ?? null })
     } catch (error) {
       if (error instanceof QkdError) {
@@ -44,15 +46,15 @@ export function createOperatorHandler({ calls, identify, logger }: OperatorHandl
   }
 }
 
-function callOf({ method, target, headers }: HttpRequest): string {
-  if (!target.startsWith(CALL_PATH)) throw new InvalidArgumentError(`Calls are below ${CALL_PATH}`)
-  if (method !== 'POST') throw new InvalidArgumentError('Calls are made by POST')
+/** Why a request can be no call at all. */
+function faultOf({ method, target, headers }: HttpRequest): QkdError | undefined {
+  if (!target.startsWith(CALL_PATH)) return new InvalidArgumentError(`Calls are below ${CALL_PATH}`)
+  if (method !== 'POST') return new InvalidArgumentError('Calls are made by POST')
   // A page in a browser that holds an operator's certificate must not be able to make calls.
   if (headers.origin !== undefined || headers['sec-fetch-site'] !== undefined)
-    throw new UnauthorizedError('Calls are not for browsers')
-  const name = target.slice(CALL_PATH.length)
-  if (!/^[a-z-]{1,64}$/.test(name)) throw new InvalidArgumentError('A call has small letters and "-" in its name')
-  return name
+    return new UnauthorizedError('Calls are not for browsers')
+  if (/^[a-z-]{1,64}$/.test(target.slice(CALL_PATH.length))) return undefined
+  return new InvalidArgumentError('A call has small letters and "-" in its name')
 }
 
 /** What the caller sent; undefined, which no call takes, where it is no JSON. */

@@ -143,7 +143,11 @@ describe('the calls of operators at a site', () => {
     expect(await ask('POST', '/operator/v1/../status')).to.equal(400)
     expect(await ask('POST', '/api/v1/keys')).to.equal(400)
     expect(await ask('POST', '/operator/v1/status', {}, '{')).to.equal(400)
+    expect((await lines()).at(-1)).to.deep.include({ outcome: 'ERR_QKD_INVALID_ARGUMENT', call: 'status' })
     expect(await ask('POST', '/operator/v1/status', { origin: 'https://example.org' })).to.equal(403)
+    const { outcome, call, operator } = (await lines()).at(-1)!
+    expect({ outcome, call }).to.deep.equal({ outcome: 'ERR_QKD_UNAUTHORIZED', call: '/operator/v1/status' })
+    expect(operator!.name).to.equal('olga')
     await transport.close()
   })
 
