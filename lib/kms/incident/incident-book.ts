@@ -58,6 +58,16 @@ export class IncidentBook {
   }
 
   /**
+   * To be asked before anybody is told of a new one.
+   * @throws {InvalidArgumentError} there are too many of its site
+   */
+  requireRoom(incident: Incident): void {
+    const ofSite = this.incidents.filter(({ originSiteId }) => originSiteId === incident.originSiteId)
+    if (!this.#entries.has(nameOf(incident)) && ofSite.length >= MAX_PER_SITE)
+      throw new InvalidArgumentError(`${incident.originSiteId} has ${MAX_PER_SITE} incidents open; release some`)
+  }
+
+  /**
    * Writes an incident, or its new state; durable when it resolves.
    * @throws {InvalidArgumentError} there are too many of its site
    * @throws {StoreError} it is not durable
@@ -66,9 +76,7 @@ export class IncidentBook {
     return this.#inTurn(async () => {
       const name = nameOf(incident)
       const from = this.#entries.get(name)?.version ?? 0
-      const ofSite = this.incidents.filter(({ originSiteId }) => originSiteId === incident.originSiteId)
-      if (from === 0 && ofSite.length >= MAX_PER_SITE)
-        throw new InvalidArgumentError(`${incident.originSiteId} has ${MAX_PER_SITE} incidents open; release some`)
+      this.requireRoom(incident)
       await this.#commit(name, from, Buffer.from(JSON.stringify(incident)))
       this.#entries.set(name, { version: from + 1, incident })
     })

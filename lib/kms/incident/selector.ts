@@ -4,6 +4,8 @@ import type { BlockWay } from '../../interface/qnl.ts'
 
 /** Names in a selector at most so long, in characters. */
 const MAX_NAME = 291
+/** The last moment that has a date, in milliseconds. */
+const MAX_TIME_MS = 8.64e15
 
 /** True where the selector goes by how a block came, and not by the hosts alone. */
 export function goesByBlock({ saePair, pool, link, relay }: IncidentSelector): boolean {
@@ -23,8 +25,8 @@ export function checkSelector(selector: IncidentSelector): IncidentSelector {
   if (saePair !== undefined && (saePair.length !== 2 || saePair[0] === saePair[1]))
     throw new InvalidArgumentError('saePair must name two different SAEs')
   for (const [name, value] of Object.entries({ sinceMs, untilMs }))
-    if (value !== undefined && !(Number.isFinite(value) && value >= 0))
-      throw new InvalidArgumentError(`${name} must be a time in milliseconds`)
+    if (value !== undefined && !(Number.isFinite(value) && value >= 0 && value <= MAX_TIME_MS))
+      throw new InvalidArgumentError(`${name} must be a time in milliseconds, at most ${MAX_TIME_MS}`)
   if (sinceMs !== undefined && untilMs !== undefined && sinceMs > untilMs)
     throw new InvalidArgumentError('The time range ends before it begins')
   const kept = { saePair, pool, link, relay, sinceMs, untilMs }

@@ -130,6 +130,7 @@ export class SiteIncidents implements IncidentDesk, Closable {
 
   /** Written, in force here, told: in this order, so that no crash leaves it half forgotten. */
   async #enact(incident: BookedIncident, { signal }: AbortOptions): Promise<IncidentView> {
+    this.#book.requireRoom(incident)
     await this.#write(incident)
     await this.#book.put(incident)
     await this.#apply()
@@ -146,6 +147,7 @@ export class SiteIncidents implements IncidentDesk, Closable {
     const incident = requireSound(told, siteId)
     const known = this.#book.find(siteId, incident.id)
     if (known === undefined || known.changedAtMs < incident.changedAtMs) {
+      if (incident.state !== 'released') this.#book.requireRoom(incident)
       await this.#write(incident)
       if (incident.state === 'released') await this.#book.remove(incident)
       else await this.#book.put({ ...incident, told: [] })

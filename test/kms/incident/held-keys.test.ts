@@ -70,6 +70,7 @@ describe('keys that an incident holds back', function () {
       { saePair: ['bob', 'bob'] },
       { pool: '' },
       { sinceMs: 5, untilMs: 4 },
+      { sinceMs: 8.64e15 + 1 },
       { pool: 'site-z' },
     ])
       await rejectsWith(
