@@ -19,6 +19,8 @@ const TAG_BYTES = 16
 const MAX_EARLY_TAGS = 256
 /** How long a block may wait for its verification before the peer is asked again. */
 const ASK_AGAIN_MS = 1000
+/** After this long a block is taken for one that the peer may never get: it does not stand in the way of others any more. */
+const OVERDUE_MS = 5000
 /** Numbers that the peer may have dropped before they reach us: a bound on what a hostile peer makes us keep. */
 const MAX_TOMBSTONES = 4096
 const TRUST_CLASSES = ['direct', 'split', 'relayed', 'post-quantum'] as const
@@ -59,6 +61,19 @@ export class BlockVerifier {
   /** Blocks whose two copies differed since this process began. */
   get mismatches(): number {
     return this.#mismatches
+  }
+
+  /** Blocks of the network that wait for their verification, and those of them that have waited for long. */
+  unverified(): { awaited: number; overdue: number } {
+    const { ledger, monotonicMs } = this.#options
+    const sinceMs = monotonicMs() - OVERDUE_MS
+    let [awaited, overdue] = [0, 0]
+    for (const { state, number } of ledger.blocks()) {
+      if (state !== 'received' || blockKind(number) !== 'network') continue
+      if ((this.#receivedAtMs.get(number) ?? Number.POSITIVE_INFINITY) > sinceMs) awaited++
+      else overdue++
+    }
+    return { awaited, overdue }
   }
 
   readonly handlers: MessageHandlers = {

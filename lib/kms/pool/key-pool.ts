@@ -465,10 +465,10 @@ export class KeyPool implements Closable {
   #wantsBlocks(): boolean {
     if (!this.connected) return false
     const { own, peers } = this.#balance.stock()
-    let received = 0
-    for (const { state, number } of this.#ledger.blocks())
-      if (state === 'received' && blockKind(number) === 'network') received++
-    return this.#orders.hasRoomFor(own + peers + received)
+    const { awaited, overdue } = this.#verifier.unverified()
+    // A network that lost blocks on one side's way gives that side the next ones only once this side has drawn them, too.
+    const unverified = awaited + Math.max(0, overdue - this.#limits.targetBlocks)
+    return this.#orders.hasRoomFor(own + peers + unverified)
   }
 
   async #awaitPeer(waitMs: number, signal: AbortSignal | undefined): Promise<void> {
