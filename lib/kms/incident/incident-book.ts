@@ -3,7 +3,7 @@ import type { Incident, IncidentEffect } from '../../interface/incident.ts'
 import type { PoolStore } from '../../interface/pool-store.ts'
 
 /** Stands beside the pools in the store, and has notes alone. */
-const POOL_ID = 'incidents'
+export const INCIDENTS_POOL_ID = 'incidents'
 const PREFIX = 'incident '
 /** Incidents of one site that are kept at most: what a peer can make this site keep, too. */
 const MAX_PER_SITE = 256
@@ -21,30 +21,34 @@ export interface BookedIncident extends Incident {
   readonly told: readonly Told[]
 }
 
+type Entries = Map<string, { readonly version: number; readonly incident: BookedIncident }>
+
 /**
  * The incidents that a site holds to, its own and those that others told it of: durable before anything is said or done, so
  * that a crash at any moment leaves them in force.
  */
 export class IncidentBook {
   readonly #store: PoolStore
-  readonly #entries: Map<string, { readonly version: number; readonly incident: BookedIncident }>
+  readonly #entries: Entries
   /** One change after the other: each goes by the version that the one before has left. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  private constructor(store: PoolStore, entries: Map<string, { version: number; incident: BookedIncident }>) {
+  private constructor(store: PoolStore, entries: Entries) {
     this.#store = store
     this.#entries = entries
   }
 
   /** @throws {StoreError} the store can't be read */
   static async open(store: PoolStore): Promise<IncidentBook> {
-    const { notes } = await store.snapshot(POOL_ID)
-    const entries = new Map<string, { version: number; incident: BookedIncident }>()
-    for (const [name, { version, value }] of notes) {
-      const incident = JSON.parse(Buffer.from(value).toString('utf8')) as BookedIncident
-      entries.set(name, { version, incident })
-    }
-    return new IncidentBook(store, entries)
+    return new IncidentBook(store, await readEntries(store))
+  }
+
+  /**
+   * What a book in that store would hold, without the right to change it.
+   * @throws {StoreError} the store can't be read
+   */
+  static async read(store: Pick<PoolStore, 'snapshot'>): Promise<readonly BookedIncident[]> {
+    return [...(await readEntries(store)).values()].map(({ incident }) => incident)
   }
 
   /** All of them, the oldest first. */
@@ -101,7 +105,7 @@ export class IncidentBook {
   }
 
   async #commit(name: string, from: number, value: Uint8Array | undefined): Promise<void> {
-    const result = await this.#store.commit(POOL_ID, [{ kind: 'note', name, from, value }])
+    const result = await this.#store.commit(INCIDENTS_POOL_ID, [{ kind: 'note', name, from, value }])
     if (!result.ok) throw new StoreError(`An incident cannot be written: ${result.refusal}`)
   }
 
@@ -114,4 +118,14 @@ export class IncidentBook {
 
 function nameOf({ originSiteId, id }: Pick<Incident, 'originSiteId' | 'id'>): string {
   return `${PREFIX}${originSiteId} ${id}`
+}
+
+async function readEntries(store: Pick<PoolStore, 'snapshot'>): Promise<Entries> {
+  const { notes } = await store.snapshot(INCIDENTS_POOL_ID)
+  const entries: Entries = new Map()
+  for (const [name, { version, value }] of notes) {
+    const incident = JSON.parse(Buffer.from(value).toString('utf8')) as BookedIncident
+    entries.set(name, { version, incident })
+  }
+  return entries
 }

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import { StoreError } from '../../errors.ts'
+import type { Incident } from '../../interface/incident.ts'
 import type { PolicyFile } from '../../interface/policy.ts'
 import type { BlockRecord, BlockState, PoolRecord, PoolStore } from '../../interface/pool-store.ts'
+import { INCIDENTS_POOL_ID, IncidentBook } from '../incident/incident-book.ts'
 import { newBlockRecord, newPoolRecord } from './block-record.ts'
 
 const KIND = 'qkdkit store backup'
@@ -31,6 +33,8 @@ export interface StoreBackup {
   readonly pools: readonly BackupPool[]
   /** Who may have which keys at that site; undefined where its configuration has no policy. */
   readonly policy?: PolicyFile
+  /** What may not leave, by the word of this site and of others. */
+  readonly incidents?: readonly Incident[]
 }
 
 /** What is backed up besides the store. */
@@ -41,8 +45,8 @@ export interface BackupTerms {
 }
 
 /**
- * Identities, counters, ownership and policy of a store: what a site needs to know so that no number comes again. No cells, no
- * keys of blocks, no secrets of sites: whoever has a backup can read no key and make none (rule R6).
+ * Identities, counters, ownership, open incidents and policy of a store: what a site needs to know so that no number comes
+ * again, and nothing leaves that is held back. No cells, no keys of blocks, no secrets of sites: whoever has a backup can read no key and make none (rule R6).
  */
 export async function backupStore(
   store: Pick<PoolStore, 'poolIds' | 'snapshot'>,
@@ -50,6 +54,7 @@ export async function backupStore(
 ): Promise<StoreBackup> {
   const pools: BackupPool[] = []
   for (const poolId of await store.poolIds()) {
+    if (poolId === INCIDENTS_POOL_ID) continue
     const { pool, blocks } = await store.snapshot(poolId)
     const { commits, poolEpoch, sealEpoch, peerCommits } = pool
     pools.push({
@@ -63,7 +68,8 @@ export async function backupStore(
       blocks: blocks.map(blockOf),
     })
   }
-  return { siteId, madeAt: new Date(now()).toISOString(), pools, ...(policy && { policy }) }
+  const incidents = (await IncidentBook.read(store)).map(({ told: _, ...incident }) => incident)
+  return { siteId, madeAt: new Date(now()).toISOString(), pools, incidents, ...(policy && { policy }) }
 }
 
 /** A backup as text: a line that says what it is, with the SHA-256 of the other line, which is the backup. */
@@ -75,13 +81,13 @@ export function encodeBackup(backup: StoreBackup): string {
 /** @throws {StoreError} it is none, of a newer version, or damaged */
 export function decodeBackup(text: string): StoreBackup {
   const [head = '', body = ''] = text.split('\n')
-  let header: { kind?: unknown; version?: unknown; sha256?: unknown }
+  let header: { kind?: unknown; version?: unknown; sha256?: unknown } | null
   try {
     header = JSON.parse(head)
   } catch (cause) {
     throw new StoreError('This is no backup of a store', { cause })
   }
-  if (header.kind !== KIND) throw new StoreError('This is no backup of a store')
+  if (header?.kind !== KIND) throw new StoreError('This is no backup of a store')
   if (header.version !== VERSION)
     throw new StoreError(`The backup is of version ${header.version}; this version of qkdkit reads ${VERSION}`)
   if (header.sha256 !== digestOf(body)) throw new StoreError('The backup is damaged: its checksum is another')
@@ -93,11 +99,14 @@ export function decodeBackup(text: string): StoreBackup {
  * met its peer, and both then begin anew, since the keys of its blocks are gone; no number that either ever saw comes again.
  * @throws {StoreError} the store holds pools already
  */
-export async function restoreStore(store: PoolStore, { pools }: StoreBackup): Promise<void> {
+export async function restoreStore(store: PoolStore, { pools, incidents = [] }: StoreBackup): Promise<void> {
   if ((await store.poolIds()).length > 0)
     throw new StoreError(
       'The store holds pools already: a backup goes into an empty one. Move its directory away first',
     )
+  const book = await IncidentBook.open(store)
+  // Told again to whoever it concerns: what they answered is older than they may be by now.
+  for (const incident of incidents) await book.put({ ...incident, told: [] })
   for (const { poolId, blocks, floor, virtualFloors, ...counters } of pools) {
     const patch: PoolRecord = {
       ...newPoolRecord(),
@@ -117,15 +126,16 @@ export async function restoreStore(store: PoolStore, { pools }: StoreBackup): Pr
 }
 
 /** Cells that a backup speaks of and does not have, for whoever puts it back. */
-export function describeBackup({ siteId, madeAt, pools, policy }: StoreBackup): {
+export function describeBackup({ siteId, madeAt, pools, policy, incidents = [] }: StoreBackup): {
   readonly siteId: string
   readonly madeAt: string
   readonly pools: number
   readonly blocks: number
   readonly rules: number
+  readonly incidents: number
 } {
   const blocks = pools.reduce((sum, pool) => sum + pool.blocks.length, 0)
-  return { siteId, madeAt, pools: pools.length, blocks, rules: policy?.rules.length ?? 0 }
+  return { siteId, madeAt, pools: pools.length, blocks, rules: policy?.rules.length ?? 0, incidents: incidents.length }
 }
 
 function blockOf({

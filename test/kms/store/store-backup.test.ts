@@ -1,7 +1,9 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
+import type { Incident } from '../../../lib/interface/incident.ts'
 import { CELL_BYTES } from '../../../lib/key/cells.ts'
+import { IncidentBook } from '../../../lib/kms/incident/incident-book.ts'
 import { BlockVault } from '../../../lib/kms/store/block-vault.ts'
 import { openStore } from '../../../lib/kms/store/open-store.ts'
 import { openStoreToRead } from '../../../lib/kms/store/read-store.ts'
@@ -91,6 +93,32 @@ describe('a backup of a store', function () {
     expect(numbers.every(number => number > floor)).to.equal(true)
   })
 
+  it('carries what is held back over to the new store, to be told to all others again', async () => {
+    await using dir = await createTempDir('qkdkit-backup-')
+    const incident = {
+      id: '2026-11-23-00000001',
+      state: 'held',
+      selector: { saePair: ['alice', 'bob'] },
+      originSiteId: 'site-a',
+      by: 'operator',
+      openedAtMs: 1,
+      changedAtMs: 1,
+    } as const satisfies Incident
+    const parts = async (name: string) => {
+      const path = join(dir.path, name)
+      return openStore({ path, kek: { file: `${path}.kek` } })
+    }
+    const old = await parts('old')
+    const told = [{ siteId: 'site-b', changedAtMs: 1, effect: { blocks: 0, erased: 0 } }]
+    await (await IncidentBook.open(old.store)).put({ ...incident, told })
+    const backup = decodeBackup(encodeBackup(await backupStore(old.store, terms)))
+    expect(backup.pools).to.be.empty
+    const fresh = await parts('fresh')
+    await restoreStore(fresh.store, backup)
+    expect((await IncidentBook.open(fresh.store)).incidents).to.deep.equal([{ ...incident, told: [] }])
+    for (const { marks, slots, store } of [old, fresh]) for (const part of [marks, slots, store]) await part.close()
+  })
+
   it('is refused where it is damaged, of a newer version, of something else, or the store is not empty', async () => {
     await using dir = await createTempDir('qkdkit-backup-')
     const path = join(dir.path, 'store')
@@ -99,7 +127,7 @@ describe('a backup of a store', function () {
     const body = text.indexOf('\n') + 5
     expect(() => decodeBackup(`${text.slice(0, body)}X${text.slice(body + 1)}`)).to.throw(/checksum/)
     expect(() => decodeBackup(text.replace('"version":1', '"version":2'))).to.throw(/version 2/)
-    for (const other of ['', '{}\n{}', 'PK\u0003']) expect(() => decodeBackup(other)).to.throw(/no backup/)
+    for (const other of ['', 'null', '{}\n{}', 'PK\u0003']) expect(() => decodeBackup(other)).to.throw(/no backup/)
     await store.commit('a|b', [{ kind: 'pool', poolEpoch: 0, patch: { floor: 1n } }])
     const refused = await restoreStore(store, decodeBackup(text)).catch((error: Error) => error.message)
     expect(refused).to.match(/holds pools already/)
