@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
 import { ConfigError, type NetworkFile, parseNetworkFile } from '../../lib/index.ts'
 
 /** No network that can be planned is larger. */
@@ -11,10 +11,16 @@ export async function readNetworkFile(path: string): Promise<NetworkFile> {
 
 /** @throws {ConfigError} the file is too large, or not JSON */
 export async function readJsonFile(path: string): Promise<unknown> {
-  if ((await stat(path)).size > MAX_FILE_BYTES) throw new ConfigError(`${path}: larger than ${MAX_FILE_BYTES} bytes`)
-  const text = await readFile(path, 'utf8')
+  const parts: Buffer[] = []
+  let sizeBytes = 0
+  // By what comes, not by what the file says of itself: a pipe or a device says nothing.
+  for await (const part of createReadStream(path)) {
+    parts.push(part)
+    sizeBytes += part.byteLength
+    if (sizeBytes > MAX_FILE_BYTES) throw new ConfigError(`${path}: larger than ${MAX_FILE_BYTES} bytes`)
+  }
   try {
-    return JSON.parse(text)
+    return JSON.parse(Buffer.concat(parts).toString('utf8'))
   } catch (error) {
     throw new ConfigError(`${path}: not JSON: ${(error as Error).message}`, { cause: error })
   }

@@ -2,7 +2,9 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { EXIT_CODES } from '../../bin/exit-codes.ts'
+import { readNetworkFile } from '../../bin/network/network-file.ts'
 import { auditPlan } from '../helpers/plan-audit.ts'
+import { rejectsWith } from '../helpers/rejects-with.ts'
 import { createTempDir } from '../helpers/temp-dir.ts'
 import { top } from '../structure/tree.ts'
 import { runQkd } from './run-qkd.ts'
@@ -28,6 +30,10 @@ describe('qkd network plan', function () {
     expect(auditPlan(JSON.parse(await readFile(modes, 'utf8')), plan)).to.deep.equal([])
     expect(plan.lambda).to.be.above(0)
     expect(plan.gap).to.be.below(1e-4)
+  })
+
+  it('reads no further than a file may be long, whatever it is', async () => {
+    await rejectsWith(readNetworkFile('/dev/zero'), 'ERR_QKD_CONFIG')
   })
 
   it('refuses what is no network, with the path of the bad field', async () => {

@@ -1,6 +1,6 @@
 import type { DrainState, FillView, LinkView, NetworkEvent } from '../../interface/network-controller.ts'
 import type { LinkReport } from '../../interface/network-node.ts'
-import type { NetworkLink } from '../planner/network.ts'
+import { type NetworkLink, RATES } from '../planner/network.ts'
 import { FlapDamper } from './flap-damper.ts'
 
 /** Links that one site may report. */
@@ -212,7 +212,7 @@ function rateOf({ ends }: Entry): number {
 
 /** The rate in steps, so that a network in which nothing happens is not planned anew each second. */
 function steadyRate(rateBps: number): number {
-  if (rateBps <= 0) return 0
+  if (rateBps < 2 * RATES.least) return 0
   const step = 10 ** Math.floor(Math.log10(rateBps)) * (NEWS_SHARE / 2)
   return Math.floor(rateBps / step + 1e-9) * step
 }

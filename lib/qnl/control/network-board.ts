@@ -1,7 +1,14 @@
 import { InvalidArgumentError, NoRouteError } from '../../errors.ts'
 import type { DrainTarget, NetworkEvent, NetworkStatus, SiteView } from '../../interface/network-controller.ts'
 import type { NodePlan, NodeReport } from '../../interface/network-node.ts'
-import type { NetworkDemand, NetworkFile, NetworkNode } from '../planner/network.ts'
+import {
+  MOST_DEADLINE_MS,
+  type NetworkDemand,
+  type NetworkFile,
+  type NetworkNode,
+  RATES,
+  WEIGHTS,
+} from '../planner/network.ts'
 import { OnDemandRouter } from '../planner/on-demand-router.ts'
 import type { Plan, PlannedPath } from '../planner/plan.ts'
 import { LinkTable } from './link-table.ts'
@@ -126,19 +133,25 @@ export class NetworkBoard {
   /** What is to be planned now. */
   file(nowMs: number): NetworkFile {
     const filling = this.#filling.rates(nowMs)
-    const demands = this.#pairs.all(nowMs).map(
-      ([id, { a, b, rateBps, weight, mode, shares, untilMs }]): NetworkDemand => ({
-        id,
-        a,
-        b,
-        rateBps: Math.max(rateBps, filling.get(id) ?? 0),
-        weight: filling.has(id) ? weight * FILLING_WEIGHT : weight,
-        mode,
-        ...(shares === undefined ? {} : { shares }),
-        limitBps: Math.max(rateBps, filling.get(id) ?? 0),
-        ...(untilMs < Number.POSITIVE_INFINITY ? { deadlineMs: untilMs - nowMs } : {}),
-      }),
-    )
+    const demands = this.#pairs
+      .all(nowMs)
+      .map(([id, { a, b, rateBps, weight, mode, shares, untilMs }]): NetworkDemand => {
+        // Within what can be planned, whatever one site asks for: no other may be without a plan for it.
+        const askedBps = Math.min(RATES.most, Math.max(rateBps, filling.get(id) ?? 0))
+        const most = Math.min(WEIGHTS.most, filling.has(id) ? weight * FILLING_WEIGHT : weight)
+        const leftMs = untilMs - nowMs
+        return {
+          id,
+          a,
+          b,
+          rateBps: askedBps,
+          weight: Math.max(WEIGHTS.least, most),
+          mode,
+          ...(shares === undefined ? {} : { shares }),
+          limitBps: askedBps,
+          ...(leftMs <= MOST_DEADLINE_MS ? { deadlineMs: leftMs } : {}),
+        }
+      })
     return { nodes: [...this.#sites.values()].map(({ node }) => node), links: this.links.network(), demands }
   }
 

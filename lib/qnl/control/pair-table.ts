@@ -1,5 +1,6 @@
 import type { NodeReport } from '../../interface/network-node.ts'
 import type { Demand, PoolLevel } from '../../interface/qnl.ts'
+import { RATES } from '../planner/network.ts'
 import { isSameDemand } from '../same-demand.ts'
 import { emptiest } from './pool-fill.ts'
 
@@ -42,7 +43,7 @@ export class PairTable {
     const told = new Set<string>()
     const changed: string[] = []
     for (const { remoteSiteId, demand } of demands.slice(0, MAX_PAIRS_OF_SITE)) {
-      if (demand.rateBps <= 0 || remoteSiteId === siteId || !knows(remoteSiteId)) continue
+      if (demand.rateBps < RATES.least || remoteSiteId === siteId || !knows(remoteSiteId)) continue
       const id = pairId(siteId, remoteSiteId)
       told.add(id)
       const [a, b] = [siteId, remoteSiteId].sort() as [string, string]

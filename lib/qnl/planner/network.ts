@@ -1,3 +1,10 @@
+/** Rates in bits per second that can be planned; a lower one is none. Further apart, sums and ratios of them are rounding alone. */
+export const RATES = { least: 1e-6, most: 1e15 } as const
+/** Weights of demands. */
+export const WEIGHTS = { least: 1e-6, most: 1e6 } as const
+/** The longest deadline of a demand, in milliseconds. */
+export const MOST_DEADLINE_MS = 1e12
+
 /** How a demand may be routed: over one path, over many for rate, or as XOR shares over node-disjoint paths. */
 export type RoutingMode = 'single' | 'multipath' | 'split'
 
@@ -13,7 +20,7 @@ export interface NetworkLink {
   readonly id: string
   readonly a: string
   readonly b: string
-  /** Secret key rate while the link runs, in bits per second, 0 (down) to 1e15. */
+  /** Secret key rate while the link runs, in bits per second, 0 (down), or 1e-6 to 1e15. */
   readonly rateBps: number
 }
 
@@ -22,15 +29,15 @@ export interface NetworkDemand {
   readonly id: string
   readonly a: string
   readonly b: string
-  /** Key wanted, in bits per second, 0 (withdrawn) to 1e15; together with `weight` the pair's share of the network. */
+  /** Key wanted, in bits per second, 0 (withdrawn), or 1e-6 to 1e15; together with `weight` the pair's share of the network. */
   readonly rateBps: number
-  /** Multiplies the share, above 0. Default 1. */
+  /** Multiplies the share, 1e-6 to 1e6. Default 1. */
   readonly weight?: number
   /** Default `multipath`. */
   readonly mode?: RoutingMode
   /** In `split` mode the number of XOR shares, each on a path of its own, 2 to 8. Default 2. */
   readonly shares?: number
-  /** Rate beyond which more is of no use, in bits per second, above 0. Default: none. */
+  /** Rate beyond which more is of no use, in bits per second, 1e-6 to 1e15. Default: none. */
   readonly limitBps?: number
   /** Demands of a higher class are planned first and lose nothing to lower ones; an integer, -100 to 100. Default 0. */
   readonly priority?: number

@@ -1,10 +1,11 @@
 import { ConfigError } from '../../errors.ts'
 import { compileSchema, describeFaults, type JsonSchema, type SchemaFault } from '../../util/json-schema.ts'
 import { indexById } from './graph.ts'
-import type { NetworkFile } from './network.ts'
+import { MOST_DEADLINE_MS, type NetworkFile, RATES, WEIGHTS } from './network.ts'
 
-const id = { type: 'string', minLength: 1, maxLength: 200 }
-const rateBps = { type: 'number', minimum: 0, maximum: 1e15 }
+/** Room for a pair of two site IDs. */
+const id = { type: 'string', minLength: 1, maxLength: 300 }
+const rateBps = { type: 'number', minimum: 0, maximum: RATES.most }
 
 /** Schema of a network file; the types of `network.ts` say what the fields mean. */
 const networkFileSchema: JsonSchema = {
@@ -44,12 +45,12 @@ const networkFileSchema: JsonSchema = {
           a: id,
           b: id,
           rateBps,
-          weight: { type: 'number', exclusiveMinimum: 0, maximum: 1e6 },
+          weight: { type: 'number', minimum: WEIGHTS.least, maximum: WEIGHTS.most },
           mode: { enum: ['single', 'multipath', 'split'] },
           shares: { type: 'integer', minimum: 2, maximum: 8 },
-          limitBps: { type: 'number', exclusiveMinimum: 0, maximum: 1e15 },
+          limitBps: { type: 'number', minimum: RATES.least, maximum: RATES.most },
           priority: { type: 'integer', minimum: -100, maximum: 100 },
-          deadlineMs: { type: 'number', exclusiveMinimum: 0, maximum: 1e12 },
+          deadlineMs: { type: 'number', exclusiveMinimum: 0, maximum: MOST_DEADLINE_MS },
         },
       },
     },
@@ -81,6 +82,8 @@ function findFaults({ nodes, links, demands }: NetworkFile): SchemaFault[] {
     ...findDuplicates('nodes', nodes),
     ...findDuplicates('links', links),
     ...findDuplicates('demands', demands),
+    ...findTinyRates('links', links),
+    ...findTinyRates('demands', demands),
     ...findBadEnds('links', links, known),
     ...findBadEnds('demands', demands, known),
     ...demands.flatMap(({ shares, mode }, index) =>
@@ -101,6 +104,14 @@ function findDuplicates(list: string, items: readonly { readonly id: string }[])
     }
     return [{ path: `/${list}/${index}/id`, message: `"${name}" is the id of /${list}/${other} too; ids must differ` }]
   })
+}
+
+function findTinyRates(list: string, items: readonly { readonly rateBps: number }[]): SchemaFault[] {
+  return items.flatMap(({ rateBps: rate }, index) =>
+    rate > 0 && rate < RATES.least
+      ? [{ path: `/${list}/${index}/rateBps`, message: `must be 0 or at least ${RATES.least}` }]
+      : [],
+  )
 }
 
 function findBadEnds(

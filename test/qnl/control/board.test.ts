@@ -138,6 +138,27 @@ describe('NetworkBoard', () => {
     expect(board.status('c', 1000).links[1]).to.include({ drain: 'drained', filled: false })
   })
 
+  it('plans for all the others whatever one site asks for', async () => {
+    const most = { rateBps: 1e15, weight: 1e6, pool: { stockBits: 0, targetBits: 1e15 } }
+    const ask = (change: Partial<Demand>) => ({ remoteSiteId: 'c', demand: { ...demand, ...change } })
+    for (const change of [
+      most,
+      { rateBps: 5e-324, weight: 5e-324 },
+      { kind: 'on-demand' as const, deadlineMs: 2 ** 53 - 1 },
+    ]) {
+      const { board, plan } = boardOf({
+        a: { demands: [ask(change)] },
+        b: { demands: [{ remoteSiteId: 'c', demand }], links: [link('a-b', 'a'), link('b-c', 'c')] },
+      })
+      await plan(1)
+      board.drain(['b-c'], { nowMs: 0, fillMs: 1 })
+      await plan(2)
+      const { lambda, pairs } = board.status('c1', 0)
+      expect(lambda).to.be.above(0).and.below(Number.POSITIVE_INFINITY)
+      expect(pairs.find(({ a, b }) => a === 'b' && b === 'c')!.grantedBps).to.be.above(0)
+    }
+  })
+
   it('goes on with what a node said that is away, for half a minute', () => {
     const { board } = boardOf({ a: { demands: [{ remoteSiteId: 'c', demand }] } })
     board.leave('a', 1000)
