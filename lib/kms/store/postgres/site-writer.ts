@@ -65,7 +65,7 @@ export interface SiteWriterOptions {
   readonly connect: () => Promise<StoreConnection>
   /** False once this replica owns the site no more: then nothing is tried again. */
   readonly mayWrite: () => boolean
-  /** Another owner has written. */
+  /** Another owner has written, or it cannot be told what was: this one is at its end. */
   readonly onFenced: () => void
 }
 
@@ -168,9 +168,7 @@ export class SiteWriter {
     { writes }: { writes: boolean },
   ): Promise<PostgresRow[]> {
     const backOff = new BackOff({ minMs: 20, maxMs: 500 })
-    // An earlier try may have been written, or still be: then a refusal of this one does not say that nothing was, and a
-    // next batch under the same number would be taken for this one.
-    let isOpen = false
+    let mayBeWritten = false
     for (;;) {
       if (this.#end !== undefined) throw this.#end
       let asked = false
@@ -180,10 +178,12 @@ export class SiteWriter {
         asked = true
         return await ask(connection)
       } catch (error) {
-        const refused = isRefusal(error)
-        if (refused && !isOpen) throw error
-        isOpen ||= writes && asked
-        if (!refused) await this.#drop()
+        if (isRefusal(error)) {
+          if (mayBeWritten) this.#giveUp(error)
+          throw error
+        }
+        mayBeWritten ||= writes && asked
+        await this.#drop()
         if (!this.#options.mayWrite()) {
           this.#end ??= new StoreError('This replica owns the pools of its site no more', { cause: error })
           throw this.#end
@@ -191,6 +191,16 @@ export class SiteWriter {
       }
       await delay(backOff.nextMs())
     }
+  }
+
+  /**
+   * An earlier try may be written, or still will be: a refusal does not say that nothing was, and the next batch under the
+   * same number would be taken for that one. Under the next epoch nothing of it counts, or all.
+   */
+  #giveUp(cause: unknown): never {
+    this.#end = new StoreError('Nobody knows whether the last batch was written', { cause })
+    this.#options.onFenced()
+    throw this.#end
   }
 
   async #drop(): Promise<void> {
