@@ -110,7 +110,11 @@ export class WorkerPool implements Closable {
   async #keep(first: WorkerProcess): Promise<void> {
     const { signal } = this.#abort
     const backOff = new BackOff({ minMs: 50, maxMs: 5_000 })
-    for (let worker = first; ; worker = this.#start()) {
+    for (
+      let worker: WorkerProcess | undefined = first;
+      worker !== undefined;
+      worker = await this.#startAgain(backOff)
+    ) {
       await worker.whenReady().then(
         () => this.#tell(),
         () => {},
@@ -121,8 +125,20 @@ export class WorkerPool implements Closable {
       this.#logger.warn({ pid: worker.pid, reason }, 'A worker has ended')
       this.#tell(reason)
       if (performance.now() - (worker.readyMs ?? Number.POSITIVE_INFINITY) > SOUND_MS) backOff.reset()
+    }
+  }
+
+  /** Undefined once the pool closes. A process that the machine has no room for is tried again. */
+  async #startAgain(backOff: BackOff): Promise<WorkerProcess | undefined> {
+    const { signal } = this.#abort
+    for (;;) {
       await delay(backOff.nextMs(), { signal }).catch(() => {})
-      if (signal.aborted) return
+      if (signal.aborted) return undefined
+      try {
+        return this.#start()
+      } catch (error) {
+        this.#logger.warn({ reason: (error as Error).message }, 'A worker could not be started')
+      }
     }
   }
 

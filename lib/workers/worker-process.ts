@@ -52,9 +52,10 @@ export class WorkerProcess {
     // Sending to a process that has ended a moment ago is told here, and by its end.
     child.on('error', () => {})
     const serve = async (runs: boolean) => {
-      const pipe = child.stdio[OWNER_FD] as unknown as Duplex
-      if (!runs) {
-        pipe.destroy()
+      // Where no file descriptor is left node gives a process without any pipes.
+      const pipe = child.stdio?.[OWNER_FD] as unknown as Duplex | undefined
+      if (!runs || pipe === undefined) {
+        pipe?.destroy()
         return undefined
       }
       const channel = new StreamChannel(pipe, { peerId: WORKER, heartbeatMs: WORKER_HEARTBEAT_MS })

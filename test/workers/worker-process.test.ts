@@ -1,4 +1,4 @@
-import { fork } from 'node:child_process'
+import { ChildProcess, fork } from 'node:child_process'
 import { expect } from 'chai'
 import { startWorker } from '../../bin/start-worker.ts'
 import { createRemoteKms } from '../../lib/client/remote-kms.ts'
@@ -110,5 +110,34 @@ describe('worker processes', function () {
     const [pid] = pool.workerPids()
     await pool.close()
     expect(() => process.kill(pid!, 0)).to.throw('ESRCH')
+  })
+
+  it('come back after the machine had no file descriptors and no memory for them', async () => {
+    let starts = 0
+    const start = () => {
+      starts += 1
+      if (starts === 2) {
+        // As spawn() gives it where it finds no descriptor: never run, without pipes, and told a moment later.
+        const none = new ChildProcess()
+        process.nextTick(() => none.emit('error', new Error('spawn EMFILE')))
+        return none
+      }
+      if (starts === 3) throw new Error('spawn ENOMEM')
+      return startWorker()
+    }
+    await using own = await WorkerPool.open({
+      count: 1,
+      start,
+      setup: { siteId: 'site-a', tls: authority.issue('kme-a'), saes: [{ saeId: 'alice' }] },
+      listen: { host: '127.0.0.1', port: 0 },
+      maxConnections: 4,
+      directory: ownerOf(saeIds),
+      onUndelivered: () => {},
+      onChange: () => {},
+    })
+    const [first] = own.workerPids()
+    process.kill(first!, 'SIGKILL')
+    await until(() => own.workerPids().some(pid => pid !== first), 'another worker serves', { timeoutMs: 60_000 })
+    expect(starts).to.equal(4)
   })
 })
