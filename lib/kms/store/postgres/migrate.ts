@@ -16,12 +16,7 @@ export async function migrate(client: PostgresClient, steps: readonly string[] =
     await client.query(
       'create table if not exists qkd_schema (version integer primary key, made_at timestamptz not null)',
     )
-    const found = await schemaVersion(client)
-    if (found > steps.length) {
-      throw new StoreError(
-        `The database has schema ${found}; this version of qkdkit knows up to ${steps.length}: update it, or name another database`,
-      )
-    }
+    const found = await requireKnownSchema(client, steps)
     for (const [at, step] of steps.entries()) {
       if (at < found) continue
       await client.write(`begin; ${step}; insert into qkd_schema values (${at + 1}, now()); commit`)
@@ -31,7 +26,18 @@ export async function migrate(client: PostgresClient, steps: readonly string[] =
   }
 }
 
-async function schemaVersion(client: PostgresClient): Promise<number> {
+/**
+ * Version of the schema in the database, which must have one.
+ * @throws {StoreError} a newer version of qkdkit wrote it
+ */
+export async function requireKnownSchema(
+  client: PostgresClient,
+  steps: readonly string[] = MIGRATIONS,
+): Promise<number> {
   const [row] = await client.query('select coalesce(max(version), 0) as version from qkd_schema')
-  return Number(row!.version)
+  const found = Number(row!.version)
+  if (found <= steps.length) return found
+  throw new StoreError(
+    `The database has schema ${found}; this version of qkdkit knows up to ${steps.length}: update it, or name another database`,
+  )
 }

@@ -155,7 +155,13 @@ export class PostgresSlots implements SlotStore, Held {
     }
     ring.forgetEarlier()
     before.current.wipe()
-    await hostKey.advanceTo(next.epoch)
+    try {
+      await hostKey.advanceTo(next.epoch)
+    } catch (error) {
+      // The key before still lies on this host: the next turn goes on with it.
+      this.#hasErased = true
+      throw error
+    }
   }
 
   #warn(error: unknown): void {

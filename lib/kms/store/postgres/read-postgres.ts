@@ -4,6 +4,7 @@ import { Opened } from '../../../util/opened.ts'
 import type { StorePlace } from '../open-store.ts'
 import { connectStore, type PostgresPlace } from './connect-store.ts'
 import { openHostDirectory } from './host-directory.ts'
+import { requireKnownSchema } from './migrate.ts'
 import { PostgresSlots } from './postgres-slots.ts'
 import { PostgresPoolStore } from './postgres-store.ts'
 import { SiteWriter } from './site-writer.ts'
@@ -53,6 +54,7 @@ export async function openPostgresToRead(
     const { client } = await connect()
     try {
       const [known] = await client.query(`select to_regclass('qkd_site') is not null as known`)
+      if (known?.known === true) await requireKnownSchema(client)
       const [row] =
         known?.known === true ? await client.query('select * from qkd_site where site_id = $1', [siteId]) : []
       if (row === undefined) throw new StoreError(`The database has no store of site ${siteId}`)

@@ -1,6 +1,7 @@
 import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
+import { StoreError } from '../../../../lib/errors.ts'
 import { lp } from '../../../../lib/key/lp.ts'
 import { SecretKey } from '../../../../lib/key/secret-key.ts'
 import { KekRing } from '../../../../lib/kms/store/kek-ring.ts'
@@ -138,5 +139,25 @@ describe('keys of a store in PostgreSQL', function () {
     expect((await sql.query(`select key_epoch from qkd_site where site_id = 'failing'`))[0]).to.deep.equal({
       key_epoch: '1',
     })
+  })
+
+  it('are stepped on again on a host whose disk refused the step once', async () => {
+    const host = join(dir.path, 'host-disk')
+    await using replica = await openReplica(server.url, host, { siteId: 'host-disk' })
+    await using owned = await openOwned(replica)
+    const { advanceTo } = HostKey.prototype
+    HostKey.prototype.advanceTo = async () => {
+      throw new StoreError('No space left on device')
+    }
+    try {
+      await rejectsWith(owned.slots.destroyErased(), 'ERR_QKD_STORE')
+    } finally {
+      HostKey.prototype.advanceTo = advanceTo
+    }
+    expect((await HostKey.find(replica.slots))!.epoch).to.equal(0)
+    await owned.slots.destroyErased()
+    expect((await HostKey.find(replica.slots))!.epoch).to.equal(1)
+    const secret = SecretKey.random(32)
+    ;(await owned.slots.read(await owned.slots.put(secret, CONTEXT), CONTEXT)).wipe()
   })
 })

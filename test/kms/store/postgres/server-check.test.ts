@@ -1,12 +1,15 @@
+import { join } from 'node:path'
 import { expect } from 'chai'
 import { connectStore } from '../../../../lib/kms/store/postgres/connect-store.ts'
 import { migrate } from '../../../../lib/kms/store/postgres/migrate.ts'
 import { MIGRATIONS } from '../../../../lib/kms/store/postgres/migrations.ts'
+import { openPostgresToRead } from '../../../../lib/kms/store/postgres/read-postgres.ts'
 import { standbyInStep } from '../../../../lib/kms/store/postgres/standby-watch.ts'
 import { connectPostgres, type PostgresClient } from '../../../../lib/util/postgres-client.ts'
 import { withoutPeer } from '../../../helpers/peer-program.ts'
 import { PostgresNode, postgresPrograms } from '../../../helpers/postgres.ts'
 import { rejectsWith } from '../../../helpers/rejects-with.ts'
+import { createTempDir } from '../../../helpers/temp-dir.ts'
 import { until } from '../../../helpers/until.ts'
 
 describe('the start over PostgreSQL', function () {
@@ -94,6 +97,10 @@ describe('the start over PostgreSQL', function () {
     )
     const error = await rejectsWith(migrate(sql, MIGRATIONS), 'ERR_QKD_STORE')
     expect(error.message).to.contain(`schema ${steps.length}`).and.to.contain(`up to ${MIGRATIONS.length}`)
+    await using dir = await createTempDir()
+    const place = { siteId: 'site-a', url: server.url, path: dir.path, kek: { file: join(dir.path, 'kek') } }
+    const look = await rejectsWith(openPostgresToRead(place), 'ERR_QKD_STORE')
+    expect(look.message).to.equal(error.message)
   })
 
   it('writes nothing of a step that fails', async () => {
