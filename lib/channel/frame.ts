@@ -51,6 +51,13 @@ export class FrameReader {
     chunk.fill(0)
   }
 
+  /** Nothing more comes: what there is of a message, which may be key material, is wiped. */
+  drop(): void {
+    this.#message?.fill(0)
+    this.#message = undefined
+    this.#filled = 0
+  }
+
   #begin(onFrame: (frame: 'bye') => void): void {
     const sizeBytes = this.#header.readUInt32BE()
     if (sizeBytes === BYE) onFrame('bye')

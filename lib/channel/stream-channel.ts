@@ -58,6 +58,7 @@ export class StreamChannel implements MessageChannel {
     this.#gone = new Promise(resolve => {
       duplex.once('close', () => {
         this.#lose()
+        this.#reader.drop()
         clearInterval(this.#heartbeat)
         resolve()
       })

@@ -54,6 +54,7 @@ export class SocketChannel implements TlsChannel {
     this.#gone = new Promise(resolve => {
       socket.once('close', () => {
         this.#lose()
+        this.#reader.drop()
         for (const timer of this.#timers) clearInterval(timer)
         resolve()
       })
