@@ -77,20 +77,17 @@ export class IncidentBook {
    * @throws {StoreError} it is not durable
    */
   put(incident: BookedIncident): Promise<void> {
-    return this.#inTurn(async () => {
-      const name = nameOf(incident)
-      const from = this.#entries.get(name)?.version ?? 0
-      this.requireRoom(incident)
-      await this.#commit(name, from, Buffer.from(JSON.stringify(incident)))
-      this.#entries.set(name, { version: from + 1, incident })
-    })
+    return this.#inTurn(() => this.#put(incident))
   }
 
   /** Notes what a site has said of the state that began at `changedAtMs`; passed over where that is no longer the state. */
-  async noteTold(incident: Incident, told: Told): Promise<void> {
-    const known = this.find(incident.originSiteId, incident.id)
-    if (known === undefined || known.changedAtMs !== told.changedAtMs) return
-    await this.put({ ...known, told: [...known.told.filter(({ siteId }) => siteId !== told.siteId), told] })
+  noteTold(incident: Incident, told: Told): Promise<void> {
+    return this.#inTurn(async () => {
+      // Looked at in turn: several sites answer at once, and none may take away what another has said.
+      const known = this.find(incident.originSiteId, incident.id)
+      if (known === undefined || known.changedAtMs !== told.changedAtMs) return
+      await this.#put({ ...known, told: [...known.told.filter(({ siteId }) => siteId !== told.siteId), told] })
+    })
   }
 
   /** Forgets an incident that is over. */
@@ -102,6 +99,14 @@ export class IncidentBook {
       await this.#commit(name, known.version, undefined)
       this.#entries.delete(name)
     })
+  }
+
+  async #put(incident: BookedIncident): Promise<void> {
+    const name = nameOf(incident)
+    const from = this.#entries.get(name)?.version ?? 0
+    this.requireRoom(incident)
+    await this.#commit(name, from, Buffer.from(JSON.stringify(incident)))
+    this.#entries.set(name, { version: from + 1, incident })
   }
 
   async #commit(name: string, from: number, value: Uint8Array | undefined): Promise<void> {

@@ -11,7 +11,7 @@ import type { KeyPool } from '../pool/key-pool.ts'
 import type { RecentKeys } from '../recent-keys.ts'
 import type { SaeRegistry } from '../sae-registry.ts'
 import { type BookedIncident, IncidentBook, type Told } from './incident-book.ts'
-import { concernsPool, holdOf } from './incident-hold.ts'
+import { concernsPool, holdIn, holdOf, reachesPool } from './incident-hold.ts'
 import { checkSelector, describeSelector, goesByBlock, inRange, namesPair } from './selector.ts'
 
 /** How often those who don't know yet are told again while they are connected, in milliseconds. */
@@ -85,7 +85,7 @@ export class SiteIncidents implements IncidentDesk, Closable {
     const words = { by: by.slice(0, MAX_WORDS), ...(reason !== undefined && { reason: reason.slice(0, MAX_WORDS) }) }
     const times = { openedAtMs: atMs, changedAtMs: atMs }
     const incident = { id, state, selector: checked, originSiteId: localSiteId, ...words, ...times, told: [] }
-    if (this.#sitesOf(incident).length === 0)
+    if (![...this.#options.pools.keys()].some(remoteSiteId => concernsPool(incident, { localSiteId, remoteSiteId })))
       throw new InvalidArgumentError(`This site shares no keys that ${describeSelector(checked)} could be about`)
     return this.#enact(incident, options)
   }
@@ -164,8 +164,8 @@ export class SiteIncidents implements IncidentDesk, Closable {
     await Promise.all(
       [...pools].map(async ([remoteSiteId, pool]) => {
         const sides = { localSiteId, remoteSiteId }
-        const open = this.#book.incidents.filter(each => each.state !== 'released' && concernsPool(each, sides))
-        await pool.incidents.hold(open.map(incident => holdOf(incident, now)))
+        const open = this.#book.incidents.filter(each => each.state !== 'released' && reachesPool(each, sides))
+        await pool.incidents.hold(open.map(incident => holdIn(incident, sides, now)))
       }),
     )
   }
@@ -331,9 +331,10 @@ export class SiteIncidents implements IncidentDesk, Closable {
     return { siteId, state: 'untold', reason }
   }
 
+  /** Who is told: those too that may share keys with the pool that is named. */
   #sitesOf(incident: Incident): string[] {
     const { localSiteId, pools } = this.#options
-    return [...pools.keys()].filter(remoteSiteId => concernsPool(incident, { localSiteId, remoteSiteId }))
+    return [...pools.keys()].filter(remoteSiteId => reachesPool(incident, { localSiteId, remoteSiteId }))
   }
 
   #isOwn({ originSiteId }: Incident): boolean {
