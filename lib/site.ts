@@ -246,7 +246,7 @@ async function openKept(
     const replica = opened.add(await SiteReplica.open(config, store, { telemetry, logger }))
     return { replica, slots: watch(replica.slots) }
   }
-  const open = await openStore(store)
+  const open = await openStore(store, { logger })
   opened.add(open.store)
   return { store: open.store, slots: watch(opened.add(open.slots)), marks: opened.add(open.marks) }
 }

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { Logger } from '../../interface/logger.ts'
 import type { PoolStore } from '../../interface/pool-store.ts'
 import { RowMac } from '../../key/row-mac.ts'
 import { syncDirectory } from '../../util/sync-directory.ts'
@@ -34,10 +35,13 @@ export interface OpenStore {
 
 /**
  * Opens a store in its directory, or makes it there. A change of key encryption keys that a crash has cut short, or that
- * `previous` asks for, is done first.
+ * `previous` asks for, is done first. The logger is told where commit numbers cannot be written.
  * @throws {StoreError} another process uses it, its key is missing or another one, or a newer version wrote it
  */
-export async function openStore({ path, kek: source, commitFile = `${path}.commits` }: StorePlace): Promise<OpenStore> {
+export async function openStore(
+  { path, kek: source, commitFile = `${path}.commits` }: StorePlace,
+  { logger }: { logger?: Logger | undefined } = {},
+): Promise<OpenStore> {
   if ('file' in source) await mkdir(dirname(source.file), { recursive: true, mode: 0o700 })
   // The store first: it is what another process is kept out by.
   const store = await LmdbPoolStore.open(path)
@@ -54,7 +58,7 @@ export async function openStore({ path, kek: source, commitFile = `${path}.commi
     if (create) for (const directory of [path, dirname(path)]) await syncDirectory(directory)
     const taken = 'file' in source ? await takeNextKek(source.file, slots) : undefined
     const rekeyed = taken ?? (source.previous === undefined ? undefined : await slots.rekey())
-    const marks = await CommitFile.open(commitFile)
+    const marks = await CommitFile.open(commitFile, { logger })
     return { store, slots, marks, ...(rekeyed && { rekeyed }) }
   } catch (error) {
     await slots?.close()
