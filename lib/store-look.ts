@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import type { SiteConfig } from './config/site-config.ts'
 import { type PostgresStoreConfig, readStorePassword } from './config/store-config.ts'
-import { ConfigError } from './errors.ts'
+import { ConfigError, StoreError } from './errors.ts'
 import type { Closable } from './interface/lifecycle.ts'
 import type { PoolStore, SlotStore } from './interface/pool-store.ts'
 import { openStore, type StorePlace } from './kms/store/open-store.ts'
@@ -21,11 +23,12 @@ export interface StoreLook extends Closable {
 /**
  * Opens the store that a configuration names, to look at it; the process that has it must be stopped.
  * @throws {ConfigError} it keeps nothing on disk
- * @throws {StoreError} it cannot be opened
+ * @throws {StoreError} it cannot be opened, or there is none
  */
 export async function lookAtStore({ siteId, store }: Pick<SiteConfig, 'siteId' | 'store'>): Promise<StoreLook> {
   if (store.kind === 'memory') throw new ConfigError('/store: kind "memory" keeps nothing on disk')
   if (store.kind === 'postgresql') return await openPostgresToRead(await postgresPlace(siteId, store))
+  requireStore(store)
   const open = await openStore(store)
   const close = async () => {
     await open.slots.close()
@@ -37,7 +40,7 @@ export async function lookAtStore({ siteId, store }: Pick<SiteConfig, 'siteId' |
 
 /**
  * Changes the key encryption key of a stopped store, or of a stopped replica's host, to the one that lies beside it.
- * @throws {StoreError} a process has it
+ * @throws {StoreError} a process has it, or there is none
  */
 export async function rekeyStore(
   place: StorePlace & { readonly kind: 'lmdb' | 'postgresql' },
@@ -46,10 +49,17 @@ export async function rekeyStore(
     await using host = await openHostDirectory(place)
     return host.rekeyed
   }
+  requireStore(place)
   const { store, slots, rekeyed } = await openStore(place)
   await slots.close()
   await store.close()
   return rekeyed
+}
+
+/** Whoever looks at a store that is not there has named another directory: none is made, which would be found to be in order. */
+function requireStore({ path }: StorePlace): void {
+  if (!existsSync(join(path, 'pools.mdb')))
+    throw new StoreError(`There is no store in ${path}: look at "path" in the configuration`)
 }
 
 async function postgresPlace(siteId: string, store: PostgresStoreConfig) {
