@@ -4,11 +4,10 @@ import { Incoming } from './incoming.ts'
 import { relayedWay } from './link-news.ts'
 import type { PairOptions } from './pair.ts'
 import type { RelayMessage } from './relay-wire.ts'
-import { MATERIAL_BYTES, NO_TAG } from './transfer-key.ts'
+import { MATERIAL_BYTES, MIN_CHUNK_BYTES, NO_TAG } from './transfer-key.ts'
 
 /** Blocks that the other end may have under way to this one. */
 const MAX_INCOMING = 256
-const MIN_CHUNK_BYTES = 256
 
 type Of<N extends RelayMessage['type']> = Extract<RelayMessage, { type: N }>
 
@@ -110,6 +109,7 @@ export class Arrivals {
     if (direct !== undefined) return directBlock(direct.secret, this.#options)
     const block = incoming?.finish(tag)
     if (block !== undefined) return block
+    incoming?.wipe()
     if (incoming !== undefined) this.#options.onRefused('altered')
     this.#refuse(transfer, 'not the same at both ends')
     return undefined
@@ -166,9 +166,13 @@ export class Arrivals {
   }
 
   /** Why a block is not wanted, whatever its paths are. */
-  #faultOf({ transfer, split, announced, sizeBytes, chunkBytes, paths }: Of<'offer'>): string | undefined {
-    const { minShares, announces, splitOnly } = this.#options
-    if (sizeBytes !== MATERIAL_BYTES || chunkBytes < MIN_CHUNK_BYTES || this.#incoming.has(transfer)) return 'malformed'
+  #faultOf({ transfer, split, announced, sizeBytes, chunkBytes, block, paths }: Of<'offer'>): string | undefined {
+    const { announces, splitOnly } = this.#options
+    const minShares = this.#options.minShares()
+    if (sizeBytes !== MATERIAL_BYTES || chunkBytes < MIN_CHUNK_BYTES) return 'malformed'
+    if (this.#incoming.has(transfer) || this.#direct.has(transfer)) return 'malformed'
+    // A block of the link is no share, whatever else is said of it.
+    if (block !== 0n && (split === 1 || announced === 1)) return 'malformed'
     if (splitOnly() && split !== 1) return 'this site takes shares alone'
     if (announced === 1 && !announces) return 'this site takes no announced key'
     return split === 1 && paths.length < minShares ? `fewer shares than ${minShares}` : undefined

@@ -23,6 +23,11 @@ export class FairQueue {
     return this.#sizeBytes
   }
 
+  /** Chunks that wait. */
+  get length(): number {
+    return this.#keys.size
+  }
+
   /** False where the same chunk waits already. */
   push(chunk: Waiting): boolean {
     const key = chunkKey(chunk)

@@ -70,6 +70,11 @@ export class LinkTraffic {
     return this.#queue.sizeBytes
   }
 
+  /** Chunks that wait for pads. */
+  get queuedChunks(): number {
+    return this.#queue.length
+  }
+
   /** Takes a chunk, or a reservation, over and sends it when it is its turn. False where it waits already. */
   enqueue(chunk: Waiting): boolean {
     if (!this.#queue.push(chunk)) return false

@@ -24,7 +24,8 @@ export interface PairOptions {
   readonly remoteSiteId: string
   readonly limits: RelayLimits
   readonly domainOf: SiteDomains
-  readonly minShares: number
+  /** The fewest shares of a key that this site wants now. */
+  readonly minShares: () => number
   /** This site takes blocks whose relays announce. */
   readonly announces: boolean
   /** The link to a neighbour. */

@@ -276,7 +276,7 @@ export class RelayNode implements Qnl {
       remoteSiteId: siteId,
       limits: this.#limits,
       domainOf: this.#domainOf,
-      minShares: this.#minShares,
+      minShares: () => this.#minSharesFor(siteId),
       announces: partner.announce === true,
       linkTo: remoteSiteId => this.#links.to(remoteSiteId),
       send: message => line.send(message),
@@ -301,7 +301,10 @@ export class RelayNode implements Qnl {
   }
 
   #hearJoint(siteId: string, message: Extract<RelayMessage, { type: 'joint' }>): void {
-    if (message.dest !== this.siteId) this.#announcer.forward(message, siteId)
+    const { dest, path, place } = message
+    if (dest !== this.siteId) this.#announcer.forward(message, siteId)
+    // From the relay itself, or by those after it: a site beside the path could have blocks given up with made-up words.
+    else if (path.indexOf(siteId) < Math.max(1, place)) this.counters.refuse('not from that site', siteId)
     else
       this.#arrive(
         message.source,
@@ -322,6 +325,11 @@ export class RelayNode implements Qnl {
   readonly #domainOf = (siteId: string): string =>
     this.#options.partners.find(partner => partner.siteId === siteId)?.domain ?? siteId
 
+  /** What its KMS asks for counts against plan and other end as what the site has laid down. */
+  #minSharesFor(remoteSiteId: string): number {
+    return this.#demands.get(remoteSiteId)?.shares ?? this.#minShares
+  }
+
   #ground(remoteSiteId: string) {
     const partner = this.#options.partners.find(({ siteId }) => siteId === remoteSiteId)!
     return {
@@ -330,7 +338,7 @@ export class RelayNode implements Qnl {
       plan: this.#plan,
       demand: this.#demands.get(remoteSiteId),
       lost: this.#partners.get(remoteSiteId)?.lost ?? false,
-      minShares: this.#minShares,
+      minShares: this.#minSharesFor(remoteSiteId),
       domainOf: this.#domainOf,
       partner,
       linkBps: (siteId: string) => {

@@ -8,6 +8,8 @@ import { SecretKey } from '../../key/secret-key.ts'
 
 /** What travels for one block: the block, and the one-time keys of the two tags that confirm it. */
 export const MATERIAL_BYTES = BLOCK_BYTES + 2 * POLY1305_KEY_BYTES
+/** The smallest chunk that a block may be cut into. */
+export const MIN_CHUNK_BYTES = 256
 /** The tag where none is needed: a block of a link is the same at both ends by the link's own verification. */
 export const NO_TAG = new Uint8Array(16)
 

@@ -1,5 +1,6 @@
-import { type Chunk, chunkKey, type Reservation } from './frame.ts'
+import { type Chunk, chunkKey, dropWaiting, type Reservation } from './frame.ts'
 import type { LinkTraffic, RefusedBecause } from './link-traffic.ts'
+import { MIN_CHUNK_BYTES } from './transfer-key.ts'
 
 /** Chunks that are remembered, so that a repeated one goes no further. */
 const MAX_SEEN = 65_536
@@ -44,7 +45,7 @@ export class Transit {
     }
     this.#remember(chunkKey(chunk))
     this.#bytes += chunk.sizeBytes
-    this.#options.linkTo(chunk.path[chunk.hop + 1]!)!.enqueue(next)
+    if (!this.#options.linkTo(chunk.path[chunk.hop + 1]!)!.enqueue(next)) dropWaiting(next)
   }
 
   #refuse(chunk: Chunk): RefusedBecause | undefined {
@@ -52,7 +53,9 @@ export class Transit {
     const link = linkTo(chunk.path[chunk.hop + 1]!)
     if (link === undefined) return 'no such link'
     if (this.#seen.has(chunkKey(chunk))) return 'repeated'
-    return link.queuedBytes + chunk.sizeBytes > maxBytes ? 'no room' : undefined
+    // Chunks next to empty fill the memory as well, with their headers.
+    const isFull = link.queuedBytes + chunk.sizeBytes > maxBytes || link.queuedChunks >= maxBytes / MIN_CHUNK_BYTES
+    return isFull ? 'no room' : undefined
   }
 
   #remember(key: string): void {

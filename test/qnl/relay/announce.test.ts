@@ -1,15 +1,18 @@
 import { createHash } from 'node:crypto'
 import { expect } from 'chai'
+import type { MessageChannel } from '../../../lib/interface/message-channel.ts'
 import type { QnlBlock } from '../../../lib/interface/qnl.ts'
 import { partOf } from '../../../lib/key/pad.ts'
 import { SecretKey } from '../../../lib/key/secret-key.ts'
 import { Incoming } from '../../../lib/qnl/relay/incoming.ts'
 import { joinRanges, rangeBytes } from '../../../lib/qnl/relay/joint.ts'
+import { encodeRelayMessage } from '../../../lib/qnl/relay/relay-wire.ts'
 import { MATERIAL_BYTES } from '../../../lib/qnl/relay/transfer-key.ts'
 import { type LoggedFrame, type LoggedJoint, readFrame, readJoint, watchedChannel } from '../../helpers/frame-log.ts'
 import { bytesUsedTwice, type PadUse, padUses } from '../../helpers/pad-recorder.ts'
 import { createRelayNetwork, type RelayNetwork, type RelayNetworkOptions } from '../../helpers/relay-network.ts'
 import { announcedEquation, jointView, rankOf } from '../../helpers/relay-view.ts'
+import { until } from '../../helpers/until.ts'
 
 /** Places in the key and behind it that are looked at. */
 const PLACES = [0, 1, 16_000, 31_999, 32_000, 32_063]
@@ -35,7 +38,7 @@ async function createAnnouncing(options: Partial<RelayNetworkOptions> = {}): Pro
     pairs: () => ({ announce: true }),
     ...options,
     tap: (channel, from, to) =>
-      watchedChannel(channel, message => {
+      watchedChannel(options.tap?.(channel, from, to) ?? channel, message => {
         const frame = readFrame(message, from, to)
         const joint = readJoint(message, from, to)
         if (frame !== undefined) frames.push(frame)
@@ -124,6 +127,22 @@ describe('relays that announce (rule L5)', function () {
     setTimeout(() => wait.abort(new Error('none came')), 300)
     expect(await block.catch((error: Error) => error.message)).to.equal('none came')
     expect(frames).to.deep.equal([])
+  })
+
+  it('are not heard from a site beside the path', async () => {
+    let beside: MessageChannel | undefined
+    await using logged = await createAnnouncing({
+      links: ['a-b', 'b-c', 'c-d', 'd-e'],
+      tap: (channel, from, to) => {
+        if (from === 'e' && to === 'd') beside = channel
+        return channel
+      },
+    })
+    await take(logged.network, 1)
+    const word = { type: 'joint', source: 'a', dest: 'd', transfer: 1n, path, joint: new Uint8Array(8) } as const
+    for (const place of [0, 1, 2]) await beside!.send(encodeRelayMessage({ ...word, place, tag: new Uint8Array(16) }))
+    const { counters } = logged.network.node('d')
+    await until(() => counters.refused['not from that site'] === 3, 'three words that are not heard')
   })
 
   const common = { source: 'a', dest: 'd', transfer: 7n, chunkBytes: 1024, domainOf: (site: string) => site }

@@ -164,6 +164,25 @@ describe('split over disjoint paths', function () {
     await take(network, 2)
   })
 
+  it('takes no fewer shares than its KMS asks for, whatever plan and other end say', async () => {
+    const { network, frames } = await createLoggedNetwork({ links: ['a-b', 'b-z', 'a-c', 'c-z', 'a-d', 'd-z'] })
+    await using _ = network
+    const demand = { rateBps: 1000, weight: 1, kind: 'continuous', mode: 'split', shares: 3 } as const
+    const two = { paths: ['a-b-z', 'a-c-z'], mode: 'split' } as const
+    // The far end's KMS: the site that sends would be content with two.
+    await network.node('z').setDemand('a', demand)
+    network.plan(two)
+    const wait = new AbortController()
+    const block = network.node('a').nextBlock('z', { signal: wait.signal })
+    setTimeout(() => wait.abort(new Error('none came')), 300)
+    expect(await block.catch((error: Error) => error.message)).to.equal('none came')
+    expect(frames).to.deep.equal([])
+    expect((await network.node('a').setDemand('z', demand)).rateBps).to.equal(0)
+    network.plan({ ...two, paths: [...two.paths, 'a-d-z'] })
+    expect((await network.node('a').status()).demands[0]!.grantedBps).to.equal(1000)
+    await take(network, 2)
+  })
+
   it('refuses at the far end an offer of fewer shares than that end wants', async () => {
     const { network, frames } = await createLoggedNetwork({
       links: ['a-b', 'b-z', 'a-c', 'c-z'],
