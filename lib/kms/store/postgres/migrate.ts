@@ -3,7 +3,7 @@ import type { PostgresClient } from '../../../util/postgres-client.ts'
 import { MIGRATIONS } from './migrations.ts'
 
 /** Number of the lock under which one process at a time changes the schema: the first 63 bits of SHA-256 of "qkdkit schema". */
-const LOCK = '4504659003426843046'
+export const SCHEMA_LOCK = '4504659003426843046'
 
 /**
  * Brings the schema of the database to this version's, each step in a transaction of its own. A step that another process
@@ -11,7 +11,7 @@ const LOCK = '4504659003426843046'
  * @throws {StoreError} a newer version wrote the schema, or a step failed
  */
 export async function migrate(client: PostgresClient, steps: readonly string[] = MIGRATIONS): Promise<void> {
-  await client.query(`select pg_advisory_lock(${LOCK})`)
+  await client.query(`select pg_advisory_lock(${SCHEMA_LOCK})`)
   try {
     await client.query(
       'create table if not exists qkd_schema (version integer primary key, made_at timestamptz not null)',
@@ -22,7 +22,7 @@ export async function migrate(client: PostgresClient, steps: readonly string[] =
       await client.write(`begin; ${step}; insert into qkd_schema values (${at + 1}, now()); commit`)
     }
   } finally {
-    await client.query(`rollback; select pg_advisory_unlock(${LOCK})`).catch(() => {})
+    await client.query(`rollback; select pg_advisory_unlock(${SCHEMA_LOCK})`).catch(() => {})
   }
 }
 

@@ -13,6 +13,9 @@ import { PostgresElection } from './postgres-election.ts'
 import { StandbyWatch } from './standby-watch.ts'
 import { joinStore, type Membership } from './store-membership.ts'
 
+/** How long the start may take at each step, at least, in milliseconds: a fellow may be changing the schema. */
+const START_MS = 10_000
+
 /** A replica's part in the store that its site shares. */
 export interface PostgresReplicaPlace extends StorePlace {
   readonly siteId: string
@@ -78,7 +81,8 @@ export class PostgresReplica implements Closable {
     const opened = new Opened('store')
     try {
       const directory = opened.add(await openHostDirectory(place))
-      const { client } = await connectStore({ ...place, timeoutMs: place.leaseMs }, `qkd ${place.siteId} start`)
+      const timeoutMs = Math.max(place.leaseMs, START_MS)
+      const { client } = await connectStore({ ...place, timeoutMs }, `qkd ${place.siteId} start`)
       try {
         await migrate(client)
         const membership = await joinStore(client, place.siteId, directory.slots)

@@ -4,6 +4,7 @@ import { expect } from 'chai'
 import { StoreError } from '../../../../lib/errors.ts'
 import type { Ownership } from '../../../../lib/interface/owner-election.ts'
 import { connectStore } from '../../../../lib/kms/store/postgres/connect-store.ts'
+import { SCHEMA_LOCK } from '../../../../lib/kms/store/postgres/migrate.ts'
 import type { OwnedStore } from '../../../../lib/kms/store/postgres/owned-store.ts'
 import { PostgresElection } from '../../../../lib/kms/store/postgres/postgres-election.ts'
 import { SiteWriter } from '../../../../lib/kms/store/postgres/site-writer.ts'
@@ -83,6 +84,22 @@ describe('replicas of a site over PostgreSQL', function () {
     await first.close()
     expect(await ownEpoch(second)).to.equal(2)
     expect(told.map(({ role }) => role)).to.deep.equal(['owner'])
+  })
+
+  it('wait at their start for a fellow that changes the schema, longer than a short lease', async () => {
+    const { siteId, host } = site()
+    await sql.query(`select pg_advisory_lock(${SCHEMA_LOCK})`)
+    const opening = openReplica(server.url, host, { siteId, leaseMs: 500 })
+    opening.catch(() => {})
+    await until(async () => {
+      const rows = await sql.query(
+        `select 1 from pg_stat_activity
+         where application_name = $1 and wait_event_type = 'Lock' and clock_timestamp() - query_start > '600 ms'`,
+        [`qkd ${siteId} start`],
+      )
+      return rows.length === 1
+    }, 'it has waited').finally(() => sql.query(`select pg_advisory_unlock(${SCHEMA_LOCK})`))
+    await (await opening).close()
   })
 
   it('fence an owner that another one has followed: it writes nothing more, and says so', async () => {
