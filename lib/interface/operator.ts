@@ -1,4 +1,3 @@
-import type { QkdError } from '../errors.ts'
 import type { AuditLog } from './audit.ts'
 import type { AbortOptions } from './lifecycle.ts'
 
@@ -66,7 +65,7 @@ export interface OperatorCalls {
    */
   perform(name: string, args: unknown, context: OperatorContext): Promise<unknown>
   /** Refuses what was asked in a form that no call has, and writes that down as any refusal: always rejects with the error. */
-  refuse(name: string, error: QkdError, context: OperatorContext): Promise<never>
+  refuse(name: string, error: Error & { readonly code: string }, context: OperatorContext): Promise<never>
 }
 
 /** Where a desk writes what was asked of it. */

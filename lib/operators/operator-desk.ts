@@ -77,11 +77,11 @@ export class OperatorDesk implements OperatorCalls {
     }
   }
 
-  refuse(name: string, error: QkdError, { operator }: OperatorContext): Promise<never> {
+  refuse(name: string, error: Error & { readonly code: string }, { operator }: OperatorContext): Promise<never> {
     return this.#refuse({ operator, name, args: undefined }, error)
   }
 
-  async #refuse(asked: Asked, error: QkdError): Promise<never> {
+  async #refuse(asked: Asked, error: Error & { readonly code: string }): Promise<never> {
     if (this.#mayWriteRefusal()) {
       const reason = this.#unwritten === 0 ? error.message : `${error.message} (and ${this.#unwritten} more refusals)`
       this.#unwritten = 0
