@@ -14,11 +14,17 @@ export type SchemaCheck<T> = (value: unknown) => { ok: true; value: T } | { ok: 
 
 const ajv = new Ajv2020({ allErrors: true, strict: true, allowUnionTypes: true, useDefaults: true })
 
-/** Compiles `schema` once; the check fills in defaults in place and names every fault. */
+/**
+ * A check by `schema`, which is compiled at its first use: a command loads many and uses few. The check fills in defaults in
+ * place and names every fault.
+ */
 export function compileSchema<T>(schema: JsonSchema): SchemaCheck<T> {
-  const validate: ValidateFunction = ajv.compile(schema)
-  return value =>
-    validate(value) ? { ok: true, value: value as T } : { ok: false, faults: (validate.errors ?? []).map(toFault) }
+  let compiled: ValidateFunction | undefined
+  return value => {
+    compiled ??= ajv.compile(schema)
+    if (compiled(value)) return { ok: true, value: value as T }
+    return { ok: false, faults: (compiled.errors ?? []).map(toFault) }
+  }
 }
 
 function toFault(error: ErrorObject): SchemaFault {
