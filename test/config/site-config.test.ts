@@ -48,6 +48,8 @@ describe('loadSiteConfig', () => {
       refreshMs: 3_600_000,
       refreshKeys: 268_435_456,
       kem: 'ML-KEM-768',
+      restoresPerHour: 10,
+      mismatchesPerHour: 100,
     })
   })
 
