@@ -57,7 +57,7 @@ export async function attackDrained({
     return true
   }
   await until(areFilled, 'the pools are filled', { timeoutMs: 30_000 })
-  const before = await Promise.all(SITES.map(siteId => attack(directory, siteId)))
+  const before = await Promise.all(SITES.map(siteId => attack(directory, siteId, 'before')))
   const drainedAt = async (at: number) => {
     const now = await statesOf(directory, SITES[at]!)
     const known = new Set(before[at]!.map(({ number }) => number))
@@ -76,7 +76,8 @@ export async function attackDrained({
   await pause(AFTER_DRAIN_MS)
   const reports: ShredReport[] = []
   for (const [at, siteId] of SITES.entries()) {
-    const after = await attack(directory, siteId)
+    // The database as it was, too: LMDB writes over what it has freed sooner or later, and a thief may have come before.
+    const after = await attack(directory, siteId, 'after', [join(directory, `before-${siteId}`, 'pools.mdb')])
     const isDrained = ({ number }: ReadBlock) => drained[at]!.includes(number)
     reports.push({
       siteId,
@@ -90,12 +91,17 @@ export async function attackDrained({
 }
 
 /** Copies all that a site has on its disk, and reads it with its key encryption key. */
-async function attack(directory: string, siteId: string): Promise<ReadBlock[]> {
-  const copy = join(directory, `copy-${siteId}`)
+async function attack(
+  directory: string,
+  siteId: string,
+  when: 'before' | 'after',
+  kept: readonly string[] = [],
+): Promise<ReadBlock[]> {
+  const copy = join(directory, `${when}-${siteId}`)
   await rm(copy, { recursive: true, force: true })
   await cp(join(directory, `${siteId}.store`), copy, { recursive: true })
   const kek = await readFile(join(directory, `${siteId}.kek`))
-  return await attackStore([copy], { kek, poolId: POOL })
+  return await attackStore([copy, ...kept], { kek, poolId: POOL })
 }
 
 /** Different cells that are more than the zeros with which a spent one was overwritten. */
