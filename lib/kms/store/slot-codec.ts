@@ -47,9 +47,10 @@ export function renewSlot(keks: KekRing, slot: Uint8Array): Buffer | 'damaged' |
   }
 }
 
-/** True if the place holds something of this context. */
-export function isSlotOf(slot: Uint8Array, context: Uint8Array): boolean {
-  return slot[0] === FORMAT && digestOf(context).equals(slot.subarray(CONTEXT_AT, HEADER_BYTES))
+/** Tells of a place whether it holds something of this context. */
+export function isSlotOf(context: Uint8Array): (slot: Uint8Array) => boolean {
+  const digest = digestOf(context)
+  return slot => slot[0] === FORMAT && digest.equals(slot.subarray(CONTEXT_AT, HEADER_BYTES))
 }
 
 /** True for a place that holds nothing. */
