@@ -9,6 +9,12 @@ export function postgresServers(url: string): string[] {
   const parts = /^(postgres(?:ql)?):\/\/(?:([^@/?]*)@)?([^/?]*)(\/[^?]*)?(?:\?(.*))?$/.exec(url)
   if (parts === null) throw new InvalidArgumentError('The URL of a database begins with postgres:// or postgresql://')
   const [, scheme, user, authority = '', path = '', query = ''] = parts
+  // With the @ that ends the user part: one that stands behind the host belongs to a password that is cut in two there.
+  if (user === undefined && `${path}${query}`.includes('@')) {
+    throw new InvalidArgumentError(
+      'The URL of a database has an @ behind its host: write / ? # and @ in a user or password as %2F %3F %23 and %40',
+    )
+  }
   const params = new URLSearchParams(query)
   const sockets = params.get('host')?.split(',') ?? []
   const ports = params.get('port')?.split(',') ?? []

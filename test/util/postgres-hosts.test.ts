@@ -22,6 +22,24 @@ describe('postgresServers', () => {
   })
 })
 
+describe('a password that is not encoded', () => {
+  for (const url of [
+    'postgres://qkd:12/34@db/pools',
+    'postgres://qkd:12?34@db/pools',
+    'postgres://qkd:1#2@db/pools/a@b',
+  ]) {
+    it(`is refused or left out, never told: ${url}`, () => {
+      let said: string
+      try {
+        said = postgresServers(url).map(withoutPassword).join()
+      } catch (error) {
+        said = (error as Error).message
+      }
+      expect(said).not.to.match(/12|34|1#2/)
+    })
+  }
+})
+
 describe('hasPassword', () => {
   it('finds one before the host and among the parameters', () => {
     expect(hasPassword('postgres://qkd:secret@db/pools')).to.equal(true)
