@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { ProtocolError } from '../errors.ts'
 import type { Logger } from '../interface/logger.ts'
 import type { MessageChannel } from '../interface/message-channel.ts'
 import type { BackOff } from '../util/back-off.ts'
+import { redial } from '../util/redial.ts'
 import { QNL_WIRE_VERSION, type QnlHeads } from './qnl-message.ts'
 import { QnlMessenger } from './qnl-messenger.ts'
 import type { QnlMessage } from './qnl-wire.ts'
@@ -63,17 +63,9 @@ export class QnlLine {
   async #run(): Promise<void> {
     const { siteId, backOff, logger, onEnd } = this.#options
     const { signal } = this.#closing
-    for (;;) {
-      const cause = await this.#connectOnce().catch((error: unknown) => error)
-      if (signal.aborted || backOff === undefined) {
-        onEnd(cause)
-        return
-      }
-      const pauseMs = backOff.nextMs()
+    const onPause = (pauseMs: number, cause: unknown) =>
       logger.warn({ siteId, pauseMs, reason: reasonOf(cause) }, 'No connection to the QNL')
-      // Not unref()ed: like a socket under way, a line that is not closed keeps its process alive.
-      await sleep(pauseMs, undefined, { signal }).catch(() => {})
-    }
+    onEnd(await redial({ connectOnce: () => this.#connectOnce(), backOff, signal, onPause }))
   }
 
   /** Holds one connection until it ends, and gives what ended it. */

@@ -2,6 +2,7 @@ import { ProtocolError, QkdError, UnauthorizedError } from '../errors.ts'
 import type { AbortOptions } from '../interface/lifecycle.ts'
 import type { MessageChannel } from '../interface/message-channel.ts'
 import type { Qnl } from '../interface/qnl.ts'
+import { untilEnded } from '../util/until-ended.ts'
 import { QNL_WIRE_VERSION, type QnlCall } from './qnl-message.ts'
 import { QnlMessenger } from './qnl-messenger.ts'
 import type { QnlMessage } from './qnl-wire.ts'
@@ -27,16 +28,7 @@ export async function serveQnl(qnl: Qnl, channel: MessageChannel, options: Serve
     await channel.close()
     throw new UnauthorizedError(`"${channel.peerId}" may not take key material of site "${qnl.siteId}"`)
   }
-  const session = new ServerSession(qnl, channel)
-  const onAbort = () => session.end()
-  signal?.addEventListener('abort', onAbort, { once: true })
-  if (signal?.aborted) onAbort()
-  try {
-    const reason = await session.ended
-    if (reason instanceof ProtocolError) throw reason
-  } finally {
-    signal?.removeEventListener('abort', onAbort)
-  }
+  await untilEnded(new ServerSession(qnl, channel), { signal })
 }
 
 /** One client's calls, each answered once. */

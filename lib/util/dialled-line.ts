@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { ProtocolError } from '../errors.ts'
 import type { Logger } from '../interface/logger.ts'
 import type { MessageChannel } from '../interface/message-channel.ts'
 import type { BackOff } from './back-off.ts'
 import { FrameLine } from './frame-line.ts'
+import { redial } from './redial.ts'
 
 /** Opens a channel to the one that serves; the one who gets it closes it. */
 export type DialChannel = (options: { signal: AbortSignal }) => Promise<MessageChannel>
@@ -65,17 +65,9 @@ export class DialledLine {
   async #run(): Promise<void> {
     const { to, backOff, logger, onEnd } = this.#options
     const { signal } = this.#closing
-    for (;;) {
-      const cause = await this.#connectOnce().catch((error: unknown) => error)
-      if (signal.aborted || backOff === undefined) {
-        onEnd(cause)
-        return
-      }
-      const pauseMs = backOff.nextMs()
+    const onPause = (pauseMs: number, cause: unknown) =>
       logger.info({ to, pauseMs, reason: this.#reasonOf(cause) }, 'No connection')
-      // Not unref()ed: like a socket under way, a line that is not closed keeps its process alive.
-      await sleep(pauseMs, undefined, { signal }).catch(() => {})
-    }
+    onEnd(await redial({ connectOnce: () => this.#connectOnce(), backOff, signal, onPause }))
   }
 
   /** Holds one connection until it ends, and gives what ended it. */

@@ -4,6 +4,7 @@ import type { AbortOptions } from '../../interface/lifecycle.ts'
 import type { MessageChannel } from '../../interface/message-channel.ts'
 import { cellsFor } from '../../key/cells.ts'
 import { FrameLine } from '../../util/frame-line.ts'
+import { untilEnded } from '../../util/until-ended.ts'
 import { encodeAnswer, encodeAnswerFrame, type OwnerAnswer } from './answers.ts'
 import { encodeHello, FULL_FRAME_BYTES, MAX_ENTRIES, MAX_OPEN_CALLS } from './frame.ts'
 import { decodeRequestFrame, type OwnerRequest } from './requests.ts'
@@ -42,16 +43,7 @@ export async function serveOwner(
     await channel.close()
     throw new UnauthorizedError(`"${channel.peerId}" may not ask for keys of site "${options.siteId}"`)
   }
-  const session = new OwnerSession(directory, channel, options)
-  const onAbort = () => session.end()
-  signal?.addEventListener('abort', onAbort, { once: true })
-  if (signal?.aborted) onAbort()
-  try {
-    const reason = await session.ended
-    if (reason instanceof ProtocolError) throw reason
-  } finally {
-    signal?.removeEventListener('abort', onAbort)
-  }
+  await untilEnded(new OwnerSession(directory, channel, options), { signal })
 }
 
 type Call = Exclude<OwnerRequest, { op: 'cancel' }>

@@ -3,6 +3,7 @@ import type { AbortOptions } from '../../interface/lifecycle.ts'
 import type { MessageChannel } from '../../interface/message-channel.ts'
 import { withDeadline } from '../../util/deadline.ts'
 import { FrameLine } from '../../util/frame-line.ts'
+import { untilEnded } from '../../util/until-ended.ts'
 import type { LinkShelf } from './link-shelf.ts'
 import { decodeToLink, encodeFromLink, type FromLink, MAX_HELD, type ToLink } from './link-wire.ts'
 
@@ -36,16 +37,7 @@ export async function serveLink(
     if (open.type !== 'open') throw new ProtocolError('The first message does not say which link is meant')
     const shelf = shelves.get(open.linkId)
     if (shelf === undefined) throw new UnauthorizedError(`There is no link "${open.linkId}" here`)
-    const session = new LinkSession(shelf, channel, open.held)
-    const onAbort = () => session.end()
-    signal?.addEventListener('abort', onAbort, { once: true })
-    if (signal?.aborted) onAbort()
-    try {
-      const reason = await session.ended
-      if (reason instanceof ProtocolError) throw reason
-    } finally {
-      signal?.removeEventListener('abort', onAbort)
-    }
+    await untilEnded(new LinkSession(shelf, channel, open.held), { signal })
   } finally {
     await channel.close()
   }
