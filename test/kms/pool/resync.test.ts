@@ -66,12 +66,18 @@ class RestoredPair implements AsyncDisposable {
     return rm(join(this.#dir.path, `${NAMES[i]}.commits`))
   }
 
-  /** Copies all there is, of both sites, while they run. The commit numbers first, which are never ahead of their store. */
+  /**
+   * Copies all there is, of both sites, while they run, the commit numbers first, which are never ahead of their store. It is
+   * one moment of both only while neither hears from the other what is not in the other's copy.
+   */
   async copyAll(): Promise<void> {
+    await this.pair.disconnect()
     for (const name of NAMES)
       await cp(join(this.#dir.path, `${name}.commits`), join(this.#dir.path, `${name}.commits.copy`))
     for (const name of NAMES)
       await cp(join(this.#dir.path, name), join(this.#dir.path, `${name}.copy`), { recursive: true })
+    this.pair.connect()
+    await this.met()
   }
 
   async putAllBack(): Promise<void> {
