@@ -28,6 +28,8 @@ export interface SiteProcesses extends AsyncDisposable {
   readonly parts: readonly [ReadonlyMap<SiteRole, SiteProcess>, ReadonlyMap<SiteRole, SiteProcess>]
   /** A remote KMS for a host: alice and amy at the first site, bob and ben at the second. `port` is that of a replica. */
   kms(saeId: string, options?: { port?: number }): Kms
+  /** What that host shows to its site, and the port where it asks. */
+  host(saeId: string): TestCredentials & { port: number }
 }
 
 export interface SiteProcessesOptions {
@@ -226,14 +228,19 @@ export async function startSiteProcesses(options: SiteProcessesOptions = {}): Pr
   }
   const credentials = new Map<string, TestCredentials>()
   const opened: Kms[] = []
+  const host = (saeId: string) => {
+    if (!credentials.has(saeId)) credentials.set(saeId, authority.issue(saeId))
+    const port = (SAES['site-a'] as readonly string[]).includes(saeId) ? etsiA! : etsiB!
+    return { ...credentials.get(saeId)!, port }
+  }
   return {
     directory: dir.path,
     processes,
     parts,
+    host,
     kms: (saeId, { port: replica } = {}) => {
-      const port = replica ?? ((SAES['site-a'] as readonly string[]).includes(saeId) ? etsiA! : etsiB!)
-      if (!credentials.has(saeId)) credentials.set(saeId, authority.issue(saeId))
-      const kms = createRemoteKms({ saeId, baseUrl: `https://127.0.0.1:${port}`, ...credentials.get(saeId)! })
+      const { port, ...shown } = host(saeId)
+      const kms = createRemoteKms({ saeId, baseUrl: `https://127.0.0.1:${replica ?? port}`, ...shown })
       opened.push(kms)
       return kms
     },
