@@ -2,14 +2,13 @@ import { timingSafeEqual } from 'node:crypto'
 import { PoolDesyncError } from '../../errors.ts'
 import type { BlockRecord, Change } from '../../interface/pool-store.ts'
 import type { QnlBlock } from '../../interface/qnl.ts'
-import { type BlockTags, blockTags, macCellsOf } from '../../key/block-tag.ts'
-import { PAYLOAD_CELLS } from '../../key/cells.ts'
 import { deriveBlockSecret, withBlockSecret } from '../../key/construct.ts'
 import type { SecretKey } from '../../key/secret-key.ts'
 import { blockKind, isVirtual } from '../../key/virtual-block.ts'
 import { newBlockRecord } from '../store/block-record.ts'
 import { isSpent, raisedPast } from '../store/number-floor.ts'
 import type { BlockLedger } from './block-ledger.ts'
+import { BlockTagger } from './block-tagger.ts'
 import { wayNote } from './block-way.ts'
 import type { MessageHandlers } from './peer-session.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
@@ -46,6 +45,7 @@ export interface BlockVerifierOptions {
  */
 export class BlockVerifier {
   readonly #options: BlockVerifierOptions
+  readonly #tagger: BlockTagger
   /** Material of received blocks, so that verifying does not read it back from the store. */
   readonly #pending = new Map<bigint, SecretKey>()
   readonly #earlyTags = new Map<bigint, MessageFields<'tag'>>()
@@ -55,6 +55,7 @@ export class BlockVerifier {
 
   constructor(options: BlockVerifierOptions) {
     this.#options = options
+    this.#tagger = new BlockTagger({ ledger: options.ledger, materialOf: number => this.#pending.get(number) })
     options.ledger.onDeath(number => this.#forget(number))
   }
 
@@ -204,7 +205,7 @@ export class BlockVerifier {
   /** Sends the owner's tag of a block, the same one each time. */
   async sendTag(block: BlockRecord): Promise<void> {
     const { ledger, send } = this.#options
-    const tagged = block.tags.length > 0 ? block : await this.#tagOwnBlock(block)
+    const tagged = await this.#tagger.tagOwn(block)
     if (tagged === undefined || ledger.secret === undefined) return
     send({
       name: 'tag',
@@ -217,65 +218,6 @@ export class BlockVerifier {
       epoch: ledger.pool.sealEpoch,
       tag: tagged.tags.subarray(0, TAG_BYTES),
     })
-  }
-
-  /** Computes the tags once, with cells of an earlier block spent durably before they are used. */
-  async #tagOwnBlock(block: BlockRecord): Promise<BlockRecord | undefined> {
-    const { ledger } = this.#options
-    if (ledger.secret === undefined) return undefined
-    const source = this.#macSource(block)
-    const tags = await this.#computeTags(block, source)
-    const { number, grant } = block
-    const patch = { tags: Buffer.concat([tags.owner, tags.retriever]), macBlock: source?.number ?? 0n }
-    const result = await ledger.commit([
-      ...(source === undefined ? [] : [{ kind: 'spend-mac' as const, number: source.number }]),
-      { kind: 'move', number, grant, from: ['received'], to: 'received', patch },
-    ])
-    return result.ok ? ledger.block(number) : undefined
-  }
-
-  /**
-   * An own active block of the same class that is not fully leased: the peer surely still has it. None for relayed
-   * blocks, whose cells every relay knows, and for virtual ones, which no relay has carried.
-   */
-  #macSource(block: BlockRecord): BlockRecord | undefined {
-    const { ledger } = this.#options
-    if (block.trustClass === 'relayed' || isVirtual(block)) return undefined
-    for (const source of ledger.blocks()) {
-      if (isVirtual(source)) continue
-      const fits = source.state === 'active' && !source.macSpent && source.trustClass === block.trustClass
-      if (fits && ledger.owns(source) && source.lease < PAYLOAD_CELLS) return source
-    }
-    return undefined
-  }
-
-  async #computeTags(block: BlockRecord, source: BlockRecord | undefined): Promise<BlockTags> {
-    const { ledger } = this.#options
-    const macCells = source === undefined ? undefined : await this.#macCells(source)
-    const held = this.#pending.get(block.number)
-    const material = held ?? (await ledger.open(block))
-    try {
-      const { number, trustClass, relays, ownerSiteId } = block
-      const { poolId, pool, secret } = ledger
-      return blockTags(
-        secret!.root,
-        macCells,
-        { poolId, number, trustClass, relays, ownerSiteId, epoch: pool.sealEpoch },
-        material,
-      )
-    } finally {
-      macCells?.wipe()
-      if (held === undefined) material.wipe()
-    }
-  }
-
-  async #macCells(source: BlockRecord): Promise<SecretKey> {
-    const material = await this.#options.ledger.open(source)
-    try {
-      return macCellsOf(material)
-    } finally {
-      material.wipe()
-    }
   }
 
   async #onTag(message: MessageFields<'tag'>): Promise<void> {
@@ -309,7 +251,7 @@ export class BlockVerifier {
       await this.drop(5, block, 'the block named to authenticate it is not to be had')
       return
     }
-    const tags = await this.#computeTags(block, source)
+    const tags = await this.#tagger.tags(block, source)
     if (!equalTags(message.tag, tags.owner)) {
       await this.#mismatch(block)
       return

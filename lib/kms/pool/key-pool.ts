@@ -1,15 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { ClosedError, PoolDesyncError } from '../../errors.ts'
-import type { CommitMarks } from '../../interface/commit-marks.ts'
 import type { Key } from '../../interface/kms.ts'
 import type { AbortOptions, Closable } from '../../interface/lifecycle.ts'
 import type { Logger } from '../../interface/logger.ts'
 import type { MessageChannel } from '../../interface/message-channel.ts'
-import type { BlockRecord, PoolStore, SlotStore } from '../../interface/pool-store.ts'
-import type { Qnl } from '../../interface/qnl.ts'
+import type { BlockRecord } from '../../interface/pool-store.ts'
 import type { Telemetry } from '../../interface/telemetry.ts'
 import type { SaePair } from '../../key/key-id.ts'
-import type { KemName } from '../../key/post-quantum.ts'
 import type { SiteIdentity } from '../../key/site-identity.ts'
 import { blockKind } from '../../key/virtual-block.ts'
 import { abortable, withDeadline } from '../../util/deadline.ts'
@@ -20,6 +17,7 @@ import { Filler } from './filler.ts'
 import { Handovers } from './handovers.ts'
 import { IncidentLine } from './incident-line.ts'
 import type { IssueRequest } from './issuer.ts'
+import type { KeyPoolOptions, PoolLimits } from './key-pool-options.ts'
 import type { KeyPoolStatus, PairSecretStatus } from './key-pool-status.ts'
 import { LaneBalance } from './lane-balance.ts'
 import { LEASE_LIFE_MS } from './lessee.ts'
@@ -27,73 +25,26 @@ import { pairIdentity } from './pair-secret.ts'
 import { PairSecrets } from './pair-secrets.ts'
 import { PeerSession } from './peer-session.ts'
 import { type MessageFields, NONCE_BYTES, type PeerMessage } from './peer-wire.ts'
+import { gaugePool } from './pool-gauges.ts'
 import { Ratchet, scheduleOf } from './ratchet.ts'
 import { offered } from './refresh-exchange.ts'
-import { Restores, type TroubleLimits } from './restores.ts'
+import { Restores } from './restores.ts'
 import { type RetrievalTerms, Retriever } from './retriever.ts'
-import { refuseShares, SharedKeyAcceptor, type ShareQuestion, type ShareRelay } from './shared-key-acceptor.ts'
+import { refuseShares, SharedKeyAcceptor } from './shared-key-acceptor.ts'
 import { SharedKeys } from './shared-keys.ts'
 import { Shredder } from './shredder.ts'
 import { StockOrders } from './stock-orders.ts'
 import { StoreStanding } from './store-standing.ts'
 import { Supplies } from './supplies.ts'
+import { Sweeps } from './sweeps.ts'
 import { VirtualAcceptor } from './virtual-acceptor.ts'
-import { NO_VIRTUAL_BLOCKS, VirtualOpener, type VirtualTerms } from './virtual-opener.ts'
+import { NO_VIRTUAL_BLOCKS, VirtualOpener } from './virtual-opener.ts'
 
 const SWEEP_MS = 250
 const VERIFY_TIMEOUT_MS = 60_000
 
+export type { KeyPoolOptions, PoolLimits } from './key-pool-options.ts'
 export type { KeyPoolStatus, PairSecretStatus } from './key-pool-status.ts'
-
-/** How a pool is run. */
-export interface PoolLimits extends TroubleLimits {
-  /** Blocks of both lanes together that the pool keeps in stock at the most. */
-  readonly targetBlocks: number
-  /** Blocks of both lanes together that it keeps however little is asked. Default 4, and no more than `targetBlocks`. */
-  readonly minBlocks?: number
-  /** How long a key may wait to be fetched after the end of its lease, in milliseconds. */
-  readonly lifetimeMs: number
-  /** How long a request waits for key before it is refused, in milliseconds. */
-  readonly maxWaitMs: number
-  /** When delivered cells are gone from the store at the latest, in milliseconds. */
-  readonly shredMs: number
-  /** Key that the pool asks of the QNL at the most, in bits per second. */
-  readonly demandBps: number
-  /** When the pair secret is refreshed, in milliseconds, ... Default 3,600,000 (an hour). */
-  readonly refreshMs?: number
-  /** ... and after how many keys of this side, whichever is first. Default 2^28. */
-  readonly refreshKeys?: number
-  /** The weakest parameter set of ML-KEM that a refresh may be made with. Default ML-KEM-768. */
-  readonly kem?: KemName
-}
-
-/** What a pool is made from. Stores and QNL stay the caller's. */
-export interface KeyPoolOptions {
-  readonly localSiteId: string
-  readonly remoteSiteId: string
-  readonly store: PoolStore
-  readonly slots: SlotStore
-  /** Where the store's commit numbers stand a second time. Default nowhere. */
-  readonly marks?: CommitMarks | undefined
-  /** True where somebody knows that the store was put back. Default false. */
-  readonly afterRestore?: boolean | undefined
-  readonly qnl: Qnl
-  readonly limits: PoolLimits
-  /** What the policy holds for keys of the levels `expanded` and `post-quantum`. Default neither is allowed. */
-  readonly virtual?: VirtualTerms
-  readonly telemetry: Telemetry
-  readonly logger: Logger
-  /** Lets keys in that the peer's hosts share with hosts of this site: see `SharedKeyAcceptor`. Default none are. */
-  readonly admitShare?: (question: ShareQuestion) => Promise<void>
-  /** The way to hosts of other domains: see `SharedKeyAcceptor`. Default there is none. */
-  readonly abroad?: ShareRelay
-  /** What proves this site, and by whose authority the peer's site is known. Default TLS alone is. */
-  readonly identity?: SiteIdentity | undefined
-  /** Wall clock in milliseconds that does not step while the process runs. Default the system's time at the start, and on. */
-  readonly now?: () => number
-  /** A clock that never steps, in milliseconds. Default `performance.now`. */
-  readonly monotonicMs?: () => number
-}
 
 /**
  * The key that this site shares with one other: taken from the QNL, verified with the peer, issued from acknowledged
@@ -129,14 +80,12 @@ export class KeyPool implements Closable {
   readonly #telemetry: Telemetry
   readonly #logger: Logger
   readonly #startNonce = randomBytes(NONCE_BYTES)
-  readonly #timer: NodeJS.Timeout
+  readonly #sweeps: Sweeps
   #session: PeerSession | undefined
   #running: Promise<void> = Promise.resolve()
   #lifetimeMs: number
   readonly #metPeer = deferred<void>()
   #hasMetPeer = false
-  #sweeping: Promise<void> = Promise.resolve()
-  #sweepQueued = false
   #closing: Promise<void> | undefined
 
   private constructor(
@@ -260,8 +209,10 @@ export class KeyPool implements Closable {
       logger,
       nowMs: monotonicMs,
     })
-    this.#timer = setInterval(() => this.#sweep(), SWEEP_MS)
-    this.#timer.unref()
+    this.#sweeps = new Sweeps(() => this.#sweep(), {
+      everyMs: SWEEP_MS,
+      onError: error => this.#logger.error({ peer: remoteSiteId, err: String(error) }, 'A sweep of the pool failed'),
+    })
   }
 
   /** Reads the pool from its store and begins to fill it as soon as the peer is there. */
@@ -389,12 +340,12 @@ export class KeyPool implements Closable {
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#timer)
+    this.#sweeps.stop()
     this.#supplies.fail(new ClosedError('The pool is closed'))
     await this.#opener.close()
     await this.#filler.close()
     await this.#orders.close()
-    await this.#sweeping
+    await this.#sweeps.over()
     await this.#session?.close()
     await this.#running
     await this.#ledger
@@ -500,19 +451,12 @@ export class KeyPool implements Closable {
     if (this.#closing !== undefined) throw new ClosedError('The pool is closed')
   }
 
-  /** Everything that goes by the clock, one sweep after the other. */
-  #sweep(): void {
-    if (this.#sweepQueued) return
-    this.#sweepQueued = true
-    this.#sweeping = this.#sweeping
-      .then(async () => {
-        this.#sweepQueued = false
-        // Before the peer has said how far it knows this store, a commit could make a restored one look new.
-        if (this.connected) this.#orders.tick()
-        if (this.#hasMetPeer) await this.#sweepParts()
-        this.#report()
-      })
-      .catch(error => this.#logger.error({ peer: this.remoteSiteId, err: String(error) }, 'A sweep of the pool failed'))
+  /** Everything that goes by the clock. */
+  async #sweep(): Promise<void> {
+    // Before the peer has said how far it knows this store, a commit could make a restored one look new.
+    if (this.connected) this.#orders.tick()
+    if (this.#hasMetPeer) await this.#sweepParts()
+    this.#report()
   }
 
   /** Each part for itself: a block that one stumbles over must not keep the others from their work. */
@@ -542,20 +486,9 @@ export class KeyPool implements Closable {
   }
 
   #report(): void {
-    const peer = this.remoteSiteId
-    const { issuableCells, leasedCells, virtualCells, waitingRequests } = this.status()
-    this.#orders.report(issuableCells)
-    this.#telemetry.gauge('pool_stock_cells', { peer, lane: 'issue' }, issuableCells)
-    this.#telemetry.gauge('pool_leased_cells', { peer }, leasedCells)
-    for (const level of ['expanded', 'post-quantum'] as const)
-      this.#telemetry.gauge('pool_virtual_cells', { peer, level }, virtualCells[level])
-    const secret = this.#secretStatus()
-    if (secret !== undefined) {
-      this.#telemetry.gauge('pair_secret_epoch', { peer }, secret.epoch)
-      this.#telemetry.gauge('pair_secret_age_ms', { peer }, secret.ageMs)
-    }
-    this.#telemetry.gauge('pool_waiting_requests', { peer }, waitingRequests)
-    this.#telemetry.gauge('peer_connected', { peer }, Number(this.connected))
+    const status = this.status()
+    this.#orders.report(status.issuableCells)
+    gaugePool(this.#telemetry, status)
   }
 }
 
