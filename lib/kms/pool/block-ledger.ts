@@ -51,6 +51,7 @@ export class BlockLedger {
   readonly unleased: UnleasedBlocks
   readonly #notes = new Map<string, PoolNote>()
   readonly #deathListeners: ((number: bigint) => void)[] = []
+  readonly #commitListeners: (() => void)[] = []
   /** One at a time a block: its sealed bytes and its slot are read, or replaced, together. */
   readonly #turns = new Turns<bigint>()
   /** What may not leave, though it is there. */
@@ -154,6 +155,11 @@ export class BlockLedger {
   /** Calls `listener` when a block's key material has been destroyed, so that copies in memory go too. */
   onDeath(listener: (number: bigint) => void): void {
     this.#deathListeners.push(listener)
+  }
+
+  /** Calls `listener` after each commit, when readers see what it wrote. */
+  onCommit(listener: () => void): void {
+    this.#commitListeners.push(listener)
   }
 
   /** Commits changes; a refusal changes nothing. The heard commit number goes along when it has grown. */
@@ -403,6 +409,7 @@ export class BlockLedger {
         this.unleased.delete(number)
       } else if (block.version >= (this.#blocks.get(number)?.version ?? 0)) this.#enter(block)
     }
+    for (const listener of this.#commitListeners) listener()
   }
 
   #enter(block: BlockRecord): void {

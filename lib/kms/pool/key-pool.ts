@@ -142,6 +142,7 @@ export class KeyPool implements Closable {
       network: {
         findMore: () => {
           if (network.lessee.unleasedCells() === 0) this.#balance.ask()
+          this.#filler.look()
         },
         onAsked: request => this.#orders.asked(request),
         onWaited: waitMs => this.#orders.waited(waitMs),
@@ -199,6 +200,7 @@ export class KeyPool implements Closable {
       onBlock: () => this.#orders.arrived(),
       logger,
     })
+    ledger.onCommit(() => this.#filler.look())
     this.#orders = new StockOrders({
       qnl: options.qnl,
       ledger,
@@ -455,6 +457,7 @@ export class KeyPool implements Closable {
   async #sweep(): Promise<void> {
     // Before the peer has said how far it knows this store, a commit could make a restored one look new.
     if (this.connected) this.#orders.tick()
+    this.#filler.look()
     if (this.#hasMetPeer) await this.#sweepParts()
     this.#report()
   }

@@ -28,7 +28,7 @@ describe('blocks that only one side was given', function () {
     await until(() => a.pool.status().blocks.received === TARGET, 'the first side is full of them')
     const startMs = a.clock.ms
     await until(() => {
-      sites.advance(50)
+      sites.advance(10)
       return a.pool.status().issuableCells > 0
     }, 'there are blocks that both have')
     expect(a.clock.ms - startMs, 'far from the minute after which a block is given up').to.be.below(40_000)
