@@ -11,6 +11,8 @@ import { debugLogger } from '../../util/debug-logger.ts'
 export const CHECKPOINT_CONTEXT = 'qkdkit/1 audit checkpoint'
 /** How long a line may stand without a signature over it while the site runs, in milliseconds; at most. */
 const INTERVAL_MS = 60_000
+/** At the end, where others still write. */
+const LAST_CHECKPOINTS = 3
 
 /** The last line of a log: its number, and its hash. */
 export interface AuditHead {
@@ -61,8 +63,11 @@ export class Checkpoints implements Closable {
 
   async #end(): Promise<void> {
     clearInterval(this.#timer)
-    this.#due()
-    await this.#running
+    // Lines that were on their way when it was made stand before a checkpoint and not under it: the next one covers them.
+    for (let count = 0; count < LAST_CHECKPOINTS && this.#options.head().n > this.#signedN; count += 1) {
+      this.#due()
+      await this.#running
+    }
   }
 
   #due(): void {
