@@ -18,7 +18,7 @@ export interface PostgresOptions {
 
 export type PostgresRow = Record<string, unknown>
 
-/** One connection to PostgreSQL. */
+/** One connection to PostgreSQL; statements are sent one after the other, in the order of the calls. */
 export interface PostgresClient extends AsyncDisposable {
   /** Resolves with the reason when the connection is lost. */
   readonly lost: Promise<Error>
@@ -65,6 +65,7 @@ class Connection implements PostgresClient {
   readonly #lost = deferred<Error>()
   #isLost = false
   #warning: string | undefined
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor(client: Client, timeoutMs: number) {
     this.#client = client
@@ -85,7 +86,36 @@ class Connection implements PostgresClient {
     return this.#lost.promise
   }
 
-  async query(text: string, values: readonly unknown[] = []): Promise<PostgresRow[]> {
+  query(text: string, values: readonly unknown[] = []): Promise<PostgresRow[]> {
+    return this.#inTurn(() => this.#ask(text, values))
+  }
+
+  write(text: string, values: readonly unknown[] = []): Promise<PostgresRow[]> {
+    return this.#inTurn(async () => {
+      this.#warning = undefined
+      const rows = await this.#ask(text, values)
+      if (this.#warning === undefined) return rows
+      const error = databaseError(new Error(`it answered with a warning: ${this.#warning}`))
+      this.#drop(error)
+      throw error
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isLost) return
+    // One whose server has gone away never ends in good order.
+    const ended = this.#last.then(() => this.#client.end()).catch(() => {})
+    await Promise.race([ended, this.lost, delay(this.#timeoutMs)])
+  }
+
+  /** Nobody hears the warning of another's statement, and what waits for long has its whole time-out before it. */
+  #inTurn<T>(ask: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(ask)
+    this.#last = turn.catch(() => {})
+    return turn
+  }
+
+  async #ask(text: string, values: readonly unknown[]): Promise<PostgresRow[]> {
     try {
       const result = await this.#client.query(text, [...values])
       // Several statements at once have a result each.
@@ -97,21 +127,6 @@ class Connection implements PostgresClient {
       if (sqlStateOf(error) === undefined) this.#drop(error)
       throw error
     }
-  }
-
-  async write(text: string, values: readonly unknown[] = []): Promise<PostgresRow[]> {
-    this.#warning = undefined
-    const rows = await this.query(text, values)
-    if (this.#warning === undefined) return rows
-    const error = databaseError(new Error(`it answered with a warning: ${this.#warning}`))
-    this.#drop(error)
-    throw error
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#isLost) return
-    // One whose server has gone away never ends in good order.
-    await Promise.race([this.#client.end().catch(() => {}), this.lost, delay(this.#timeoutMs)])
   }
 
   #drop(reason: Error): void {
