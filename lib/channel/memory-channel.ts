@@ -20,7 +20,7 @@ class MemoryChannel implements MessageChannel {
   readonly peerId: string
   readonly #inbox = new Inbox(() => this.#peer.#outbox.wake())
   readonly #outbox = new Outbox({
-    write: message => this.#peer.#inbox.push(Uint8Array.from(message)),
+    write: message => this.#peer.#inbox.push(new Uint8Array(message)),
     hasRoom: () => !this.#peer.#inbox.full,
   })
   // Set by pair(), the one place where ends are made.

@@ -46,7 +46,7 @@ const names: FieldKind<readonly string[]> = {
 /** Bytes behind their 32-bit length; the message that they stand in bounds them. */
 const bytes: FieldKind<Uint8Array> = {
   write: (w, v) => w.u32(v.byteLength).raw(v),
-  read: r => Uint8Array.from(r.raw(r.u32())),
+  read: r => new Uint8Array(r.raw(r.u32())),
 }
 const secret32: FieldKind<SecretKey> = {
   write: (w, v) => v.expose('kms-channel', bytes => w.raw(bytes)),

@@ -85,8 +85,8 @@ export function decodeBlock(bytes: Uint8Array): BlockRecord {
     const horizon = reader.u16()
     const macSpent = reader.u8() === 1
     const macBlock = reader.u64()
-    const tags = Uint8Array.from(reader.field())
-    const consumed = Uint8Array.from(reader.raw(BITMAP_BYTES))
+    const tags = new Uint8Array(reader.field())
+    const consumed = new Uint8Array(reader.raw(BITMAP_BYTES))
     const relays = Array.from({ length: reader.u16() }, () => reader.text())
     const expiry: ExpirySpan[] = Array.from({ length: reader.u16() }, () => ({
       to: reader.u16(),

@@ -135,7 +135,7 @@ export class LmdbPoolStore implements PoolStore {
 
   async readSealed(poolId: string, number: bigint): Promise<Uint8Array | undefined> {
     const value = this.#open().read(db => db.get(lp(SEALED, poolId, u64(number))))
-    return value === undefined ? undefined : Uint8Array.from(value)
+    return value === undefined ? undefined : new Uint8Array(value)
   }
 
   async close(): Promise<void> {
@@ -247,7 +247,7 @@ function encodeNote({ version, value }: PoolNote): Buffer {
 }
 
 function decodeNote(bytes: Buffer): PoolNote {
-  return { version: bytes.readUInt32BE(0), value: Uint8Array.from(bytes.subarray(NOTE_HEADER_BYTES)) }
+  return { version: bytes.readUInt32BE(0), value: new Uint8Array(bytes.subarray(NOTE_HEADER_BYTES)) }
 }
 
 /** The first key behind all that begin with `prefix`. */

@@ -51,7 +51,7 @@ export class MemoryPoolStore implements PoolStore {
     }
     for (const [number, sealed] of writes.sealed) {
       if (sealed === undefined) pool.sealed.delete(number)
-      else pool.sealed.set(number, Uint8Array.from(sealed))
+      else pool.sealed.set(number, new Uint8Array(sealed))
     }
     for (const [name, note] of writes.notes) {
       if (note === undefined) pool.notes.delete(name)
@@ -62,7 +62,7 @@ export class MemoryPoolStore implements PoolStore {
 
   async readSealed(poolId: string, number: bigint): Promise<Uint8Array | undefined> {
     const sealed = this.#open(poolId).sealed.get(number)
-    return sealed === undefined ? undefined : Uint8Array.from(sealed)
+    return sealed === undefined ? undefined : new Uint8Array(sealed)
   }
 
   async close(): Promise<void> {

@@ -111,5 +111,5 @@ function encodeNote({ version, value }: PoolNote): Buffer {
 }
 
 function decodeNote(bytes: Buffer): PoolNote {
-  return { version: bytes.readUInt32BE(0), value: Uint8Array.from(bytes.subarray(NOTE_HEADER_BYTES)) }
+  return { version: bytes.readUInt32BE(0), value: new Uint8Array(bytes.subarray(NOTE_HEADER_BYTES)) }
 }

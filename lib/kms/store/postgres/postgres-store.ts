@@ -58,7 +58,7 @@ export class PostgresPoolStore implements PoolStore {
       `select value from qkd_row where site_id = $1 and pool_id = $2 and kind = 'sealed' and name = $3`,
       [this.#siteId, poolId, u64(number)],
     )
-    return row === undefined ? undefined : Uint8Array.from(row.value as Buffer)
+    return row === undefined ? undefined : new Uint8Array(row.value as Buffer)
   }
 
   close(): Promise<void> {
