@@ -541,7 +541,10 @@ static int step_open(const char *given, int flags, mode_t mode)
 static int hide(const char *path, uint64_t seq, char *out)
 {
     snprintf(out, 256, "%s/%llu", hidden_dir, (unsigned long long)seq);
-    return raw_link(path, out);
+    int result = raw_link(path, out);
+    if (result != 0 && errno == EEXIST)
+        give_up("a removed file stands in the way of another");
+    return result;
 }
 
 static int step_unlink(const char *path)
@@ -733,7 +736,8 @@ __attribute__((constructor)) static void begin(void)
         return;
     unsetenv("LD_PRELOAD"); /* Programs that this one starts are none of ours. */
     snprintf(root, sizeof root, "%s", given);
-    snprintf(hidden_dir, sizeof hidden_dir, "%s.removed", path);
+    /* Of its own: steps are counted anew, and what the process before this one removed is not to come back in their place. */
+    snprintf(hidden_dir, sizeof hidden_dir, "%s.removed-%d", path, getpid());
     mkdir(hidden_dir, 0700);
     struct shared *mapped = mmap(NULL, sizeof *mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
