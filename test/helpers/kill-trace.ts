@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { proposeNextKek } from '../../lib/kms/store/next-kek.ts'
-import { runTrace, type TraceReport } from './key-trace.ts'
+import type { TraceReport } from './key-trace.ts'
 import { type SiteProcess, type SiteProcesses, type SiteProcessesOptions, startSiteProcesses } from './site-process.ts'
-import { until } from './until.ts'
+import { SiteTraffic } from './site-traffic.ts'
 
 const KEYS_BETWEEN_KILLS = 20
 
@@ -39,37 +39,10 @@ export async function runKillTrace({
   log = () => {},
 }: KillTraceOptions): Promise<TraceReport> {
   await using sites = await startSiteProcesses({ built, ...options })
-  const lanes = [
-    { master: sites.kms('alice'), slave: sites.kms('bob') },
-    { master: sites.kms('ben'), slave: sites.kms('amy') },
-  ]
-  const done = new AbortController()
-  let drawn = 0
-  const trace = runTrace({
-    lanes,
-    keys: Number.MAX_SAFE_INTEGER,
-    lossRatio,
-    concurrency: 8,
-    hostile: true,
-    signal: done.signal,
-    onProgress: count => {
-      drawn = count
-    },
-  })
-  // A trace that fails ends the killing; its error comes out below.
-  let failed = false
-  trace.catch(() => {
-    failed = true
-  })
-  for (let kill = 1; kill <= kills && !failed; kill++) {
-    // Traffic flows again after each restart: a kill that meets nothing shows nothing.
-    const before = drawn
-    await until(() => failed || drawn >= before + KEYS_BETWEEN_KILLS, 'keys are drawn again after a kill', {
-      timeoutMs: 30_000,
-    }).catch(cause => {
-      const said = sites.processes.map(({ siteId, stderr }) => `${siteId}: ${stderr.slice(-2000)}`)
-      throw new Error(`Kill ${kill}: ${said.join('\n')}`, { cause })
-    })
+  const traffic = new SiteTraffic(sites, { lossRatio })
+  for (let kill = 1; kill <= kills && !traffic.hasFailed; kill++) {
+    // A kill that meets nothing shows nothing.
+    await traffic.flows(KEYS_BETWEEN_KILLS, { what: `keys are drawn before kill ${kill}`, timeoutMs: 30_000 })
     const site = sites.processes[Math.random() < 0.5 ? 0 : 1]!
     // The site looks twice a second, so that a kill meets it before, within and after the change.
     if (rekey) await proposeNextKek(join(sites.directory, `${site.siteId}.kek`))
@@ -78,8 +51,7 @@ export async function runKillTrace({
     await site.start()
     if (kill % 10 === 0) log(`${kill} of ${kills} kills`)
   }
-  done.abort()
-  const report = await trace
+  const report = await traffic.end()
   await after(sites)
   return report
 }

@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { openOperatorClient } from '../../lib/operator-access.ts'
-import { runTrace, type TraceReport } from './key-trace.ts'
+import type { TraceReport } from './key-trace.ts'
 import { QKD_BUILT, QKD_SOURCE, type SiteProcess, type SiteProcesses, startSiteProcesses } from './site-process.ts'
-import { until } from './until.ts'
+import { SiteTraffic } from './site-traffic.ts'
 
 /** What is put back in a round: a site's directory as it was, of one or both, or a store made from a backup. */
 export const RESTORES = [
@@ -70,62 +70,31 @@ export async function runRestoreTrace({
   log = () => {},
 }: RestoreTraceOptions): Promise<RestoreTraceReport> {
   await using sites = await startSiteProcesses({ built, pool: { restoresPerHour: 1_000_000 } })
-  const lanes = [
-    { master: sites.kms('alice'), slave: sites.kms('bob') },
-    { master: sites.kms('ben'), slave: sites.kms('amy') },
-  ]
-  const done = new AbortController()
-  let fetched = 0
-  let failure: unknown
-  const trace = runTrace({
-    lanes,
-    keys: Number.MAX_SAFE_INTEGER,
-    lossRatio: 0.1,
-    concurrency: 4,
-    hostile: true,
-    mayLose: true,
-    signal: done.signal,
-    onProgress: drawn => {
-      fetched = drawn
-    },
-  })
-  trace.catch(error => {
-    failure = error
-  })
-  const flow = async (keys: number, what: string) => {
-    const before = fetched
-    await until(() => failure !== undefined || fetched >= before + keys, what, { timeoutMs: 60_000 }).catch(
-      async cause => {
-        const said = sites.processes.map(({ siteId, stderr }) => `${siteId}: ${stderr.slice(-2000)}`)
-        const status = await Promise.all(sites.processes.map(({ siteId }) => statusOf(sites, siteId)))
-        throw new Error([...said, ...status].join('\n'), { cause })
-      },
-    )
-  }
+  const tell = () => Promise.all(sites.processes.map(({ siteId }) => statusOf(sites, siteId)))
+  const traffic = new SiteTraffic(sites, { concurrency: 4, mayLose: true, tell })
   const outcomes: RestoreOutcome[] = []
-  await flow(KEYS_BETWEEN, 'keys flow')
+  await traffic.flows(KEYS_BETWEEN, { what: 'keys flow' })
   await copy(sites, sites.processes)
   for (const [at, kind] of rounds.entries()) {
-    await flow(KEYS_BETWEEN, 'keys flow')
+    await traffic.flows(KEYS_BETWEEN, { what: 'keys flow' })
     const chosen = SITES[kind].map(i => sites.processes[i])
     const isBackup = kind.startsWith('backup')
     for (const site of isBackup ? chosen : []) await backUp(sites, site, { built, at })
     if (!isBackup && Math.random() < freshRatio) await copy(sites, chosen)
-    await flow(keysForgotten, 'keys flow after the copy')
+    await traffic.flows(keysForgotten, { what: 'keys flow after the copy' })
     await pause(Math.random() * 300)
     for (const site of chosen) await site.kill()
     for (const site of chosen) await (isBackup ? restore(sites, site, { built, at }) : putBack(sites, site))
     // In one go: where both went back, neither is to find the other as it was.
     await Promise.all(chosen.map(site => site.start()))
-    await flow(KEYS_BETWEEN, `keys flow again after "${kind}"`)
+    await traffic.flows(KEYS_BETWEEN, { what: `keys flow again after "${kind}"` })
     outcomes.push(outcomeOf(kind, chosen))
     log(
       `${at + 1} of ${rounds.length}: ${kind}, ${outcomes.at(-1)!.cures.join(' and ')}, ${outcomes.at(-1)!.lostCells} cells lost`,
     )
-    if (failure !== undefined) break
+    if (traffic.hasFailed) break
   }
-  done.abort()
-  const report = { ...(await trace), outcomes }
+  const report = { ...(await traffic.end()), outcomes }
   await after(sites)
   return report
 }
