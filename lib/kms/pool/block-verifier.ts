@@ -10,6 +10,7 @@ import { isSpent, raisedPast } from '../store/number-floor.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import { BlockTagger } from './block-tagger.ts'
 import { wayNote } from './block-way.ts'
+import { pacedBlocks } from './paced-blocks.ts'
 import type { MessageHandlers } from './peer-session.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
 
@@ -28,6 +29,8 @@ const TRUST_CLASSES = ['direct', 'split', 'relayed', 'post-quantum'] as const
 export interface BlockVerifierOptions {
   readonly ledger: BlockLedger
   readonly send: (message: PeerMessage) => void
+  /** Resolves once what was sent so far has gone out. */
+  readonly drained: () => Promise<void>
   /** A block that isn't verified after this long goes, in milliseconds. */
   readonly verifyTimeoutMs: number
   /** Milliseconds on a clock that never steps. */
@@ -153,8 +156,8 @@ export class BlockVerifier {
 
   /** Says again what may have been lost with the last session, and asks about what only the owner knows (row 28). */
   async resume(): Promise<void> {
-    const { ledger, send, monotonicMs } = this.#options
-    for (const block of [...ledger.blocks()]) {
+    const { ledger, send, drained, monotonicMs } = this.#options
+    for await (const block of pacedBlocks(ledger, drained)) {
       const { number, grant, state } = block
       if (state === 'dropped') send({ name: 'drop', block: number, grant, reason: 'dropped before' })
       if (state === 'ready' && !ledger.owns(block)) send({ name: 'status', block: number, grant })

@@ -115,10 +115,12 @@ export class KeyPool implements Closable {
     const send = (message: PeerMessage) => {
       if (this.connected) this.#session?.send(message)
     }
+    const drained = async () => this.#session?.drained()
     const isConnected = () => this.connected
     this.#verifier = new BlockVerifier({
       ledger,
       send,
+      drained,
       verifyTimeoutMs: VERIFY_TIMEOUT_MS,
       monotonicMs,
       onMismatch: () => this.#restores.mismatch(),
@@ -174,6 +176,7 @@ export class KeyPool implements Closable {
     this.#balance = new LaneBalance({
       ledger,
       send,
+      drained,
       onChange: () => network.issuer.serve(),
       ownShare: () => this.#orders.ownShare(),
     })
@@ -308,6 +311,14 @@ export class KeyPool implements Closable {
     // Until the peer has said how far it knows our store, a restored one could deliver twice.
     if (!this.#hasMetPeer) await this.#awaitPeer(waitMs, signal)
     signal?.throwIfAborted()
+    // Row 24, also where a running process learns it: what the store has forgotten may have been delivered.
+    if (this.#ledger.pool.rolledBack)
+      throw new PoolDesyncError(
+        `The store was put back, and the KMS of ${this.remoteSiteId} has not said yet what it forgot`,
+        {
+          retryAfterMs: 1000,
+        },
+      )
     return this.#retriever.retrieve(pair, keyIds, terms)
   }
 
@@ -396,7 +407,7 @@ export class KeyPool implements Closable {
     this.incidents.met()
     await this.#supplies.finishLeased()
     await this.#verifier.resume()
-    this.#balance.resume()
+    await this.#balance.resume()
     this.#orders.tick()
     this.#opener.resume()
     this.#supplies.leaseAhead()

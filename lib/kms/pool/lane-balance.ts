@@ -2,6 +2,7 @@ import type { BlockRecord } from '../../interface/pool-store.ts'
 import { PAYLOAD_CELLS } from '../../key/cells.ts'
 import { blockKind } from '../../key/virtual-block.ts'
 import type { BlockLedger } from './block-ledger.ts'
+import { pacedBlocks } from './paced-blocks.ts'
 import type { MessageHandlers } from './peer-session.ts'
 import type { MessageFields, PeerMessage } from './peer-wire.ts'
 
@@ -12,6 +13,8 @@ const KEPT_SHARE = 0.25
 export interface LaneBalanceOptions {
   readonly ledger: BlockLedger
   readonly send: (message: PeerMessage) => void
+  /** Resolves once what was sent so far has gone out. */
+  readonly drained: () => Promise<void>
   readonly onChange: () => void
   /** This side's part of what both lanes should hold by their demand, 0 to 1; undefined while there is none. */
   readonly ownShare: () => number | undefined
@@ -60,9 +63,9 @@ export class LaneBalance {
   }
 
   /** Repeats the grants that may have been lost: of blocks given away, and not used by their new owner so far. */
-  resume(): void {
-    const { ledger, send } = this.#options
-    for (const block of ledger.blocks()) {
+  async resume(): Promise<void> {
+    const { ledger, send, drained } = this.#options
+    for await (const block of pacedBlocks(ledger, drained)) {
       if (block.grant > 0 && block.state === 'ready' && !ledger.owns(block) && block.horizon === 0) {
         send({ name: 'grant', block: block.number, grant: block.grant })
       }

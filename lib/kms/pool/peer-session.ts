@@ -134,6 +134,11 @@ export class PeerSession {
       })
   }
 
+  /** Resolves once all that is queued by now has gone out, or is lost with the channel. */
+  drained(): Promise<void> {
+    return this.#sending
+  }
+
   /** Sends what is queued and a last mark, then closes the channel. */
   async close(): Promise<void> {
     if (this.isOpen) this.send({ name: 'mark' })

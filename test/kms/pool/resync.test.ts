@@ -11,6 +11,7 @@ import { SecretKey } from '../../../lib/key/secret-key.ts'
 import { STORE_BITS } from '../../../lib/kms/pool/peer-wire.ts'
 import { alteredChannel } from '../../helpers/altered-channel.ts'
 import { PoolPair, type PoolPairOptions, type PoolSite } from '../../helpers/pool-pair.ts'
+import { rejectsWith } from '../../helpers/rejects-with.ts'
 import { createTempDir } from '../../helpers/temp-dir.ts'
 import { until } from '../../helpers/until.ts'
 
@@ -323,6 +324,29 @@ describe('RESYNC', function () {
     })
     expect(burned).to.not.be.empty
     await sites.fetch(1, await sites.issue(0, 100))
+  })
+
+  it('is waited for by a running process that learns that its store was put back: it gives nothing out', async () => {
+    await using sites = await RestoredPair.open()
+    const [key] = await sites.issue(0, 1)
+    await sites.pair.disconnect()
+    // The peer says that it knows more of this store than it holds, and nothing comes of what it is asked then.
+    sites.pair.connect(channel =>
+      channel.peerId !== 'kme-b'
+        ? channel
+        : alteredChannel(channel, message => {
+            if (message.name === 'hello') return { ...message, heardCommits: message.heardCommits + 100_000 }
+            return message.name === 'state' ? { name: 'mark' } : message
+          }),
+    )
+    await until(async () => (await sites.snapshot(1)).pool.rolledBack, 'the store counts as put back')
+    const terms = { waitMs: 500 }
+    const refusal = sites.site(1).pool.retrieve({ masterSaeId: 'alice', slaveSaeId: 'bob' }, [key!.keyId], terms)
+    await rejectsWith(refusal, 'ERR_QKD_POOL_DESYNC')
+    await sites.pair.disconnect()
+    sites.pair.connect()
+    await sites.met()
+    await sites.exchangeBothWays()
   })
 
   it('suspends the pool of a peer that asks again and again within an hour, with an alarm', async () => {
