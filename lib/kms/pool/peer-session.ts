@@ -96,6 +96,7 @@ export class PeerSession {
     let clock: NodeJS.Timeout | undefined
     try {
       const { lifetimeMs, kems } = await this.#shakeHands(AbortSignal.timeout(HANDSHAKE_TIMEOUT_MS))
+      await this.#options.standing.met()
       this.#open = true
       mark = setInterval(() => this.send({ name: 'mark' }), MARK_INTERVAL_MS)
       mark.unref()

@@ -21,6 +21,7 @@ export class StoreStanding {
   readonly #marks: CommitMarks | undefined
   #isVouched: boolean
   #noted = -1
+  #hasMet = false
 
   private constructor(ledger: BlockLedger, marks: CommitMarks | undefined, isVouched: boolean) {
     this.#ledger = ledger
@@ -53,6 +54,19 @@ export class StoreStanding {
     this.note()
     // At once: a crash before the first mark of an epoch would leave nobody sure of it until the next.
     await this.#marks?.flush()
+  }
+
+  /**
+   * The first session of this process is about to open, and keys with it: a number above that of every copy of the store from
+   * before this process is written down first, so that no such copy is put back unnoticed, however soon this process ends.
+   */
+  async met(): Promise<void> {
+    if (this.#marks === undefined || this.#hasMet) return
+    const { poolEpoch } = this.#ledger.pool
+    await this.#ledger.commit([{ kind: 'pool', poolEpoch, patch: {} }])
+    this.note()
+    await this.#marks.flush()
+    this.#hasMet = true
   }
 
   /** Writes down how far the store is, where it has moved. Not before the peer was met: see `KeyPool`. */

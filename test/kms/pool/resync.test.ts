@@ -74,12 +74,16 @@ class RestoredPair implements AsyncDisposable {
    */
   async copyAll(): Promise<void> {
     await this.pair.disconnect()
-    for (const name of NAMES)
-      await cp(join(this.#dir.path, `${name}.commits`), join(this.#dir.path, `${name}.commits.copy`))
+    await this.copyMarks()
     for (const name of NAMES)
       await cp(join(this.#dir.path, name), join(this.#dir.path, `${name}.copy`), { recursive: true })
     this.pair.connect()
     await this.met()
+  }
+
+  async copyMarks(): Promise<void> {
+    for (const name of NAMES)
+      await cp(join(this.#dir.path, `${name}.commits`), join(this.#dir.path, `${name}.commits.copy`))
   }
 
   async putAllBack(): Promise<void> {
@@ -268,6 +272,20 @@ describe('RESYNC', function () {
     }
     expect(await sites.outcomes(1, toBob)).to.deep.equal(new Set(['ERR_QKD_KEY_NOT_FOUND']))
     expect(await sites.outcomes(0, toAlice)).to.deep.equal(new Set(['ERR_QKD_KEY_NOT_FOUND']))
+    await sites.exchangeBothWays()
+  })
+
+  it('begins the pool anew where both went back to before they started last, and ended with their first keys', async () => {
+    await using sites = await RestoredPair.open()
+    await sites.exchangeBothWays()
+    await sites.copy(0)
+    await sites.copy(1)
+    // As a crash leaves them that comes now.
+    await sites.copyMarks()
+    await sites.exchangeBothWays()
+    await sites.putAllBack()
+    await sites.met()
+    for (const i of [0, 1] as const) expect(sites.cures(i)).to.deep.equal(['reset'])
     await sites.exchangeBothWays()
   })
 
