@@ -106,9 +106,8 @@ export class LeaseBook {
     const { block, offset, cells, deadlineMs } = place
     const open = this.#blocks.get(block)
     if (open?.taken.delete(place) !== true) return false
-    const after = open.ranges.find(({ next }) => next === offset + cells)
-    if (after === undefined) open.ranges.push({ next: offset, to: offset + cells, deadlineMs })
-    else after.next = offset
+    // A renewal that was asked for meanwhile was for what lay behind them: the peer lets these go at their own time.
+    open.ranges = joined([...open.ranges, { next: offset, to: offset + cells, deadlineMs }])
     this.#cells += cells
     return true
   }
@@ -137,9 +136,20 @@ export class LeaseBook {
     return found
   }
 
-  /** A renewal was acknowledged: what is left of the range below `to` lives until `deadlineMs`. */
-  renew(block: bigint, to: number, deadlineMs: number): void {
-    for (const range of this.#blocks.get(block)?.ranges ?? []) if (range.to === to) range.deadlineMs = deadlineMs
+  /** A renewal of `from` to `to` was acknowledged: what is left of the ranges there lives until `deadlineMs`. */
+  renew(block: bigint, from: number, to: number, deadlineMs: number): void {
+    const open = this.#blocks.get(block)
+    if (open === undefined) return
+    const renewed = open.ranges.flatMap(range => {
+      // Where more was leased on to it meanwhile, the earlier deadline holds for both until the whole is renewed.
+      if (range.to <= from || range.to > to) return [range]
+      if (range.next >= from) return [{ ...range, deadlineMs }]
+      return [
+        { ...range, to: from },
+        { ...range, next: from, deadlineMs },
+      ]
+    })
+    open.ranges = joined(renewed)
   }
 
   /** Strikes ranges that are used up or past their deadline; blocks without any, and the oldest of too many, are closed. */
@@ -187,4 +197,16 @@ export class LeaseBook {
   wipe(): void {
     this.burnAll()
   }
+}
+
+/** The ranges in ascending order; neighbours of one deadline become one, so that larger keys fit in. */
+function joined(ranges: LeasedRange[]): LeasedRange[] {
+  const result: LeasedRange[] = []
+  for (const range of ranges.sort((a, b) => a.next - b.next)) {
+    const last = result.at(-1)
+    if (range.next >= range.to) continue
+    if (last?.to === range.next && last.deadlineMs === range.deadlineMs) last.to = range.to
+    else result.push(range)
+  }
+  return result
 }

@@ -183,7 +183,7 @@ export class Lessee {
     if (request === undefined) return
     const deadlineMs = request.sentAtMs + LEASE_LIFE_MS
     if (request.renewal) {
-      book.renew(request.block, request.to, deadlineMs)
+      book.renew(request.block, request.from, request.to, deadlineMs)
       return
     }
     this.#reading.add(request)
