@@ -7,6 +7,7 @@ import type { Demand, Qnl, QnlBlock } from '../../lib/interface/qnl.ts'
 import type { TelemetryEvent } from '../../lib/interface/telemetry.ts'
 import type { SiteIdentity } from '../../lib/key/site-identity.ts'
 import { KeyPool, type PoolLimits } from '../../lib/kms/pool/key-pool.ts'
+import type { ShareQuestion } from '../../lib/kms/pool/shared-key-acceptor.ts'
 import type { VirtualTerms } from '../../lib/kms/pool/virtual-opener.ts'
 import { CommitFile } from '../../lib/kms/store/commit-file.ts'
 import { MemorySlots } from '../../lib/kms/store/memory-slots.ts'
@@ -30,6 +31,8 @@ export interface PoolPairOptions {
   readonly virtual?: VirtualTerms | readonly [VirtualTerms, VirtualTerms]
   /** What proves each site to the other. Default TLS alone. */
   readonly identities?: readonly [SiteIdentity | undefined, SiteIdentity | undefined]
+  /** Lets keys of several hosts in, at both sites. Default none. */
+  readonly admitShare?: (question: ShareQuestion) => Promise<void>
   /** Changes the blocks that the second site gets from its link, or loses them (undefined). */
   readonly tamper?: (block: LinkBlock) => LinkBlock | undefined
   /** Keeps the stores here, as directories `site-a` and `site-b` with what stands beside them. Default in memory. */
@@ -82,6 +85,7 @@ export class PoolPair implements AsyncDisposable {
     virtual,
     way = () => ({}),
     onDemand,
+    admitShare,
     directory,
   }: PoolPairOptions = {}): Promise<PoolPair> {
     const limits = {
@@ -117,6 +121,7 @@ export class PoolPair implements AsyncDisposable {
         limits,
         identity: identities[i],
         ...(virtual !== undefined && { virtual: 'allows' in virtual ? virtual : virtual[i] }),
+        ...(admitShare && { admitShare }),
         telemetry,
         logger: debugLogger('kms'),
         now: clocks[i]!.now,

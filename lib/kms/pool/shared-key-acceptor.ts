@@ -100,12 +100,13 @@ export class SharedKeyAcceptor {
       throw new ProtocolError('The message about keys of several hosts is not right')
     const ways = decodeWays(message.ways)
     const question = { masterSaeId, slaveSaeId, saeIds, keyIds, sizeBytes, level, trustClass }
-    if (pads.length === 0) this.#requireCells(question)
-    else if (pads.length !== keyIds.length || message.sealed.byteLength !== keyIds.length * transferBytes(sizeBytes))
+    const inCells = pads.length === 0 ? this.#keysInCells(question) : undefined
+    const fits = pads.length === keyIds.length && message.sealed.byteLength === keyIds.length * transferBytes(sizeBytes)
+    if (inCells === undefined && !fits)
       throw new ProtocolError('The keys of several hosts do not fit their number and size')
     await admit(question)
     if (abroad?.isAbroad(saeIds[0]!)) return this.#handingOn(abroad, question, pads.length)
-    const keys = pads.length === 0 ? keyIds.map(inCells) : await this.#openAll(message, question)
+    const keys = inCells ?? (await this.#openAll(message, question))
     try {
       await shared.record(keys, { masterSaeId, slaveSaeId, saeIds, sizeBytes, level, trustClass, ways })
     } finally {
@@ -128,14 +129,15 @@ export class SharedKeyAcceptor {
   }
 
   /** The key_IDs must name cells that are live here, and no better than the label says. */
-  #requireCells({ keyIds, sizeBytes, level, trustClass, ...pair }: ShareQuestion): void {
+  #keysInCells({ keyIds, sizeBytes, level, trustClass, ...pair }: ShareQuestion): SharedKey[] {
     const { retriever } = this.#options
-    for (const keyId of keyIds) {
+    return keyIds.map(keyId => {
       const label = retriever.labelOf(pair, keyId)
-      if (label === undefined || label.sizeBits !== sizeBytes * 8)
+      if (label?.block === undefined || label.sizeBits !== sizeBytes * 8)
         throw new ProtocolError('A key of several hosts is not to be had here')
       requireHonest({ level, trustClass }, label)
-    }
+      return { keyId, secret: undefined, block: label.block }
+    })
   }
 
   /** Takes the pads out, once and for all, and opens the keys with them. */
@@ -176,10 +178,6 @@ export function transferHeader(
 ): Buffer {
   const label = lp(u64(sizeBytes), level, trustClass)
   return lp('qkdkit/1 multicast', poolId, keyId, padId, masterSaeId, slaveSaeId, lp(...saeIds), label)
-}
-
-function inCells(keyId: string): SharedKey {
-  return { keyId, secret: undefined }
 }
 
 /** A label may be lower than what lies here, because of another site's way; never higher. */

@@ -33,12 +33,11 @@ export interface SharedKeyTerms
   readonly sizeBytes: number
 }
 
-/** A key to be recorded: with its bytes where they are not in cells of this pool. Those stay the caller's. */
-export interface SharedKey {
-  /** In canonical form. */
-  readonly keyId: string
-  readonly secret: SecretKey | undefined
-}
+/** A key to be recorded, under its key_ID in canonical form: with its bytes, which stay the caller's, or in cells of this pool. */
+export type SharedKey =
+  | { readonly keyId: string; readonly secret: SecretKey }
+  /** `block` is where its cells lie. */
+  | { readonly keyId: string; readonly secret: undefined; readonly block: bigint }
 
 /** What the records are kept with. */
 export interface SharedKeysOptions {
@@ -105,17 +104,21 @@ export class SharedKeys {
       throw new PoolExhaustedError(`${MAX_RECORDS} keys of several hosts wait to be fetched; no more are taken`)
     const { saeIds, ...rest } = terms
     const recipients = saeIds.map(saeId => ({ saeId, taken: false }))
-    const common = { ...rest, recipients, expiresAtMs: now() + keyLifeMs() }
+    const common = { ...rest, recipients }
+    const untilMs = now() + keyLifeMs()
     const slots: number[] = []
     let isIn = false
     try {
       const changes: Change[] = []
-      for (const { keyId, secret } of keys) {
-        const name = sharedKeyName(keyId)
+      for (const key of keys) {
+        const { secret } = key
+        const name = sharedKeyName(key.keyId)
         const sealed = secret && (await ledger.vault.sealNamed(name, secret))
         if (sealed !== undefined) slots.push(sealed.slot)
         const held = sealed === undefined ? ({ kind: 'cells' } as const) : ({ kind: 'sealed', ...sealed } as const)
-        changes.push({ kind: 'note', name, from: 0, value: encodeSharedKey({ ...common, held }) })
+        // Without its record a key in cells that live longer would be had again, as one that nobody shares.
+        const expiresAtMs = key.secret === undefined ? Math.max(untilMs, this.#cellsUntilMs(key.block)) : untilMs
+        changes.push({ kind: 'note', name, from: 0, value: encodeSharedKey({ ...common, held, expiresAtMs }) })
       }
       const result = await ledger.commit(changes)
       if (!result.ok) throw new StoreError(`A key of several hosts cannot be recorded: ${result.refusal}`)
@@ -152,6 +155,12 @@ export class SharedKeys {
       const result = await ledger.commit([{ kind: 'note', name, from: note.version, value: undefined }])
       if (result.ok && held.kind === 'sealed') await ledger.vault.destroy(held.slot)
     }
+  }
+
+  /** When the last cells of a block that are under lease now expire. */
+  #cellsUntilMs(block: bigint): number {
+    const spans = this.#options.ledger.block(block)?.expiry ?? []
+    return Math.max(0, ...spans.map(({ expiresAtMs }) => expiresAtMs))
   }
 
   #names(): string[] {
