@@ -100,7 +100,11 @@ class OwnerSession {
     // A call that is given up in this frame was given up before its answer was acknowledged.
     for (const [id, request] of requests) if (request.op === 'cancel') this.#cancel(id)
     this.#acknowledge(received)
-    for (const [id, request] of requests) if (request.op !== 'cancel') this.#begin(id, request)
+    for (const [id, request] of requests) {
+      // In their order: a call that this frame both brings and gives up is open only now. To end one twice changes nothing.
+      if (request.op === 'cancel') this.#cancel(id)
+      else this.#begin(id, request)
+    }
   }
 
   #begin(id: number, call: Call): void {

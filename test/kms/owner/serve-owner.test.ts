@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { createMemoryChannelPair } from '../../../lib/channel/memory-channel.ts'
 import { PoolExhaustedError } from '../../../lib/errors.ts'
-import type { Key, Kms, KmsDirectory } from '../../../lib/interface/kms.ts'
+import type { GetKeyOptions, Key, Kms, KmsDirectory } from '../../../lib/interface/kms.ts'
 import { SecretKey } from '../../../lib/key/secret-key.ts'
 import { OwnedDirectory } from '../../../lib/kms/owner/owned-directory.ts'
 import { encodeRequest, encodeRequestFrame } from '../../../lib/kms/owner/requests.ts'
@@ -15,12 +15,14 @@ import { ownedBy } from './owner-pair.ts'
 function slowOwner() {
   const go = deferred<void>()
   const asked: { saeId: string; slaveSaeId: string }[] = []
+  const signals: AbortSignal[] = []
   const given: Key[] = []
   const kmsFor = (saeId: string) =>
     ({
       saeId,
-      getKey: async (slaveSaeId: string, { number = 1, sizeBits = 256 } = {}) => {
+      getKey: async (slaveSaeId: string, { number = 1, sizeBits = 256, signal }: GetKeyOptions = {}) => {
         asked.push({ saeId, slaveSaeId })
+        signals.push(signal!)
         await go.promise
         const keys = Array.from({ length: number }, (_, n): Key => {
           const secret = SecretKey.random(sizeBits / 8)
@@ -30,7 +32,7 @@ function slowOwner() {
         return keys
       },
     }) as unknown as Kms
-  return { directory: { kmsFor } satisfies KmsDirectory, go, asked, given }
+  return { directory: { kmsFor } satisfies KmsDirectory, go, asked, signals, given }
 }
 
 const saeIds = ['alice']
@@ -138,6 +140,21 @@ describe('serveOwner', () => {
     owner.go.resolve()
     await until(() => undelivered.length === 1, 'the key is reported as undelivered')
     expect(owner.given[0]!.secret.wiped).to.equal(true)
+  })
+
+  it('ends a call that is given up in the very frame that brings it, and burns its key', async () => {
+    const owner = slowOwner()
+    const undelivered: UndeliveredKeys[] = []
+    await using pair = await ownedBy(owner.directory, { saeIds, onUndelivered: keys => undelivered.push(keys) })
+    const gone = new AbortController()
+    const asking = pair.directory.kmsFor('alice').getKey('bob', { signal: gone.signal })
+    gone.abort(new Error('hung up'))
+    expect(await asking.catch(error => error)).to.equal(gone.signal.reason)
+    await until(() => owner.asked.length === 1, 'the owner is asked')
+    expect(owner.signals.map(({ aborted }) => aborted)).to.deep.equal([true])
+    owner.go.resolve()
+    await until(() => owner.given[0]?.secret.wiped === true, 'the key is given, and wiped')
+    expect(undelivered.map(({ keys, cells }) => [keys, cells])).to.deep.equal([[1, 1]])
   })
 
   it('serves nobody but those it was told to', async () => {
