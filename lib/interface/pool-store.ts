@@ -179,8 +179,11 @@ export interface SlotStore extends Closable {
    * @throws {StoreError} the place is empty or damaged, or holds something else
    */
   read(slot: number, context: Uint8Array): Promise<SecretKey>
-  /** Overwrites a place, durably. Idempotent. */
-  erase(slot: number): Promise<void>
+  /**
+   * Overwrites a place, durably. Idempotent. With `context` only where the place was sealed in it: a number that was written
+   * down before a crash may be another secret's by now.
+   */
+  erase(slot: number, context?: Uint8Array): Promise<void>
   /** Overwrites every place that is not in `live`: what a crash left behind. */
   eraseAllBut(live: ReadonlySet<number>): Promise<void>
 }

@@ -49,6 +49,22 @@ export function slotStoreCompliance(setup: TestSetup<{ slots: SlotStore }>): voi
       },
     ],
     [
+      'erases by a context only what was put in it',
+      async ({ slots }) => {
+        const secret = SecretKey.random(32)
+        const place = await slots.put(secret, context)
+        // At the same moment as others, too: what is none of theirs must not stand for what is.
+        await slots.erase(place, Buffer.from('block 2'))
+        assert.ok((await slots.read(place, context)).equals(secret))
+        await Promise.all([slots.erase(place, Buffer.from('block 2')), slots.erase(place, context)])
+        await assert.rejects(slots.read(place, context), isStoreError)
+        const next = await Promise.all([1, 2].map(() => slots.put(secret, context)))
+        assert.equal(new Set(next).size, 2)
+        await slots.erase(next[0]!, Buffer.from('block 2'))
+        for (const one of next) assert.ok((await slots.read(one, context)).equals(secret))
+      },
+    ],
+    [
       'erases all but what is named as live',
       async ({ slots }) => {
         const [live, dead] = await Promise.all([

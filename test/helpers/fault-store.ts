@@ -46,7 +46,7 @@ export function withFaults(
     store: bound(store, { commit }),
     slots: bound(slots, {
       put: (secret, context) => plan.run(() => slots.put(secret, context)),
-      erase: slot => plan.run(() => slots.erase(slot)),
+      erase: (slot, context) => plan.run(() => slots.erase(slot, context)),
       eraseAllBut: live => plan.run(() => slots.eraseAllBut(live)),
     }),
   }

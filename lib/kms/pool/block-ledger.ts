@@ -20,7 +20,7 @@ import { BlockHolds } from './block-holds.ts'
 import { BlockRows } from './block-rows.ts'
 import { type RowNumber, type TableState, tableRow } from './block-table.ts'
 import { forgetWay } from './block-way.ts'
-import { slotsOfNote } from './note-slots.ts'
+import { notedSecrets } from './note-slots.ts'
 import { type PairIdentity, PairSecret } from './pair-secret.ts'
 import { Turns } from './turns.ts'
 import { UnleasedBlocks } from './unleased-blocks.ts'
@@ -54,6 +54,10 @@ export class BlockLedger {
   readonly #commitListeners: (() => void)[] = []
   /** One at a time a block: its sealed bytes and its slot are read, or replaced, together. */
   readonly #turns = new Turns<bigint>()
+  /** Keys that are still to be destroyed. */
+  readonly #left: KeyPlace[] = []
+  /** Both keys of each block that was sealed anew, where nobody knows which of them the store goes by. */
+  readonly #doubtful: KeyPlace[] = []
   /** What may not leave, though it is there. */
   readonly holds = new BlockHolds(this)
   #pool: PoolRecord
@@ -77,13 +81,10 @@ export class BlockLedger {
   /** Reads the pool and finishes what a crash interrupted: keys of dead blocks are destroyed before anything else. */
   static async open(options: BlockLedgerOptions): Promise<BlockLedger> {
     const snapshot = await options.store.snapshot(options.pair.name)
-    const { pool, blocks } = snapshot
     const ledger = new BlockLedger(options, snapshot)
-    ledger.#heardCommits = pool.peerCommits
+    ledger.#heardCommits = snapshot.pool.peerCommits
     await ledger.#openRoot()
-    // A place that was freed before the crash may be another block's by now.
-    const used = new Set(blocks.filter(block => !isDead(block)).map(({ slot }) => slot))
-    for (const block of blocks) if (isDead(block) && !used.has(block.slot)) await ledger.vault.destroy(block.slot)
+    for (const block of snapshot.blocks) if (isDead(block)) await ledger.vault.destroyBlock(block)
     return ledger
   }
 
@@ -92,10 +93,18 @@ export class BlockLedger {
    * make a restored store look as new as the peer remembers it.
    */
   async buryDead(): Promise<void> {
-    for (const block of [...this.#blocks.values()]) {
-      if (block.state === 'drained') await this.remove(block.number)
-      else if (block.state === 'dropped' && block.slot >= 0) await this.#forgetSlot(block)
-    }
+    for (const block of [...this.#blocks.values()])
+      if (block.state === 'drained' || (block.state === 'dropped' && block.slot >= 0)) await this.#layDown(block)
+  }
+
+  /**
+   * Destroys the keys that could not be destroyed at their time.
+   * @throws {StoreError} it still fails for some
+   */
+  async destroyLeft(): Promise<void> {
+    for (const place of this.#left.splice(0)) await this.#destroy(place)
+    if (this.#doubtful.length > 0) await this.#settleSeals()
+    if (this.#left.length > 0) throw new StoreError(`${this.#left.length} keys of blocks could not be destroyed yet`)
   }
 
   get pool(): PoolRecord {
@@ -192,7 +201,7 @@ export class BlockLedger {
       isIn = (await this.commit([...also, insert])).ok
     } finally {
       // Also where the store failed: a row that it wrote after all is then a block that does not open, and goes.
-      if (!isIn) await this.vault.destroy(slot)
+      if (!isIn) await this.#destroy({ number: record.number, slot })
     }
     if (isIn) this.tell(row, record, { from: 'none' })
     return isIn
@@ -268,6 +277,12 @@ export class BlockLedger {
 
   /** Forgets a dead block: nobody will ask for it again. */
   async remove(number: bigint): Promise<void> {
+    const block = this.#blocks.get(number)
+    if (block !== undefined) await this.#destroy(block)
+    await this.#removeRow(number)
+  }
+
+  async #removeRow(number: bigint): Promise<void> {
     await this.commit([{ kind: 'remove', number }, ...forgetWay(this, number)])
   }
 
@@ -291,8 +306,11 @@ export class BlockLedger {
       for (const { from, to } of ranges) wipeCells(material, from, to - from)
       const { slot, sealed } = await this.vault.seal(block, material)
       const { number, slot: fromSlot } = block
-      const result = await this.commit([{ kind: 'reseal', number, fromSlot, slot, sealed }])
-      await this.vault.destroy(result.ok ? fromSlot : slot)
+      const result = await this.commit([{ kind: 'reseal', number, fromSlot, slot, sealed }]).catch(error => {
+        this.#doubtful.push({ number, slot: fromSlot }, { number, slot })
+        throw error
+      })
+      await this.#destroy({ number, slot: result.ok ? fromSlot : slot })
       return result.ok
     } finally {
       material.wipe()
@@ -319,7 +337,7 @@ export class BlockLedger {
     const rootSlot = await this.vault.putRoot(fields.root)
     const dead = [...this.#blocks.values()]
     const { poolEpoch, sealEpoch } = fields
-    const noteSlots = [...this.#notes].flatMap(([name, { value }]) => slotsOfNote(name, value))
+    const noted = [...this.#notes].flatMap(([name, { value }]) => notedSecrets(name, value))
     // Of no virtual block that was ever opened does the number come again, whatever either store has forgotten.
     const virtualFloor = firstSequence(poolEpoch)
     // A block may have come since the hellos were written.
@@ -349,10 +367,11 @@ export class BlockLedger {
     // First what could still be given out from memory, then the keys on disk.
     for (const block of dead) for (const listener of this.#deathListeners) listener(block.number)
     for (const block of dead) {
-      await this.vault.destroy(block.slot)
+      await this.#destroy(block)
       this.tell(27, block, { reason: 'reset' })
     }
-    for (const slot of [oldRootSlot, ...noteSlots]) await this.vault.destroy(slot)
+    await this.vault.destroyRoot(oldRootSlot)
+    for (const { destroy } of noted) await destroy(this.vault)
     this.#secret?.wipe()
     this.#secret = new PairSecret(fields.root, this.pair, { sealEpoch: this.#pool.sealEpoch })
   }
@@ -364,9 +383,30 @@ export class BlockLedger {
   /** Destroys the key of a drained or dropped block. A drained one is forgotten; a dropped one waits for the peer. */
   async #bury(block: BlockRecord): Promise<void> {
     for (const listener of this.#deathListeners) listener(block.number)
-    await this.vault.destroy(block.slot)
-    if (block.state === 'drained') await this.remove(block.number)
+    await this.#layDown(block)
+  }
+
+  async #layDown(block: BlockRecord): Promise<void> {
+    await this.#destroy(block)
+    if (block.state === 'drained') await this.#removeRow(block.number)
     else if (block.slot >= 0) await this.#forgetSlot(block)
+  }
+
+  /** Destroys a block's key; where that fails the sweep comes back to it, and the next start. */
+  async #destroy({ number, slot }: KeyPlace): Promise<void> {
+    await this.vault.destroyBlock({ number, slot }).catch(() => void this.#left.push({ number, slot }))
+  }
+
+  /** Destroys those keys that the store does not go by, and takes the rows as they are there: a block opens by no other. */
+  async #settleSeals(): Promise<void> {
+    const asked = this.#doubtful.length
+    const { blocks } = await this.#store.snapshot(this.pair.name)
+    for (const { number, slot } of this.#doubtful.splice(0, asked)) {
+      const stored = blocks.find(block => block.number === number)
+      const held = this.#blocks.get(number)
+      if (stored?.slot !== slot) await this.#destroy({ number, slot })
+      else if (held !== undefined && held.version < stored.version) this.#enter(stored)
+    }
   }
 
   async #forgetSlot({ number, grant }: BlockRecord): Promise<void> {
@@ -448,6 +488,9 @@ interface Told {
   readonly to?: TableState
   readonly reason?: string | undefined
 }
+
+/** A block's key, and where it lies. */
+type KeyPlace = Pick<BlockRecord, 'number' | 'slot'>
 
 function isDead({ state }: BlockRecord): boolean {
   return state === 'drained' || state === 'dropped'

@@ -10,6 +10,8 @@ export interface NotedSecret {
   readonly slot: number
   /** The caller owns the result. */
   open(vault: BlockVault): Promise<SecretKey>
+  /** Destroys its key, durably. */
+  destroy(vault: BlockVault): Promise<void>
 }
 
 /** The secrets that a note of a pool is about; none for notes without any. */
@@ -17,18 +19,36 @@ export function notedSecrets(name: string, value: Uint8Array): NotedSecret[] {
   if (isSharedKeyName(name)) {
     const { held } = decodeSharedKey(value)
     if (held.kind !== 'sealed' || held.slot < 0) return []
-    return [{ what: 'key of several hosts', slot: held.slot, open: vault => vault.openNamed(name, held) }]
+    const { slot } = held
+    return [
+      {
+        what: 'key of several hosts',
+        slot,
+        open: vault => vault.openNamed(name, held),
+        destroy: vault => vault.destroyNamed(name, slot),
+      },
+    ]
   }
   if (name !== SECRET_NOTE) return []
   const { previous, pending } = decodeSecretNote(value)
   const secrets: NotedSecret[] = []
   if (previous !== undefined) {
     const { slot, epoch } = previous
-    secrets.push({ what: `sealing keys of epoch ${epoch}`, slot, open: vault => vault.readSeal(slot) })
+    secrets.push({
+      what: `sealing keys of epoch ${epoch}`,
+      slot,
+      open: vault => vault.readSeal(slot),
+      destroy: vault => vault.destroySeal(slot),
+    })
   }
   if (pending !== undefined) {
     const { slot } = pending
-    secrets.push({ what: 'next pair secret', slot, open: vault => vault.readRoot(slot) })
+    secrets.push({
+      what: 'next pair secret',
+      slot,
+      open: vault => vault.readRoot(slot),
+      destroy: vault => vault.destroyRoot(slot),
+    })
   }
   return secrets
 }

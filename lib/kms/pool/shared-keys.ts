@@ -89,8 +89,8 @@ export class SharedKeys {
   }
 
   /** To be called once `taking` is durable: destroys what nobody is still to have. */
-  async taken({ isLast, record: { held } }: SharedKeyClaim): Promise<void> {
-    if (isLast && held.kind === 'sealed') await this.#options.ledger.vault.destroy(held.slot)
+  async taken({ isLast, name, record: { held } }: SharedKeyClaim): Promise<void> {
+    if (isLast && held.kind === 'sealed') await this.#options.ledger.vault.destroyNamed(name, held.slot)
   }
 
   /**
@@ -153,7 +153,7 @@ export class SharedKeys {
       if (note === undefined) continue
       const { held } = decodeSharedKey(note.value)
       const result = await ledger.commit([{ kind: 'note', name, from: note.version, value: undefined }])
-      if (result.ok && held.kind === 'sealed') await ledger.vault.destroy(held.slot)
+      if (result.ok && held.kind === 'sealed') await ledger.vault.destroyNamed(name, held.slot)
     }
   }
 

@@ -33,6 +33,9 @@ export class Shredder {
 
   async sweep(): Promise<void> {
     const { ledger, logger, monotonicMs, shredMs } = this.#options
+    await ledger
+      .destroyLeft()
+      .catch(error => logger.error({ err: (error as Error).message }, 'Keys that are no longer needed are still there'))
     const nowMs = monotonicMs()
     // Half the promise, so that a cell spent right after one sweep is gone with the next.
     if (nowMs - this.#lastMs < shredMs / 2) return

@@ -65,34 +65,58 @@ export class BlockVault {
     }
   }
 
-  /** Destroys a block's key, durably. */
+  /** Destroys what lies in a place, durably, whatever it is. */
   async destroy(slot: number): Promise<void> {
     if (slot >= 0) await this.#slots.erase(slot)
   }
 
+  /** Destroys a block's key, durably; a place that is another secret's by now stays as it is. */
+  async destroyBlock({ number, slot }: Pick<BlockRecord, 'number' | 'slot'>): Promise<void> {
+    if (slot >= 0) await this.#slots.erase(slot, this.#slotContext({ number }))
+  }
+
+  /** The same for what `sealNamed` keeps. */
+  async destroyNamed(name: string, slot: number): Promise<void> {
+    if (slot >= 0) await this.#slots.erase(slot, this.#nameContext(name))
+  }
+
+  /** The same for a pair secret. */
+  async destroyRoot(slot: number): Promise<void> {
+    if (slot >= 0) await this.#slots.erase(slot, this.#poolContext('root'))
+  }
+
+  /** The same for what an epoch's key_IDs are sealed under. */
+  async destroySeal(slot: number): Promise<void> {
+    if (slot >= 0) await this.#slots.erase(slot, this.#poolContext('seal'))
+  }
+
   /** Keeps the pair secret of this pool; gives its slot. */
   putRoot(root: SecretKey): Promise<number> {
-    return this.#slots.put(root, lp('qkdkit/1 slot', 'root', this.#poolId))
+    return this.#slots.put(root, this.#poolContext('root'))
   }
 
   /** Keeps what an epoch's key_IDs are sealed under; gives its slot. */
   putSeal(secret: SecretKey): Promise<number> {
-    return this.#slots.put(secret, lp('qkdkit/1 slot', 'seal', this.#poolId))
+    return this.#slots.put(secret, this.#poolContext('seal'))
   }
 
   readSeal(slot: number): Promise<SecretKey> {
-    return this.#slots.read(slot, lp('qkdkit/1 slot', 'seal', this.#poolId))
+    return this.#slots.read(slot, this.#poolContext('seal'))
   }
 
   readRoot(slot: number): Promise<SecretKey> {
-    return this.#slots.read(slot, lp('qkdkit/1 slot', 'root', this.#poolId))
+    return this.#slots.read(slot, this.#poolContext('root'))
+  }
+
+  #poolContext(kind: 'root' | 'seal'): Buffer {
+    return lp('qkdkit/1 slot', kind, this.#poolId)
   }
 
   #nameContext(name: string): Buffer {
     return lp('qkdkit/1 named', this.#poolId, name)
   }
 
-  #slotContext({ number }: BlockIdentity): Buffer {
+  #slotContext({ number }: Pick<BlockRecord, 'number'>): Buffer {
     return lp('qkdkit/1 slot', 'block', this.#poolId, u64(number))
   }
 

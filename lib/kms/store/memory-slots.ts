@@ -2,7 +2,7 @@ import { StoreError } from '../../errors.ts'
 import type { SlotStore } from '../../interface/pool-store.ts'
 import { SecretKey } from '../../key/secret-key.ts'
 import { KekRing } from './kek-ring.ts'
-import { decodeSlot, encodeSlot } from './slot-codec.ts'
+import { decodeSlot, encodeSlot, isSlotOf } from './slot-codec.ts'
 
 /** Slots beside a `MemoryPoolStore`: the same sealing under a key that exists only in this process. */
 export class MemorySlots implements SlotStore {
@@ -23,8 +23,10 @@ export class MemorySlots implements SlotStore {
     return decodeSlot(this.#keks, bytes, context)
   }
 
-  async erase(slot: number): Promise<void> {
-    this.#slots[slot]?.fill(0)
+  async erase(slot: number, context?: Uint8Array): Promise<void> {
+    const bytes = this.#slots[slot]
+    if (bytes === undefined || (context !== undefined && !isSlotOf(context)(bytes))) return
+    bytes.fill(0)
     this.#slots[slot] = undefined
   }
 

@@ -38,7 +38,10 @@ export class SlotFile implements SlotStore {
   readonly #file: FileHandle
   readonly #keks: KekRing
   readonly #free: number[] = []
-  readonly #erasing = new Map<number, Promise<void>>()
+  /** Erasures under way, each of which tells whether the place was erased. */
+  readonly #erasing = new Map<number, Promise<boolean>>()
+  /** Places whose zeros are written, and not known to be on the disk. */
+  readonly #halfErased = new Set<number>()
   /** Places of the file's own, which no owner of the others knows. */
   readonly #kept = new Set<number>()
   #places: number
@@ -70,7 +73,13 @@ export class SlotFile implements SlotStore {
   async put(secret: SecretKey, context: Uint8Array): Promise<number> {
     const bytes = encodeSlot(this.#keks, secret, context)
     const slot = this.#free.pop() ?? this.#places++
-    await this.#write(slot, () => bytes)
+    try {
+      await this.#write(slot, () => bytes)
+    } catch (error) {
+      // Nobody hears of the place: the next secret overwrites what came of this one.
+      this.#free.push(slot)
+      throw error
+    }
     return slot
   }
 
@@ -78,17 +87,13 @@ export class SlotFile implements SlotStore {
     return decodeSlot(this.#keks, await this.#readPlace(slot), context)
   }
 
-  async erase(slot: number): Promise<void> {
+  async erase(slot: number, context?: Uint8Array): Promise<void> {
     if (slot < 0 || slot >= this.#places || this.#free.includes(slot)) return
-    this.#kept.delete(slot)
-    let erasing = this.#erasing.get(slot)
-    if (erasing === undefined) {
-      // Free once and for all: two that erase at the same moment must not both give the place away.
-      erasing = this.#write(slot, () => new Uint8Array(SLOT_BYTES))
-        .then(() => void this.#free.push(slot))
-        .finally(() => this.#erasing.delete(slot))
-      this.#erasing.set(slot, erasing)
-    }
+    // Free once and for all: two that erase at the same moment must not both give the place away.
+    for (let other = this.#erasing.get(slot); other !== undefined; other = this.#erasing.get(slot))
+      if (await other) return
+    const erasing = this.#erase(slot, context).finally(() => this.#erasing.delete(slot))
+    this.#erasing.set(slot, erasing)
     await erasing
   }
 
@@ -162,6 +167,23 @@ export class SlotFile implements SlotStore {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** Frees a place, of that context where one is given; false where it holds something else. */
+  async #erase(slot: number, context: Uint8Array | undefined): Promise<boolean> {
+    let isOurs = false
+    await this.#write(slot, async () => {
+      // What an erasure that failed has left of a place tells nothing of its context any more.
+      isOurs = context === undefined || this.#halfErased.has(slot) || isSlotOf(context)(await this.#readPlace(slot))
+      if (!isOurs) return undefined
+      this.#kept.delete(slot)
+      this.#halfErased.add(slot)
+      return new Uint8Array(SLOT_BYTES)
+    })
+    if (!isOurs) return false
+    this.#halfErased.delete(slot)
+    this.#free.push(slot)
+    return true
   }
 
   /** The places of which that is true, ascending; read in large pieces, since a store of ten million cells has thousands. */

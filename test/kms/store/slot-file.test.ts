@@ -1,4 +1,4 @@
-import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { chmod, type FileHandle, open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { exportKey } from '../../../lib/key/export-key.ts'
@@ -58,6 +58,26 @@ describe('SlotFile', () => {
     expect(new Set(places).size).to.equal(2)
   })
 
+  it('loses no place where the disk fails for a while, and gives none away twice', async () => {
+    await using dir = await createTempDir()
+    const path = join(dir.path, 'slots')
+    await using file = await SlotFile.open(path, { kek: SecretKey.random(32) })
+    const slot = await file.put(SecretKey.random(32), context)
+    const mend = await failingSync(path)
+    try {
+      for (let i = 0; i < 3; i++) await rejectsWith(file.put(SecretKey.random(32), context), 'ERR_QKD_STORE')
+      await rejectsWith(file.erase(slot, context), 'ERR_QKD_STORE')
+      await rejectsWith(file.erase(slot, context), 'ERR_QKD_STORE')
+    } finally {
+      mend()
+    }
+    expect(await file.put(SecretKey.random(32), context)).to.equal(slot + 1)
+    await file.erase(slot, context)
+    await file.erase(slot, context)
+    const places = await Promise.all([1, 2].map(() => file.put(SecretKey.random(32), context)))
+    expect(places.sort()).to.deep.equal([slot, slot + 2])
+  })
+
   it('detects every altered byte of a place', async () => {
     await using dir = await createTempDir()
     const kek = SecretKey.random(32)
@@ -100,3 +120,15 @@ describe('loadKeyEncryptionKey', () => {
     expect((await rejectsWith(loadKeyEncryptionKey(path, { create: false }), 'ERR_QKD_STORE')).message).to.contain('31')
   })
 })
+
+/** No file gets to the disk from now on, until the result is called. */
+async function failingSync(path: string): Promise<() => void> {
+  const handle = await open(path)
+  const shared: Pick<FileHandle, 'datasync'> = Object.getPrototypeOf(handle)
+  await handle.close()
+  const { datasync } = shared
+  shared.datasync = () => Promise.reject(new Error('EIO: i/o error, fdatasync'))
+  return () => {
+    shared.datasync = datasync
+  }
+}

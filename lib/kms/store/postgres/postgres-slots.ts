@@ -3,7 +3,7 @@ import type { Logger } from '../../../interface/logger.ts'
 import type { SlotStore } from '../../../interface/pool-store.ts'
 import type { SecretKey } from '../../../key/secret-key.ts'
 import { KekRing } from '../kek-ring.ts'
-import { decodeSlot, encodeSlot, renewSlot } from '../slot-codec.ts'
+import { decodeSlot, encodeSlot, isSlotOf, renewSlot } from '../slot-codec.ts'
 import type { HostKey } from './host-key.ts'
 import type { Held, Query, SiteWriter } from './site-writer.ts'
 
@@ -65,8 +65,8 @@ export class PostgresSlots implements SlotStore, Held {
     })
   }
 
-  erase(slot: number): Promise<void> {
-    return this.#erase([slot])
+  erase(slot: number, context?: Uint8Array): Promise<void> {
+    return this.#erase([slot], context === undefined ? undefined : isSlotOf(context))
   }
 
   async eraseAllBut(live: ReadonlySet<number>): Promise<void> {
@@ -110,12 +110,14 @@ export class PostgresSlots implements SlotStore, Held {
     return this.close()
   }
 
-  async #erase(slots: readonly number[]): Promise<void> {
+  async #erase(slots: readonly number[], mayErase: (bytes: Uint8Array) => boolean = () => true): Promise<void> {
     await this.#options.writer.run({
       needs: [this],
       prepare: batch => {
         for (const slot of slots) {
-          if (!this.#slots.delete(slot)) continue
+          const bytes = this.#slots.get(slot)
+          if (bytes === undefined || !mayErase(bytes)) continue
+          this.#slots.delete(slot)
           this.#hasErased = true
           this.#free.push(slot)
           batch.slot(slot, undefined)

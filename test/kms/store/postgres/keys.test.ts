@@ -69,7 +69,8 @@ describe('keys of a store in PostgreSQL', function () {
         $$ begin insert into slot_history values (new.*); return new; end $$;
       create trigger keep_slot after insert or update on qkd_slot for each row execute function keep_slot()`)
     const [live, dead] = [await slots.put(secret, CONTEXT), await slots.put(secret, CONTEXT)]
-    await slots.erase(dead)
+    await slots.erase(live, Buffer.from('what lay there before'))
+    await slots.erase(dead, CONTEXT)
     const before = await everySlot(sql, 'shred')
     await close()
     await replica.close()
