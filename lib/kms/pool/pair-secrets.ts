@@ -54,7 +54,7 @@ export class PairSecrets {
     this.#note = note
   }
 
-  /** @throws {StoreError} a secret of these can't be read */
+  /** What can't be read is lost, and said to be; the pool goes on without it. */
   static async open(options: PairSecretsOptions): Promise<PairSecrets> {
     const { ledger, now } = options
     const stored = ledger.note(SECRET_NOTE)
@@ -62,12 +62,18 @@ export class PairSecrets {
     const secrets = new PairSecrets(options, stored === undefined ? fresh : decodeSecretNote(stored.value))
     const { previous, pending } = secrets.#note
     if (previous !== undefined) {
-      const secret = await ledger.vault.readSeal(previous.slot)
-      secrets.#previous = new SealEpoch(secret, ledger.pair, previous.epoch)
+      const what = `The sealing keys of epoch ${previous.epoch}`
+      const secret = await orLost(ledger.vault.readSeal(previous.slot), { ledger, id: 'seal-keys-lost', what })
+      if (secret !== undefined) secrets.#previous = new SealEpoch(secret, ledger.pair, previous.epoch)
+      else secrets.#note = { ...secrets.#note, previous: undefined }
     }
     if (pending !== undefined) {
-      const root = await ledger.vault.readRoot(pending.slot)
-      secrets.#pending = new PairSecret(root, ledger.pair, { sealEpoch: ledger.pool.sealEpoch + 1 })
+      const what = 'The next pair secret'
+      const root = await orLost(ledger.vault.readRoot(pending.slot), { ledger, id: 'next-secret-lost', what })
+      // Where the peer goes by it already, the hellos show two roots, and both sides begin anew.
+      if (root !== undefined)
+        secrets.#pending = new PairSecret(root, ledger.pair, { sealEpoch: ledger.pool.sealEpoch + 1 })
+      else secrets.#note = { ...secrets.#note, pending: undefined }
     }
     return secrets
   }
@@ -86,6 +92,11 @@ export class PairSecrets {
   epochs(): SealEpoch[] {
     const { secret } = this.#options.ledger
     return [secret?.seal, this.#previous, this.#pending?.seal].filter(epoch => epoch !== undefined)
+  }
+
+  /** The root that is waiting here, until the peer is known to go by it. */
+  get next(): PairSecret | undefined {
+    return this.#pending
   }
 
   /** 16 bytes that tell the peer which root is waiting here; zeros where none is. */
@@ -207,5 +218,25 @@ export class PairSecrets {
   #changeTo(note: SecretNote): Change {
     const from = this.#options.ledger.note(SECRET_NOTE)?.version ?? 0
     return { kind: 'note', name: SECRET_NOTE, from, value: encodeSecretNote(note) }
+  }
+}
+
+/** Undefined, with an alarm, where the place of a secret does not open. */
+async function orLost(
+  reading: Promise<SecretKey>,
+  { ledger, id, what }: { ledger: BlockLedger; id: string; what: string },
+): Promise<SecretKey | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error
+    ledger.telemetry.emit({
+      type: 'alarm',
+      id: `${id}:${ledger.pair.name}`,
+      severity: 'major',
+      state: 'raised',
+      text: `${what} with ${ledger.remoteSiteId} cannot be read (${error.message}); the pool goes on without`,
+    })
+    return undefined
   }
 }
