@@ -63,6 +63,10 @@ export class PostgresElection implements OwnerElection {
   #other: Extract<Ownership, { role: 'follower' }> | undefined
   #seen: Seen | undefined
   #expiry: NodeJS.Timeout | undefined
+  /** The epoch that this replica has let go of, until the database knows. */
+  #left: number | undefined
+  /** Until when a fellow goes first, by this process's clock. */
+  #asideUntilMs = 0
   readonly #mark = markThisProcess()
   readonly #running: Promise<void>
 
@@ -97,6 +101,17 @@ export class PostgresElection implements OwnerElection {
     this.#pause.abort()
   }
 
+  /**
+   * This replica cannot open what it owns: it gives the site away at once, and for one lease leaves it to any fellow. Where
+   * there is none, it takes the site again after that.
+   */
+  stepAside(epoch: number): void {
+    if (this.#held?.epoch !== epoch) return
+    this.#left = epoch
+    this.#asideUntilMs = performance.now() + this.#options.leaseMs
+    this.giveUp(epoch)
+  }
+
   /** Gives the site away at once, so that a fellow need not wait for the lease to end. */
   async close(): Promise<void> {
     this.#ending.abort()
@@ -121,7 +136,7 @@ export class PostgresElection implements OwnerElection {
           lastReason = ''
           await this.#takePart(connection)
         } finally {
-          if (this.#ending.signal.aborted) await this.#release(connection.client)
+          if (this.#ending.signal.aborted) await this.#release(connection.client).catch(() => {})
           await connection.client[Symbol.asyncDispose]()
         }
       } catch (error) {
@@ -171,10 +186,12 @@ export class PostgresElection implements OwnerElection {
   async #look(client: PostgresClient, { server, mark }: { server: ServerIdentity; mark: string }): Promise<void> {
     // One whose time is over while nobody took its place begins under a new epoch: what it had opened is gone.
     this.#held = undefined
+    if (this.#left !== undefined) await this.#release(client)
     const [row] = await client.query('select * from qkd_site where site_id = $1', [this.#options.siteId])
     if (row === undefined) throw new StoreError('The row of this site is gone from the database')
     await this.#options.onKeyEpoch(Number(row.key_epoch))
     if (await this.#mayTake(row, mark)) await this.#take(client, { row, server, mark })
+    else if (row.owner_process === mark || row.released === true) this.#other = undefined
     else if (row.owner_id !== null) {
       const ownerId = String(row.owner_id)
       this.#other = { role: 'follower', epoch: Number(row.epoch), ownerId, address: String(row.owner_address) }
@@ -182,7 +199,9 @@ export class PostgresElection implements OwnerElection {
   }
 
   async #mayTake(row: PostgresRow, mark: string): Promise<boolean> {
-    if (row.released === true || row.owner_process === mark) return true
+    // Whoever has stepped aside would be the first to see that the site is free.
+    const isAside = performance.now() < this.#asideUntilMs
+    if (!isAside && (row.released === true || row.owner_process === mark)) return true
     const [epoch, renewals] = [Number(row.epoch), Number(row.renewals)]
     if (this.#seen?.epoch !== epoch || this.#seen.renewals !== renewals)
       this.#seen = { epoch, renewals, sinceMs: performance.now() }
@@ -223,15 +242,14 @@ export class PostgresElection implements OwnerElection {
   }
 
   async #release(client: PostgresClient): Promise<void> {
-    const held = this.#held
+    const epoch = this.#held?.epoch ?? this.#left
     this.#held = undefined
-    if (held === undefined) return
-    await client
-      .write('update qkd_site set released = true where site_id = $1 and epoch = $2', [
-        this.#options.siteId,
-        held.epoch,
-      ])
-      .catch(() => {})
+    if (epoch === undefined) return
+    await client.write('update qkd_site set released = true where site_id = $1 and epoch = $2', [
+      this.#options.siteId,
+      epoch,
+    ])
+    this.#left = undefined
   }
 
   #tell(): void {

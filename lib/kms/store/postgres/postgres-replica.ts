@@ -121,6 +121,11 @@ export class PostgresReplica implements Closable {
     this.#election.giveUp(epoch)
   }
 
+  /** This replica cannot open what it owns in that epoch: a fellow may go first. */
+  stepAside(epoch: number): void {
+    this.#election.stepAside(epoch)
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#opened.close()
     return this.#closing

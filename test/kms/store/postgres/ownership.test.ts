@@ -86,6 +86,24 @@ describe('replicas of a site over PostgreSQL', function () {
     expect(told.map(({ role }) => role)).to.deep.equal(['owner'])
   })
 
+  it('let a fellow go first where the owner cannot open what it owns, and have it again after a lease where there is none', async () => {
+    const { siteId, host } = site()
+    await using first = await openReplica(server.url, host, { siteId, leaseMs: 500 })
+    first.stepAside(await ownEpoch(first))
+    expect(first.election.current()).to.deep.equal({ role: 'none' })
+    const begunMs = performance.now()
+    expect(await ownEpoch(first)).to.equal(2)
+    expect(performance.now() - begunMs).to.be.above(400)
+    await using second = await openReplica(server.url, await fellow(host), { siteId, replicaId: 'replica-2' })
+    await until(() => second.election.current().role === 'follower', 'the second one sees the owner')
+    const told: Ownership[] = []
+    first.election.subscribe(ownership => told.push(ownership))
+    first.stepAside(2)
+    expect(await ownEpoch(second)).to.equal(3)
+    await until(() => first.election.current().role === 'follower', 'the first one follows')
+    expect(told.map(({ role }) => role)).to.deep.equal(['none', 'follower'])
+  })
+
   it('wait at their start for a fellow that changes the schema, longer than a short lease', async () => {
     const { siteId, host } = site()
     await sql.query(`select pg_advisory_lock(${SCHEMA_LOCK})`)
