@@ -38,11 +38,14 @@ export async function serveWorker({ port, owner, logger }: ServeWorkerOptions): 
   const over = deferred<void>()
   const setUp = deferred<WorkerSetup>()
   let worker: Worker | undefined
+  let saes: readonly SaeConfig[] | undefined
   const onMessage = (message: unknown, handle: unknown) => {
     const said = message as ToWorker
     if (said.type === 'setup') setUp.resolve(said.setup)
-    else if (said.type === 'saes') worker?.register(said.saes)
-    else if (said.type === 'drain') over.resolve()
+    else if (said.type === 'saes') {
+      saes = said.saes
+      worker?.register(saes)
+    } else if (said.type === 'drain') over.resolve()
     else {
       // A connection that its host has closed on the way comes without a handle.
       if (handle !== undefined && handle !== null) worker?.accept(handle as Socket)
@@ -58,6 +61,8 @@ export async function serveWorker({ port, owner, logger }: ServeWorkerOptions): 
     await using running = new Worker(setup, owner, logger)
     await running.directory.whenConnected({ signal: withDeadline(undefined, START_MS) })
     worker = running
+    // The hosts may have become others since it was set up.
+    if (saes !== undefined) running.register(saes)
     port.send?.({ type: 'ready' })
     await Promise.race([over.promise, running.directory.ended])
   } finally {

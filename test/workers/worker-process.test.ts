@@ -37,11 +37,15 @@ describe('worker processes', function () {
   const saeIds = ['alice']
   let pool: WorkerPool
   let ready = 0
+  let starts = 0
 
   before(async () => {
     pool = await WorkerPool.open({
       count: 1,
-      start: startWorker,
+      start: () => {
+        starts += 1
+        return startWorker()
+      },
       setup: { siteId: 'site-a', tls: authority.issue('kme-a'), saes: [{ saeId: 'alice' }] },
       listen: { host: '127.0.0.1', port: 0 },
       maxConnections: 4,
@@ -84,6 +88,19 @@ describe('worker processes', function () {
     await until(() => served(amy), 'amy is served again', { timeoutMs: 60_000 })
     expect(pool.workerPids()).to.not.include(pid)
     await amy.close()
+  })
+
+  it('that start while the hosts change serve the new ones, and no others', async () => {
+    const before = starts
+    process.kill(pool.workerPids()[0]!, 'SIGKILL')
+    await until(() => starts > before, 'the next worker starts')
+    saeIds.splice(0, 1, 'alice')
+    pool.register([{ saeId: 'alice' }])
+    await until(() => ready === 1, 'it serves', { timeoutMs: 60_000 })
+    const [alice, amy] = [open('alice'), open('amy')]
+    expect(await alice.getStatus('bob')).to.include({ masterSaeId: 'alice' })
+    await rejectsWith(amy.getStatus('bob'), 'ERR_QKD_UNAUTHORIZED')
+    await Promise.all([alice.close(), amy.close()])
   })
 
   it('that end before they serve fail the start, and leave nothing behind', async () => {
