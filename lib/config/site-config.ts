@@ -59,7 +59,10 @@ export interface PoolConfig {
   readonly minBlocks?: number
   /** How long a request waits for key before it is refused, in milliseconds. Default 2,000. */
   readonly maxWaitMs: number
-  /** When delivered cells are gone from the store at the latest, in milliseconds. Default 60,000. */
+  /**
+   * When delivered cells are gone from the store at the latest, in milliseconds; after a restart counted from when the other site
+   * is met. Default 60,000.
+   */
   readonly shredMs: number
   /** When the secret with each other site is refreshed, in milliseconds, ... Default 3,600,000 (an hour). */
   readonly refreshMs?: number
@@ -205,7 +208,12 @@ const pool: JsonSchema = {
         4_096,
       ),
       maxWaitMs: integer('How long a request waits for key, ms', 0, 60_000, 2_000),
-      shredMs: integer('When delivered cells are gone from the store at the latest, ms', 100, 3_600_000, 60_000),
+      shredMs: integer(
+        'When delivered cells are gone from the store at the latest, ms, after a restart from when the other site is met',
+        100,
+        3_600_000,
+        60_000,
+      ),
       refreshMs: integer('When the secret with each other site is refreshed, ms', 1_000, 604_800_000, 3_600_000),
       refreshKeys: integer('After how many keys it is refreshed, if that is sooner', 1, 2 ** 28, 2 ** 28),
       kem: {

@@ -5,26 +5,36 @@ import type { BlockLedger } from './block-ledger.ts'
 
 /** Blocks whose bytes stay at hand between retrievals. */
 const MAX_IDLE_BLOCKS = 16
+/** How long they stay unused, in milliseconds. */
+const MAX_IDLE_MS = 5000
 
 interface Entry {
   readonly material: Promise<SecretKey>
   users: number
   dead: boolean
+  usedAtMs: number
 }
 
 /** The bytes of the blocks that are being retrieved from, opened once and wiped when they fall out of use. */
 export class OpenBlocks {
   readonly #ledger: BlockLedger
+  readonly #now: () => number
   readonly #entries = new Map<bigint, Entry>()
 
-  constructor(ledger: BlockLedger) {
+  constructor(ledger: BlockLedger, now: () => number) {
     this.#ledger = ledger
+    this.#now = now
     ledger.onDeath(number => this.#drop(number))
   }
 
   /** Lends the bytes of a block for as long as `use` runs. */
   async with<T>(block: BlockRecord, use: (material: SecretKey) => Promise<T>): Promise<T> {
-    const entry = this.#entries.get(block.number) ?? { material: this.#ledger.open(block), users: 0, dead: false }
+    const entry = this.#entries.get(block.number) ?? {
+      material: this.#ledger.open(block),
+      users: 0,
+      dead: false,
+      usedAtMs: 0,
+    }
     // Set anew, so that the map's order is that of last use.
     this.#entries.delete(block.number)
     this.#entries.set(block.number, entry)
@@ -36,6 +46,7 @@ export class OpenBlocks {
       throw error
     } finally {
       entry.users--
+      entry.usedAtMs = this.#now()
       if (entry.dead) wipe(entry)
       this.#evict()
     }
@@ -49,6 +60,13 @@ export class OpenBlocks {
       },
       () => {},
     )
+  }
+
+  /** Wipes blocks that nobody has retrieved from for a while. */
+  sweep(): void {
+    const nowMs = this.#now()
+    for (const [number, { users, usedAtMs }] of this.#entries)
+      if (users === 0 && nowMs - usedAtMs >= MAX_IDLE_MS) this.#drop(number)
   }
 
   wipe(): void {

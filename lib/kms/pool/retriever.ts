@@ -74,7 +74,7 @@ export class Retriever {
 
   constructor(options: RetrieverOptions) {
     this.#options = options
-    this.#open = new OpenBlocks(options.ledger)
+    this.#open = new OpenBlocks(options.ledger, options.now)
     this.#commits = new CommitGroup(changes => options.ledger.commit(changes))
   }
 
@@ -125,6 +125,7 @@ export class Retriever {
   async sweep(): Promise<void> {
     const { ledger, now } = this.#options
     const nowMs = now()
+    this.#open.sweep()
     for (const block of [...ledger.blocks()]) {
       if (block.state !== 'ready' || ledger.owns(block)) continue
       const ranges: { from: number; to: number }[] = []
