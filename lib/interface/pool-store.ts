@@ -108,12 +108,15 @@ export type Change =
   | { kind: 'consume'; number: bigint; ownerSiteId: string; offset: number; cells: number }
   /** Rows 17 and 18: sets the bits of the ranges whether set or not (expired and burned cells). */
   | { kind: 'burn'; number: bigint; ranges: readonly { from: number; to: number }[] }
-  /** Rows 20 and 21: ownership goes to `ownerSiteId` under `grant`, which must be higher than the row's. */
+  /** Rows 20 and 21: an unused block goes to `ownerSiteId` under `grant`, which must be higher than the row's. */
   | { kind: 'grant'; number: bigint; grant: number; ownerSiteId: string; state: BlockState }
   /** Material sealed anew without its spent cells, under another key; refused if the block's slot is not `fromSlot`. */
   | { kind: 'reseal'; number: bigint; fromSlot: number; slot: number; sealed: Uint8Array }
-  /** The last two cells of the block authenticate another one from now on; refused if they already did. */
-  | { kind: 'spend-mac'; number: bigint }
+  /**
+   * The last two cells of the block authenticate another one from now on; refused if they already did, or if the block is not in
+   * the state `from`: `active` where this site owns it and chose it, `ready` where the peer did.
+   */
+  | { kind: 'spend-mac'; number: bigint; from: 'active' | 'ready' }
   /** Notes how far the peer's store has got. Not counted as a commit: two sites would wake each other for ever. */
   | { kind: 'hear'; peerCommits: number }
   /** Forgets a block whose key is destroyed. */

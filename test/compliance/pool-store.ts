@@ -304,8 +304,23 @@ export function poolStoreCompliance(setup: TestSetup<PoolStoreFixture>): void {
       async ({ store }) => {
         const pool = freshPool()
         await ok(store.commit(pool, [insert(blockRecord(1n, { state: 'active' }))]))
-        await ok(store.commit(pool, [{ kind: 'spend-mac', number: 1n }]))
-        await refused(store.commit(pool, [{ kind: 'spend-mac', number: 1n }]), 'already-consumed')
+        await ok(store.commit(pool, [{ kind: 'spend-mac', number: 1n, from: 'active' }]))
+        await refused(store.commit(pool, [{ kind: 'spend-mac', number: 1n, from: 'active' }]), 'already-consumed')
+      },
+    ],
+    [
+      'spends the authenticating cells of a block for the site that it is of, and gives none away that has spent them',
+      async ({ store }) => {
+        const pool = freshPool()
+        const rows = [blockRecord(1n, { state: 'active' }), blockRecord(2n, { state: 'ready' })]
+        for (const row of rows) await ok(store.commit(pool, [insert(row)]))
+        await refused(store.commit(pool, [{ kind: 'spend-mac', number: 1n, from: 'ready' }]), 'wrong-state')
+        await refused(store.commit(pool, [{ kind: 'spend-mac', number: 2n, from: 'active' }]), 'wrong-state')
+        await ok(store.commit(pool, [{ kind: 'spend-mac', number: 2n, from: 'ready' }]))
+        const give = { kind: 'grant', grant: 1, ownerSiteId: 'site-b' } as const
+        await refused(store.commit(pool, [{ ...give, number: 2n, state: 'active' }]), 'already-consumed')
+        await ok(store.commit(pool, [{ ...give, number: 1n, state: 'ready' }]))
+        await refused(store.commit(pool, [{ kind: 'spend-mac', number: 1n, from: 'active' }]), 'wrong-state')
       },
     ],
     [

@@ -114,6 +114,7 @@ export class ModelPool {
         if (change.grant <= block.grant) return 'wrong-grant'
         if (block.state !== 'ready' && block.state !== 'active') return 'wrong-state'
         if (block.lease + block.horizon + block.consumed.size > 0) return 'out-of-range'
+        if (block.macSpent) return 'already-consumed'
         Object.assign(block, { grant: change.grant, owner: change.ownerSiteId, state: change.state })
         break
       case 'reseal':
@@ -122,7 +123,7 @@ export class ModelPool {
         break
       case 'spend-mac':
         if (block.macSpent) return 'already-consumed'
-        if (block.state !== 'active' && block.state !== 'ready') return 'wrong-state'
+        if (block.state !== change.from) return 'wrong-state'
         block.macSpent = true
         break
       case 'remove':

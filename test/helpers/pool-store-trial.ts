@@ -49,7 +49,11 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   fc
     .record({ number, fromSlot: fc.constantFrom(3, 3, 0), slot, bytes })
     .map(({ bytes: sealed, ...rest }) => ({ kind: 'reseal' as const, ...rest, sealed })),
-  fc.record({ kind: fc.constant('spend-mac' as const), number }),
+  fc.record({
+    kind: fc.constant('spend-mac' as const),
+    number,
+    from: fc.constantFrom('active' as const, 'ready' as const),
+  }),
   fc.record({ kind: fc.constant('remove' as const), number }),
   fc.record({ kind: fc.constant('hear' as const), peerCommits: fc.integer({ min: 0, max: 99 }) }),
   fc.record({

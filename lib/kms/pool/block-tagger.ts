@@ -32,8 +32,9 @@ export class BlockTagger {
     const tags = await this.tags(block, source)
     const { number, grant } = block
     const patch = { tags: Buffer.concat([tags.owner, tags.retriever]), macBlock: source?.number ?? 0n }
+    // Refused where the peer owns `source` by now: which block its cells authenticate is the peer's to choose.
     const result = await ledger.commit([
-      ...(source === undefined ? [] : [{ kind: 'spend-mac' as const, number: source.number }]),
+      ...(source === undefined ? [] : [{ kind: 'spend-mac' as const, number: source.number, from: 'active' as const }]),
       { kind: 'move', number, grant, from: ['received'], to: 'received', patch },
     ])
     return result.ok ? ledger.block(number) : undefined

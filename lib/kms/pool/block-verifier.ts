@@ -260,7 +260,8 @@ export class BlockVerifier {
       return
     }
     const patch = { tags: Buffer.concat([tags.owner, tags.retriever]), macBlock: message.macBlock }
-    const also = source === undefined ? [] : [{ kind: 'spend-mac' as const, number: source.number }]
+    const also =
+      source === undefined ? [] : [{ kind: 'spend-mac' as const, number: source.number, from: 'ready' as const }]
     if (!(await ledger.move(3, block, { patch, also }))) return
     this.#forget(block.number)
     this.#sendReady(ledger.block(block.number)!)

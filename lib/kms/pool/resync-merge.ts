@@ -84,11 +84,12 @@ function mergeBlock(block: BlockRecord, input: ResyncInput): { changes: Change[]
   const changes: Change[] = []
   if (isGranted) {
     // Only an unused block is ever granted; a copy that says otherwise is not of this block.
-    if (block.lease > 0 || block.horizon > 0 || countSet(block.consumed, 0, PAYLOAD_CELLS) > 0) return undefined
+    const isUsed = block.lease > 0 || block.horizon > 0 || block.macSpent
+    if (isUsed || countSet(block.consumed, 0, PAYLOAD_CELLS) > 0) return undefined
     changes.push({ kind: 'grant', number, grant, ownerSiteId, state })
   } else if (block.state !== state) return undefined
   // What the last two cells authenticated since is forgotten; of the peer's blocks only the peer chooses.
-  if (!block.macSpent && (isOwn || peer.macSpent)) changes.push({ kind: 'spend-mac', number })
+  if (!block.macSpent && (isOwn || peer.macSpent)) changes.push({ kind: 'spend-mac', number, from: state })
   if (isOwn) {
     if (peer.state !== 'ready') return undefined
     const cells = Math.max(0, peer.horizon - block.lease)

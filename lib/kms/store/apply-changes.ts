@@ -144,13 +144,15 @@ function transform(block: BlockRecord, change: BlockChange): BlockRecord | Refus
       if (change.grant <= block.grant) return 'wrong-grant'
       if (block.state !== 'ready' && block.state !== 'active') return 'wrong-state'
       if (block.lease !== 0 || block.horizon !== 0 || block.consumed.some(byte => byte !== 0)) return 'out-of-range'
+      // The new owner chooses what its last two cells authenticate.
+      if (block.macSpent) return 'already-consumed'
       return { ...block, grant: change.grant, ownerSiteId: change.ownerSiteId, state: change.state }
     case 'reseal':
       if (block.slot !== change.fromSlot) return 'wrong-state'
       return { ...block, slot: change.slot }
     case 'spend-mac':
       if (block.macSpent) return 'already-consumed'
-      if (block.state !== 'active' && block.state !== 'ready') return 'wrong-state'
+      if (block.state !== change.from) return 'wrong-state'
       return { ...block, macSpent: true }
   }
 }

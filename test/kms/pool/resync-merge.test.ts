@@ -59,6 +59,11 @@ describe('mergeStates', () => {
     ['that both say is theirs', {}, { owner: 1, state: 'active' }],
     ['that the peer says is ours and issues from', {}, { state: 'active' }],
     ['that was granted although it was in use', { lease: 5 }, { grant: 1, owner: 1, state: 'active' }],
+    [
+      'that was granted although it had authenticated another',
+      { macSpent: true },
+      { grant: 1, owner: 1, state: 'active' },
+    ],
   ]
   for (const [which, own, peer] of gone) {
     it(`drops a block ${which}`, () => {
