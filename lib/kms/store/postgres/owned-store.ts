@@ -47,6 +47,8 @@ export async function openOwnedStore(options: OwnedStoreOptions): Promise<OwnedS
     throw new StoreError('Another server answers for the database')
   }
   const row = await readSite(connect, siteId)
+  if (Number(row.epoch) !== epoch) throw new StoreError('This replica owns the pools of its site no more')
+  // Raised under an earlier owner, so before the write that made this one the owner, which the standby has by its answer.
   await membership.hostKey.advanceTo(Number(row.key_epoch))
   const writer = new SiteWriter({
     siteId,

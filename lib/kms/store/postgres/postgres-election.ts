@@ -26,8 +26,8 @@ export interface PostgresElectionOptions {
   readonly leaseMs: number
   /** A connection whose server has passed its checks, with the schema in place. */
   readonly connect: () => Promise<StoreConnection>
-  /** Called with the epoch of the keys in the database whenever somebody else may have raised it. */
-  readonly onKeyEpoch: (epoch: number) => Promise<void>
+  /** Called with the epoch of the keys in the database, and who told, whenever somebody else may have raised it. */
+  readonly onKeyEpoch: (epoch: number, client: PostgresClient) => Promise<void>
   readonly logger: Logger
 }
 
@@ -189,7 +189,7 @@ export class PostgresElection implements OwnerElection {
     if (this.#left !== undefined) await this.#release(client)
     const [row] = await client.query('select * from qkd_site where site_id = $1', [this.#options.siteId])
     if (row === undefined) throw new StoreError('The row of this site is gone from the database')
-    await this.#options.onKeyEpoch(Number(row.key_epoch))
+    await this.#options.onKeyEpoch(Number(row.key_epoch), client)
     if (await this.#mayTake(row, mark)) await this.#take(client, { row, server, mark })
     else if (row.owner_process === mark || row.released === true) this.#other = undefined
     else if (row.owner_id !== null) {

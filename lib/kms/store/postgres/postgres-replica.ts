@@ -65,7 +65,7 @@ export class PostgresReplica implements Closable {
         address,
         leaseMs,
         connect: () => this.#connect('election'),
-        onKeyEpoch: epoch => parts.membership.hostKey.advanceTo(epoch),
+        onKeyEpoch: (epoch, client) => parts.membership.hostKey.follow(client, { siteId, epoch }),
         logger: parts.logger,
       }),
     )

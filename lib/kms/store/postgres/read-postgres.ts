@@ -60,6 +60,8 @@ export async function openPostgresToRead(
       if (row === undefined) throw new StoreError(`The database has no store of site ${siteId}`)
       const { mac, hostKey } = await joinStore(client, siteId, file)
       opened.add(closing(async () => hostKey.wipe()))
+      const key = hostKey.inMemory()
+      opened.add(closing(async () => key.wipe()))
       const replicas: ReplicaReport = {
         owner:
           row.owner_id === null
@@ -75,7 +77,7 @@ export async function openPostgresToRead(
         systemIdentifier: row.system_identifier === null ? undefined : String(row.system_identifier),
         timeline: row.timeline === null ? undefined : Number(row.timeline),
       }
-      await hostKey.advanceTo(replicas.keyEpoch)
+      await key.advanceTo(replicas.keyEpoch)
       const writer = new SiteWriter({
         siteId,
         epoch: NO_EPOCH,
@@ -85,7 +87,7 @@ export async function openPostgresToRead(
         onFenced: () => {},
       })
       const store = opened.add(new PostgresPoolStore({ siteId, writer, mac }))
-      const slots = opened.add(new PostgresSlots({ siteId, writer, hostKey, shredMs: NEVER_MS }))
+      const slots = opened.add(new PostgresSlots({ siteId, writer, hostKey: key, shredMs: NEVER_MS }))
       return { store, slots, kekName: file.kekName, replicas, ...closing(() => opened.close()) }
     } finally {
       await client[Symbol.asyncDispose]()

@@ -1,6 +1,10 @@
+import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
+import { lp } from '../../../../lib/key/lp.ts'
+import { SecretKey } from '../../../../lib/key/secret-key.ts'
 import { connectStore } from '../../../../lib/kms/store/postgres/connect-store.ts'
+import { HostKey } from '../../../../lib/kms/store/postgres/host-key.ts'
 import { StandbyWatch, standbyInStep } from '../../../../lib/kms/store/postgres/standby-watch.ts'
 import { connectPostgres } from '../../../../lib/util/postgres-client.ts'
 import { blockRecord } from '../../../compliance/pool-store.ts'
@@ -141,5 +145,56 @@ describe('a cluster of PostgreSQL', function () {
     await using replica = await openReplica(cluster.url, join(host, 'one'))
     await using owned = await openOwned(replica)
     expect((await owned.store.snapshot(POOL)).pool.rolledBack).to.equal(true)
+  })
+
+  it('opens all that it answered for, though a host saw a step of its keys that the standby never had', async () => {
+    const [siteId, leaseMs, host] = ['step', 2_000, join(dir.path, 'step')]
+    const fellow = `${host}-b`
+    await using first = await openReplica(cluster.url, host, { siteId, leaseMs })
+    await using owned = await openOwned(first)
+    await mkdir(join(fellow, 'store'), { recursive: true })
+    for (const file of ['kek', 'store/slots.bin']) await copyFile(join(host, file), join(fellow, file))
+    await using second = await openReplica(cluster.url, fellow, { siteId, leaseMs, replicaId: 'replica-2' })
+    const [secret, context] = [SecretKey.random(32), lp('a block')]
+    const slot = await owned.slots.put(secret, context)
+    await owned.slots.erase(await owned.slots.put(secret, context))
+    const keyEpoch = async () => (await HostKey.find(second.slots))!.epoch
+    {
+      await using sql = await connectPostgres({
+        url: cluster.primary.url,
+        applicationName: 'test',
+        timeoutMs: 10_000,
+        neededBy: 'The test',
+      })
+      await cluster.standby.stop()
+      const destroyed = owned.slots.destroyErased()
+      destroyed.catch(() => {})
+      // What waits and is cancelled is seen by all, and this server alone has it; a renewal may stand before the step.
+      await until(async () => {
+        await sql.query(
+          `select pg_cancel_backend(pid) from pg_stat_activity where application_name like 'qkd step %' and wait_event = 'SyncRep'`,
+        )
+        return (await sql.query(`select 1 from qkd_site where site_id = 'step' and key_epoch = 1`)).length > 0
+      }, 'the step is seen')
+      await until(async () => {
+        const waiting = await sql.query(
+          `select 1 from pg_stat_activity where application_name = 'qkd step election' and query like '%key_epoch = key_epoch%'
+             and (wait_event = 'SyncRep' or wait_event_type = 'Lock')`,
+        )
+        return waiting.length > 0 || (await keyEpoch()) > 0
+      }, 'the other host has looked')
+    }
+    expect(await keyEpoch()).to.equal(0)
+    await cluster.primary.kill()
+    await owned.close()
+    await first.close()
+    await cluster.standby.start()
+    await cluster.standby.promote()
+    ;[cluster.primary, cluster.standby] = [cluster.standby, cluster.primary]
+    await cluster.primary.configure({ synchronous_standby_names: '' })
+    await cluster.primary.reload()
+    await using taken = await openOwned(second)
+    const read = await taken.slots.read(slot, context)
+    expect(read.equals(secret)).to.equal(true)
   })
 })

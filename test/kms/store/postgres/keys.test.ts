@@ -7,6 +7,7 @@ import { SecretKey } from '../../../../lib/key/secret-key.ts'
 import { KekRing } from '../../../../lib/kms/store/kek-ring.ts'
 import { openHostDirectory } from '../../../../lib/kms/store/postgres/host-directory.ts'
 import { HostKey } from '../../../../lib/kms/store/postgres/host-key.ts'
+import { openPostgresToRead } from '../../../../lib/kms/store/postgres/read-postgres.ts'
 import { decodeSlot } from '../../../../lib/kms/store/slot-codec.ts'
 import { connectPostgres, type PostgresClient } from '../../../../lib/util/postgres-client.ts'
 import { withoutPeer } from '../../../helpers/peer-program.ts'
@@ -120,6 +121,26 @@ describe('keys of a store in PostgreSQL', function () {
     await using taken = await openOwned(second)
     const read = await taken.slots.read(slot, CONTEXT)
     expect(read.equals(secret)).to.equal(true)
+  })
+
+  it('are looked at on a host that is behind without a step of its own', async () => {
+    const host = join(dir.path, 'ahead')
+    const behind = join(dir.path, 'behind')
+    const secret = SecretKey.random(32)
+    await using replica = await openReplica(server.url, host, { siteId: 'look' })
+    await using owned = await openOwned(replica)
+    await mkdir(join(behind, 'store'), { recursive: true })
+    for (const file of ['kek', 'store/slots.bin']) await copyFile(join(host, file), join(behind, file))
+    const slot = await owned.slots.put(secret, CONTEXT)
+    await owned.slots.destroyErased()
+    const place = { siteId: 'look', url: server.url, path: join(behind, 'store'), kek: { file: join(behind, 'kek') } }
+    const look = await openPostgresToRead(place)
+    const read = await look.slots.read(slot, CONTEXT)
+    await look.close()
+    expect(read.equals(secret)).to.equal(true)
+    expect(look.replicas).to.include({ keyEpoch: 1, hostKeyEpoch: 0 })
+    await using directory = await openHostDirectory(place)
+    expect((await HostKey.find(directory.slots))!.epoch).to.equal(0)
   })
 
   it('stay readable where a step fails, and step on with the next', async () => {
