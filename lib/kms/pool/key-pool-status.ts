@@ -14,7 +14,7 @@ export interface PairSecretStatus {
   readonly isSigned: boolean
   /** True while keys that were sealed in the epoch before may be fetched; the next refresh waits for that to end. */
   readonly isPreviousAlive: boolean
-  /** Refreshes of the peer that this side refused since it started. */
+  /** Refreshes, and new secrets to begin with, of the peer that this side refused since it started. */
   readonly refused: number
 }
 

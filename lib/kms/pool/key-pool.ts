@@ -271,6 +271,7 @@ export class KeyPool implements Closable {
       kems: offered(scheduleOf(this.#limits).kem),
       startNonce: this.#startNonce,
       lifetimeMs: this.#limits.lifetimeMs,
+      onRefused: reason => this.#ratchet.refuse(reason),
       handlers: {
         ...this.#verifier.handlers,
         ...this.#supplies.handlers,

@@ -1,10 +1,12 @@
-import { ClosedError, ProtocolError, StoreError } from '../../errors.ts'
+import { ClosedError, ProtocolError, StoreError, UnauthorizedError } from '../../errors.ts'
 import type { Logger } from '../../interface/logger.ts'
 import type { MessageChannel } from '../../interface/message-channel.ts'
+import type { SecretKey } from '../../key/secret-key.ts'
 import type { SiteIdentity } from '../../key/site-identity.ts'
 import { delay } from '../../util/deadline.ts'
 import type { BlockLedger } from './block-ledger.ts'
 import { ClockWatch } from './clock-watch.ts'
+import { PairSecret } from './pair-secret.ts'
 import type { PairSecrets } from './pair-secrets.ts'
 import {
   decodeMessage,
@@ -15,7 +17,7 @@ import {
   WIRE_VERSION,
 } from './peer-wire.ts'
 import type { Restores } from './restores.ts'
-import { type HandshakeWire, RootAgreement } from './root-agreement.ts'
+import { type Exchanged, type HandshakeWire, RootAgreement } from './root-agreement.ts'
 import { type Agreement, agree, type Hello, isRolledBack } from './session-agreement.ts'
 import type { StoreStanding } from './store-standing.ts'
 
@@ -55,6 +57,8 @@ export interface PeerSessionOptions {
   /** 16 bytes drawn at the start of this process. */
   readonly startNonce: Uint8Array
   readonly lifetimeMs: number
+  /** Told of a new pair secret that was refused: the peer could not show that it holds it, or did not sign. */
+  readonly onRefused: (reason: string) => void
   readonly handlers: MessageHandlers
   readonly logger: Logger
 }
@@ -174,19 +178,30 @@ export class PeerSession {
     const { ledger, secrets, restores } = this.#options
     if (side === 'local') await restores.found(remote.heardCommits)
     ledger.hear(remote.commits)
+    const secret = pending === 'promote' ? secrets.next : ledger.secret
+    if (secret === undefined) throw new ProtocolError('The two sites share no pair secret')
+    await root.confirm(secret, nonces)
     if (pending === 'promote') await secrets.promote()
-    await root.confirm(nonces)
     if (side === 'local') await restores.resync(wire, remote.heardCommits)
     else if (side === 'remote') restores.answer(await wire.expect('resync'), wire)
     if (pending === 'discard') await secrets.discardPending()
   }
 
-  /** Row 27. */
+  /**
+   * Row 27. What the old secret holds is given up only for one that the peer has proven, and signed where it must: a session that
+   * fails leaves nothing which the next one would go on with. Where one side has begun anew and the other has not, the roots
+   * differ, and the next hellos bring both here again.
+   */
   async #beginAnew(reset: NonNullable<Agreement['reset']>, { local, remote, root, nonces }: Hellos): Promise<void> {
     const { secrets, identity, restores } = this.#options
     if (isRolledBack(local, remote)) await restores.found(remote.heardCommits)
     const { reason, ...fields } = reset
+    if (identity === undefined && secrets.note.isSigned)
+      throw new UnauthorizedError(
+        'The last pair secret was signed; a new one would not be: the configuration has lost its mlDsa',
+      )
     const { root: fresh, exchanged } = await root.agree(reset.poolEpoch)
+    await this.#prove(fresh, exchanged, { root, nonces, sealEpoch: reset.sealEpoch })
     await restores.reset(reason, notes =>
       secrets.reset({
         ...fields,
@@ -196,7 +211,24 @@ export class PeerSession {
         notes,
       }),
     )
-    await root.confirm(nonces, exchanged)
+  }
+
+  /** Takes `fresh` away where the peer does not prove it. */
+  async #prove(
+    fresh: SecretKey,
+    exchanged: Exchanged,
+    { root, nonces, sealEpoch }: Pick<Hellos, 'root' | 'nonces'> & { sealEpoch: number },
+  ): Promise<void> {
+    const secret = new PairSecret(fresh, this.#options.ledger.pair, { sealEpoch })
+    try {
+      await root.confirm(secret, nonces, exchanged)
+    } catch (error) {
+      fresh.wipe()
+      if (error instanceof ProtocolError || error instanceof UnauthorizedError) this.#options.onRefused(error.message)
+      throw error
+    } finally {
+      secret.seal.wipe()
+    }
   }
 
   #hello(): Hello {

@@ -88,7 +88,10 @@ export class Ratchet {
     ratchetNo: message => this.#onNo(message),
   }
 
-  /** Attempts of the peer that this side refused: replays, older epochs, weaker parameters, missing or wrong signatures. */
+  /**
+   * Attempts of the peer that this side refused: replays, older epochs, weaker parameters, missing or wrong signatures, those of
+   * secrets to begin anew with included.
+   */
   get refused(): number {
     return this.#refused
   }
@@ -155,7 +158,7 @@ export class Ratchet {
       return
     }
     if (KEMS.indexOf(kem) < KEMS.indexOf(secrets.note.kem)) {
-      this.#refuse(`the peer offers ${kem} at best, which is weaker than what the last refresh was made with`)
+      this.refuse(`the peer offers ${kem} at best, which is weaker than what the last refresh was made with`)
       return
     }
     const epoch = ledger.pool.sealEpoch + 1
@@ -266,7 +269,7 @@ export class Ratchet {
       if (!(error instanceof QkdError)) throw error
       const isPeers = error.code === 'ERR_QKD_PROTOCOL' || error.code === 'ERR_QKD_UNAUTHORIZED'
       const isProposed = this.#exchange?.isProposed
-      if (isPeers) this.#refuse(error.message)
+      if (isPeers) this.refuse(error.message)
       else this.#fail(error.message)
       this.#options.send({ name: 'ratchetNo', epoch, reason: error.message.slice(0, 250) })
       if (isProposed) this.#options.endSession()
@@ -297,7 +300,8 @@ export class Ratchet {
     ledger.telemetry.emit({ type: 'pair-secret', peerSiteId, outcome: 'refreshed', epoch, kem })
   }
 
-  #refuse(reason: string): void {
+  /** Something that the peer may not do is counted and told. */
+  refuse(reason: string): void {
     this.#refused++
     this.#end('refused', reason)
   }

@@ -1,4 +1,4 @@
-import { ProtocolError } from '../../errors.ts'
+import { ProtocolError, UnauthorizedError } from '../../errors.ts'
 import { lp } from '../../key/lp.ts'
 import { SecretKey } from '../../key/secret-key.ts'
 import type { SiteIdentity } from '../../key/site-identity.ts'
@@ -67,11 +67,13 @@ export class RootAgreement {
     }
   }
 
-  /** Both prove that they hold the root; of one that was made in this session, also that it was the other site which made it. */
-  async confirm(nonces: [Uint8Array, Uint8Array], exchanged?: Exchanged): Promise<void> {
+  /**
+   * Both prove that they hold the root; of one that was made in this session, also that it was the other site which made it.
+   * @throws {ProtocolError} the peer does not hold it
+   * @throws {UnauthorizedError} the peer did not sign, or signs and would take nothing unsigned
+   */
+  async confirm(secret: PairSecret, nonces: [Uint8Array, Uint8Array], exchanged?: Exchanged): Promise<void> {
     const { ledger, identity, wire } = this.#options
-    const { secret } = ledger
-    if (secret === undefined) throw new ProtocolError('The two sites share no pair secret')
     const { localSiteId, remoteSiteId, poolId } = ledger
     const statement = (siteId: string) => lp(poolId, siteId, ...nonces, ...(exchanged ?? []))
     const isSigned = identity !== undefined && exchanged !== undefined
@@ -84,6 +86,8 @@ export class RootAgreement {
     const { mac, ...proof } = await wire.expect('confirm')
     if (!secret.confirms(mac, remoteSiteId, nonces)) throw new ProtocolError('The peer does not hold the pair secret')
     if (isSigned) identity.verify(remoteSiteId, proof, statement(remoteSiteId), ROOT_CONTEXT)
+    else if (identity === undefined && proof.certificate.byteLength > 0)
+      throw new UnauthorizedError(`${remoteSiteId} signs, and takes nothing unsigned: this configuration has no mlDsa`)
   }
 }
 

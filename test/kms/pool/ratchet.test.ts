@@ -13,6 +13,7 @@ import { until } from '../../helpers/until.ts'
 const pair = { masterSaeId: 'alice', slaveSaeId: 'bob' }
 const authority = createMlDsaAuthority({ commonName: 'test', days: 1 })
 const OVERLAP_MS = 70_000
+const poolId = 'site-a|site-b'
 
 function identityOf(siteId: string, ca = authority): SiteIdentity {
   const own = issueMlDsaCertificate(ca, { commonName: siteId, uris: [siteUri(siteId)], days: 1 })
@@ -44,6 +45,21 @@ async function expectWorking({ sites }: PoolPair): Promise<void> {
 
 async function refreshed(mesh: PoolPair, epoch: number): Promise<void> {
   await until(() => epochsOf(mesh).every(at => at === epoch), `both sites come to epoch ${epoch}`)
+}
+
+/** The next session of the pair, which ends at a new secret that a site refuses. */
+async function refusedSession(
+  mesh: PoolPair,
+  { by, session, wrap }: { by: 0 | 1; session: number; wrap?: (channel: MessageChannel) => MessageChannel },
+): Promise<void> {
+  const { events, pool } = mesh.sites[by]
+  const refusals = () => events.filter(event => event.type === 'pair-secret' && event.outcome === 'refused').length
+  const ends = () => events.filter(event => event.type === 'peer' && event.state === 'disconnected').length
+  const before = ends()
+  mesh.connect(wrap)
+  await until(() => pool.connected || ends() > before, `session ${session} comes to its end`)
+  expect([pool.connected, refusals()]).to.deep.equal([false, session])
+  await mesh.disconnect()
 }
 
 async function opened(limits: Partial<PoolLimits> = {}, more = {}): Promise<PoolPair> {
@@ -113,7 +129,6 @@ describe('the pair secret', function () {
   it('is erased from the slots when it is over', async () => {
     await using mesh = await opened()
     const [{ store, slots, pool }] = mesh.sites
-    const poolId = 'site-a|site-b'
     const { rootSlot } = (await store.snapshot(poolId)).pool
     pool.refreshSecret()
     await refreshed(mesh, 1)
@@ -249,17 +264,54 @@ describe('the pair secret', function () {
       await expectWorking(mesh)
     })
 
-    it('by a peer without an identity, with one of another authority, or with that of another site', async () => {
+    it('by a peer without an identity, with one of another authority, or with that of another site, however often it comes', async () => {
       const stranger = createMlDsaAuthority({ commonName: 'other', days: 1 })
       for (const other of [undefined, identityOf('site-a', stranger), identityOf('site-c')]) {
         await using mesh = await PoolPair.open({ identities: [other, identities[1]] })
-        mesh.connect()
-        await until(
-          () => mesh.sites[1].events.some(({ type, ...rest }) => type === 'peer' && 'reason' in rest),
-          'it is refused',
-        )
-        expect(mesh.sites[1].pool.status().connected).to.equal(false)
+        for (let session = 1; session <= 3; session++) await refusedSession(mesh, { by: 1, session })
+        const { pool } = await mesh.sites[1].store.snapshot(poolId)
+        expect(pool).to.include({ poolEpoch: 0, rootSlot: -1 })
       }
+    })
+
+    it('by a peer that has lost the secret and does not sign, which takes nothing from the pool that is', async () => {
+      await using mesh = await opened({}, { identities })
+      const [a, b] = mesh.sites
+      const lost = (await b.store.snapshot(poolId)).pool.rootSlot
+      const { poolEpoch, rootSlot } = (await a.store.snapshot(poolId)).pool
+      await mesh.restart(1, { between: () => b.slots.erase(lost) })
+      const none = new Uint8Array(0)
+      const attack: Attack = m => [m.name === 'confirm' ? { ...m, certificate: none, signature: none } : m]
+      for (let session = 1; session <= 3; session++)
+        await refusedSession(mesh, {
+          by: 0,
+          session,
+          wrap: channel => (channel.peerId === 'kme-a' ? altered(channel, attack) : channel),
+        })
+      expect(a.pool.status().secret).to.include({ isSigned: true, refused: 3 })
+      expect((await a.store.snapshot(poolId)).pool).to.include({ poolEpoch, rootSlot })
+      expect(resets(a)).to.equal(1)
+      // Where it signs, both begin anew.
+      mesh.connect()
+      await until(() => mesh.sites.every(({ pool }) => pool.connected), 'they meet again')
+      await expectWorking(mesh)
+      expect(resets(a)).to.equal(2)
+    })
+
+    it('where a signed one was lost and neither site can sign any more', async () => {
+      const own: [SiteIdentity | undefined, SiteIdentity | undefined] = [...identities]
+      await using mesh = await opened({}, { identities: own })
+      const [{ events, pool }, b] = mesh.sites
+      const lost = (await b.store.snapshot(poolId)).pool.rootSlot
+      own.fill(undefined)
+      await mesh.restart(0)
+      await mesh.restart(1, { between: () => b.slots.erase(lost) })
+      mesh.connect()
+      await until(
+        () => pool.connected || events.some(e => e.type === 'peer' && /lost its mlDsa/.test(`${e.reason}`)),
+        'it ends',
+      )
+      expect(mesh.sites.map(resets)).to.deep.equal([1, 1])
     })
 
     it('with a weaker set than last time, whatever the peer has now', async () => {
@@ -276,6 +328,32 @@ describe('the pair secret', function () {
       await until(() => refusedOf(mesh)[0]! > 0, 'it is refused')
       expect(epochsOf(mesh)).to.deep.equal([1, 1])
     })
+  })
+
+  it('is one again where one site dies in beginning anew, and the other has begun', async () => {
+    let apart = 0
+    for (const site of [0, 1] as const) {
+      for (let step = 0; step < 3; step++) {
+        await using mesh = await PoolPair.open({ identities })
+        const { faults, pool } = mesh.sites[site]
+        mesh.connect(channel =>
+          altered(channel, message => {
+            if (message.name === 'confirm' && channel.peerId !== ['kme-a', 'kme-b'][site]) faults.failAt(step)
+            return [message]
+          }),
+        )
+        await until(() => faults.isDead || pool.connected, 'it dies or is through')
+        await until(() => mesh.sites[1 - site]!.pool.status().secret !== undefined, 'the other has begun')
+        const epochs = await Promise.all(
+          mesh.sites.map(async ({ store }) => (await store.snapshot(poolId)).pool.poolEpoch),
+        )
+        if (epochs[0] !== epochs[1]) apart++
+        await mesh.restart(site)
+        mesh.connect()
+        await expectWorking(mesh)
+      }
+    }
+    expect(apart).to.be.at.least(2)
   })
 
   for (const site of [0, 1] as const) {
