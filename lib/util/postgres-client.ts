@@ -46,7 +46,7 @@ export async function connectPostgres(options: PostgresOptions): Promise<Postgre
     await client.connect()
   } catch (cause) {
     // One that never opened need not end in good order.
-    void client.end().catch(() => {})
+    cut(client)
     throw databaseError(cause)
   }
   return connection
@@ -106,6 +106,7 @@ class Connection implements PostgresClient {
     // One whose server has gone away never ends in good order.
     const ended = this.#last.then(() => this.#client.end()).catch(() => {})
     await Promise.race([ended, this.lost, delay(this.#timeoutMs)])
+    this.#drop(new StoreError('The connection to the database is closed'))
   }
 
   /** Nobody hears the warning of another's statement, and what waits for long has its whole time-out before it. */
@@ -132,8 +133,14 @@ class Connection implements PostgresClient {
   #drop(reason: Error): void {
     this.#isLost = true
     this.#lost.resolve(reason)
-    void this.#client.end().catch(() => {})
+    cut(this.#client)
   }
+}
+
+/** Ends all that waits, and the socket with it: a server that answers nothing would keep that open, and the process with it. */
+function cut(client: Client): void {
+  void client.end().catch(() => {})
+  client.connection.stream.destroy()
 }
 
 async function createClient({ url, password, applicationName, timeoutMs, neededBy }: PostgresOptions): Promise<Client> {
