@@ -5,7 +5,7 @@ import { PAYLOAD_CELLS } from '../../key/cells.ts'
 import { firstSequence } from '../../key/virtual-block.ts'
 import { isClear } from '../store/bitmap.ts'
 import type { BlockLedger } from './block-ledger.ts'
-import { slotsOfNote } from './note-slots.ts'
+import { notedSecrets } from './note-slots.ts'
 import { MAX_PEER_BLOCKS, type PeerBlock } from './peer-block.ts'
 import { type MessageFields, NONCE_BYTES } from './peer-wire.ts'
 import { mergeStates } from './resync-merge.ts'
@@ -107,7 +107,7 @@ export async function resync(
   if (!isDone) throw new StoreError(`Pool ${pair.name} changed while it took over what the peer says; it asks again`)
   for (const block of merge.unknown) ledger.tell(26, block, { from: 'none', to: 'dropped', reason: REASON })
   for (const { name, note } of shared)
-    for (const slot of slotsOfNote(name, note.value)) await ledger.vault.destroy(slot)
+    for (const { destroy } of notedSecrets(name, note.value)) await destroy(ledger.vault)
   return report
 }
 
