@@ -65,7 +65,7 @@ export const conditions: readonly Condition[] = [
     severity: 'major',
     ...{ raise: 1, clear: 0, raiseAfterMs: 30_000, clearAfterMs: 30_000 },
     value: synchronous => 1 - synchronous,
-    text: () => 'No standby has what the store commits: its loss would be the loss of the pools',
+    text: () => 'Too few standbys have what the store commits: its loss may be the loss of the pools',
   },
   {
     name: 'audit-blocked',

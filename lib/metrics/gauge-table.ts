@@ -54,7 +54,9 @@ const words: Readonly<Record<GaugeName, GaugeWords>> = {
   qnl_plan_epoch: one('Number of the plan in force'),
   tls_pending_lookups: one('Handshakes that wait for their key'),
   site_workers: one('Worker processes that serve hosts'),
-  store_synchronous: one('1 while a standby of the store has what is committed, 0 while this database alone has it'),
+  store_synchronous: one(
+    '1 while as many standbys as the store waits for, at least one, have what is committed, 0 while fewer have',
+  ),
   store_kek_version: one('Name of the key encryption key in use, as a number: another one after each change'),
   audit_blocked: one('1 while the audit log cannot be written and no key leaves, 0 otherwise'),
   certificate_expiry_ms: ms('When a certificate in use ends, since 1970'),

@@ -30,7 +30,7 @@ export interface PostgresReplicaPlace extends StorePlace {
   readonly leaseMs: number
   /** How long what was erased may still open by a copy of the database, in milliseconds. */
   readonly shredMs: number
-  /** Told every 10 s whether a standby has what the database commits; never where there is none, as is a choice. */
+  /** Told every 10 s whether the standbys have what the database commits; never where there is none, as is a choice. */
   readonly onSynchronous?: (isSynchronous: boolean) => void
   readonly logger?: Logger
 }

@@ -16,8 +16,8 @@ export interface StandbyWatchOptions {
 }
 
 /**
- * Looks whether a standby has what the database commits, over a connection of its own that only reads: while no standby
- * is in step commits wait, and whoever owned the pools loses them over it. So every replica looks, owner or not.
+ * Looks whether the standbys have what the database commits, over a connection of its own that only reads: while too few
+ * are in step commits wait, and whoever owned the pools loses them over it. So every replica looks, owner or not.
  */
 export class StandbyWatch implements Closable {
   readonly #options: StandbyWatchOptions
@@ -69,8 +69,9 @@ export class StandbyWatch implements Closable {
 }
 
 /**
- * Whether a standby has all that was committed. Undefined where the database neither has one nor waits for one, and where
- * the role may not see it: PostgreSQL shows what a standby does to members of pg_read_all_stats.
+ * Whether as many standbys as commits wait for have all that was committed. Undefined where the database neither has one
+ * nor waits for one, and where the role may not see it: PostgreSQL shows what a standby does to members of
+ * pg_read_all_stats.
  */
 export async function standbyInStep(client: PostgresClient): Promise<boolean | undefined> {
   const [row] = await client.query(`select
@@ -80,7 +81,12 @@ export async function standbyInStep(client: PostgresClient): Promise<boolean | u
     count(*) filter (where sync_state is null)::int as hidden
     from pg_stat_replication where application_name <> 'pg_basebackup'`)
   const { names, standbys, in_step: inStep, hidden } = row as Record<string, number> & { names: string }
-  if (inStep! > 0) return true
+  if (inStep! >= standbysWaitedFor(names)) return true
   if (hidden! > 0) return undefined
   return names.trim() === '' && standbys === 0 ? undefined : false
+}
+
+/** Of `synchronous_standby_names`: `ANY 2 (a, b)`, `FIRST 2 (a, b)` and `2 (a, b)` name a number, a list alone means one. */
+function standbysWaitedFor(names: string): number {
+  return Number(/^\s*(?:(?:any|first)\s+)?(\d+)\s*\(/i.exec(names)?.[1] ?? 1)
 }

@@ -89,6 +89,30 @@ describe('a cluster of PostgreSQL', function () {
     await until(() => seen.at(-1) === true, 'the standby is seen to be back')
   })
 
+  it('has it told whether as many standbys are in step as commits wait for', async () => {
+    await using sql = await connectPostgres({
+      url: cluster.primary.url,
+      applicationName: 'test',
+      timeoutMs: 10_000,
+      neededBy: 'The test',
+    })
+    for (const [names, isSynchronous] of [
+      ['ANY 2 (*)', false],
+      ['FIRST 2 (one, *)', false],
+      ['2 (one, *)', false],
+      ['first 1 (*)', true],
+      ['1(*)', true],
+      ['one, *', true],
+      ['ANY 1 (*)', true],
+    ] as const) {
+      await cluster.primary.configure({ synchronous_standby_names: names })
+      await cluster.primary.reload()
+      const shown = async () => (await sql.query('show synchronous_standby_names'))[0]!.synchronous_standby_names
+      await until(async () => (await shown()) === names, `the server has ${names}`)
+      await until(async () => (await standbyInStep(sql)) === isSynchronous, `${names} gives ${isSynchronous}`)
+    }
+  })
+
   it('answers for nothing where somebody ends the wait for its standby', async () => {
     await using replica = await openReplica(cluster.url, join(dir.path, 'cancel'), {
       siteId: 'cancel',
