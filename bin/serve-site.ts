@@ -48,7 +48,8 @@ export async function serveSite(args: ServeArguments, { role }: { role: 'site' |
   const { config: path, workers, console: page, json, afterRestore, store: url } = args
   if (workers !== undefined) requireInteger('--workers', workers, { min: 0, max: 64 })
   // Asked for before anything is open, so that a signal during the start is not lost.
-  const stopped = stopSignal()
+  const stopping = new AbortController()
+  const stopped = stopSignal().finally(() => stopping.abort())
   const { config, policyPath, warnings } = await loadSiteConfig(path, credentials())
   warn(warnings, { json })
   if (role === 'kms') requireRole(path, role, config)
@@ -57,7 +58,13 @@ export async function serveSite(args: ServeArguments, { role }: { role: 'site' |
   const parts = role === 'kms' && services !== undefined ? { services } : {}
   const store = url === undefined ? config.store : inDatabase(config.store, url)
   const asked = { ...whole, ...parts, store, ...(workers !== undefined && { workers }), ...(at && { console: at }) }
-  await using site = await createSite(asked, { startWorker, policyPath, afterRestore })
+  const { signal } = stopping
+  await using site = await createSite(asked, { startWorker, policyPath, afterRestore, signal }).catch(error => {
+    if (error !== signal.reason) throw error
+    return undefined
+  })
+  // Told to end before it served: that is an end in good order too.
+  if (site === undefined) return
   tellEvents(site, { json })
   using _ = policyPath === undefined ? undefined : followPolicy(site, policyPath)
   await (json ? printJson(ready(site, config.kmeId)) : printLines(readyLine(site, config.kmeId)))

@@ -14,6 +14,7 @@ import type { Logger } from './interface/logger.ts'
 import type { Ownership } from './interface/owner-election.ts'
 import type { PolicyFile } from './interface/policy.ts'
 import type { PoolStore, SlotStore } from './interface/pool-store.ts'
+import type { Telemetry, TelemetrySource } from './interface/telemetry.ts'
 import type { Tracer } from './interface/tracer.ts'
 import { SiteIdentity } from './key/site-identity.ts'
 import { traceAudit } from './kms/audit/traced-audit.ts'
@@ -22,7 +23,6 @@ import { type PeerSite, SiteKms } from './kms/site-kms.ts'
 import { SiteBorder } from './site-border.ts'
 import { watchInterruptions } from './site-interruptions.ts'
 import { openSiteNetwork } from './site-network.ts'
-import type { TelemetryHub } from './telemetry.ts'
 import type { ListenAddress } from './util/listen.ts'
 import { Opened } from './util/opened.ts'
 
@@ -57,7 +57,7 @@ export interface SiteCoreParts {
   /** True where somebody knows that the store was put back. */
   readonly afterRestore?: boolean | undefined
   readonly audit: AuditLog | undefined
-  readonly telemetry: TelemetryHub
+  readonly telemetry: Telemetry & TelemetrySource
   /** Follows requests for keys; undefined where nobody does. */
   readonly tracer: Tracer | undefined
   readonly logger: Logger | undefined

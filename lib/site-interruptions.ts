@@ -1,11 +1,11 @@
 import type { Closable } from './interface/lifecycle.ts'
 import type { Qnl, QnlEvent } from './interface/qnl.ts'
-import type { TelemetryHub } from './telemetry.ts'
+import type { Telemetry, TelemetrySource } from './interface/telemetry.ts'
 
 /** What an interruption is told by. */
 export interface InterruptionOptions {
   readonly qnl: Pick<Qnl, 'onEvent'>
-  readonly telemetry: TelemetryHub
+  readonly telemetry: Telemetry & TelemetrySource
 }
 
 /**
@@ -43,7 +43,7 @@ function describe(event: Exclude<QnlEvent, { type: 'link-down' | 'restored' }>):
 }
 
 /** By the pool's own gauge, which knows stock and demand of this side. */
-function describeExhaustion(event: QnlEvent, telemetry: TelemetryHub): string {
+function describeExhaustion(event: QnlEvent, telemetry: TelemetrySource): string {
   const known = 'exhaustionMs' in event ? event.exhaustionMs : undefined
   const reading = telemetry
     .readings()

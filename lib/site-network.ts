@@ -14,6 +14,7 @@ import type { Logger } from './interface/logger.ts'
 import type { MessageChannel } from './interface/message-channel.ts'
 import type { NetworkController } from './interface/network-controller.ts'
 import type { Qnl } from './interface/qnl.ts'
+import type { Telemetry } from './interface/telemetry.ts'
 import { loadKeyEncryptionKey } from './kms/store/key-encryption-key.ts'
 import { NeighbourWatch } from './qnl/control/neighbour-watch.ts'
 import { NodeAgent } from './qnl/control/node-agent.ts'
@@ -34,7 +35,7 @@ import { Opened } from './util/opened.ts'
 
 /** What a site's network layer is opened with. */
 export interface SiteNetworkOptions {
-  readonly telemetry: TelemetryHub
+  readonly telemetry: Telemetry
   readonly logger?: Logger
 }
 

@@ -5,6 +5,7 @@ import { ClosedError, KmeUnreachableError, UnauthorizedError } from './errors.ts
 import type { AuditLog } from './interface/audit.ts'
 import type { IncidentDesk } from './interface/incident.ts'
 import type { Kms, KmsDirectory } from './interface/kms.ts'
+import type { AbortOptions } from './interface/lifecycle.ts'
 import type { Link } from './interface/link.ts'
 import type { Logger } from './interface/logger.ts'
 import type { MessageChannel } from './interface/message-channel.ts'
@@ -15,20 +16,24 @@ import { FencedKms } from './kms/owner/fenced-kms.ts'
 import type { OwnedDirectory } from './kms/owner/owned-directory.ts'
 import { serveOwner } from './kms/owner/serve-owner.ts'
 import type { KeyPoolStatus } from './kms/pool/key-pool.ts'
+import { StandingAlarms } from './kms/standing-alarms.ts'
 import { PostgresReplica } from './kms/store/postgres/postgres-replica.ts'
 import type { SlotFile } from './kms/store/slot-file.ts'
 import { openSiteCore, type SiteCore } from './site-core.ts'
 import { fellowListener, ownerElsewhere } from './site-fellows.ts'
 import { undeliveredTo } from './site-hosts.ts'
-import type { TelemetryHub } from './telemetry.ts'
+import { PartTelemetry, type TelemetryHub } from './telemetry.ts'
 import { BackOff } from './util/back-off.ts'
-import { delay, withDeadline } from './util/deadline.ts'
+import { abortable, delay, eitherSignal, withDeadline } from './util/deadline.ts'
 import { debugLogger } from './util/debug-logger.ts'
 import { Opened } from './util/opened.ts'
 
-/** How long a start waits until somebody owns the pools, and how often it looks, in milliseconds. */
+/** How long a start waits for an owner that serves, and how often it looks, in milliseconds. */
 const START_MS = 10_000
 const LOOK_MS = 20
+/** Tries to open the site, each in an epoch of its own, before a start fails: between two, any fellow could have taken it. */
+const START_TRIES = 2
+const NOT_OPENED = 'replica-not-opened'
 
 /** A replica of a site, opened in two steps: its keys are needed before the rest. */
 export interface SiteReplicaParts {
@@ -42,6 +47,8 @@ interface Owned {
   readonly core: SiteCore
   readonly isOwner: () => boolean
   close(): Promise<void>
+  /** Takes back what the core told of itself; once it is closed. */
+  withdraw(): void
 }
 
 /**
@@ -64,6 +71,10 @@ export class SiteReplica implements SiteCore {
   #owned: Owned | undefined
   #forward: OwnedDirectory | undefined
   #settling: Promise<void> = Promise.resolve()
+  /** Why this replica could not open what it owned, since it or a fellow served last. */
+  #failures: readonly Error[] = []
+  readonly #alarms: StandingAlarms
+  readonly #backOff = new BackOff({ minMs: 100, maxMs: 2_000 })
   #closing: Promise<void> | undefined
 
   private constructor(
@@ -76,6 +87,7 @@ export class SiteReplica implements SiteCore {
     this.#logger = parts.logger ?? debugLogger('kms')
     this.#replica = rooms.replica
     this.#opened = rooms.opened
+    this.#alarms = new StandingAlarms({ telemetry: parts.telemetry, scope: rooms.replica.election.replicaId })
     this.#policy = config.policy
     this.#registered = new Set(config.saes.map(({ saeId }) => saeId))
     this.incidents = ownersDesk(() => this.#requireOwned().core.incidents)
@@ -118,12 +130,16 @@ export class SiteReplica implements SiteCore {
     return this.#replica.slots
   }
 
-  /** Follows the election from now on. Resolves when this replica owns the pools or knows who does, or cannot know for now. */
+  /**
+   * Follows the election from now on. Resolves when this replica runs the site or knows who does, or cannot know for now.
+   * @throws what opening the site threw, where no fellow took it after that
+   */
   async start({
     audit,
     afterRestore,
     tracer,
-  }: {
+    signal,
+  }: AbortOptions & {
     audit: AuditLog | undefined
     afterRestore?: boolean | undefined
     tracer?: Tracer | undefined
@@ -137,11 +153,17 @@ export class SiteReplica implements SiteCore {
       this.#settle()
     })
     if (election.current().role !== 'none') this.#tell(election.current())
-    const waited = withDeadline(this.#ending.signal, START_MS)
-    while (election.current().role === 'none' && !waited.aborted)
-      await delay(LOOK_MS, { signal: waited }).catch(() => {})
+    const waited = withDeadline(eitherSignal(this.#ending.signal, signal), START_MS)
+    const isServed = () => this.#owned !== undefined || election.current().role === 'follower'
     this.#settle()
-    await this.#settling
+    do {
+      await abortable(this.#settling, { signal })
+      if (isServed() || this.#failures.length >= START_TRIES) break
+      await delay(LOOK_MS, { signal: waited }).catch(() => {})
+    } while (!waited.aborted)
+    signal?.throwIfAborted()
+    const failure = this.#failures.at(-1)
+    if (failure !== undefined && !isServed()) throw failure
     return this
   }
 
@@ -211,32 +233,49 @@ export class SiteReplica implements SiteCore {
   }
 
   async #follow(): Promise<void> {
-    const backOff = new BackOff({ minMs: 100, maxMs: 2_000 })
     while (!this.#ending.signal.aborted) {
       const now = this.#replica.election.current()
       if (this.#owned !== undefined && (now.role !== 'owner' || now.epoch !== this.#owned.epoch)) {
         const owned = this.#owned
         this.#owned = undefined
         await owned.close().catch(error => this.#logger.warn({ err: String(error) }, 'The core did not close cleanly'))
+        owned.withdraw()
         continue
       }
+      if (now.role === 'follower') this.#failures = []
       if (now.role !== 'owner') return await this.#forwardTo(now.role === 'follower' ? now.address : '')
       if (this.#owned !== undefined) return
       await this.#forwardTo('')
       try {
         this.#owned = await this.#open(now.epoch)
+        this.#backOff.reset()
+        this.#failures = []
+        this.#alarms.clear(NOT_OPENED)
         return
       } catch (error) {
-        this.#logger.error({ reason: (error as Error).message }, 'The owner of the pools could not open its site')
-        // Under another epoch, or by a fellow that can.
-        this.#replica.giveUp(now.epoch)
-        await delay(backOff.nextMs(), { signal: this.#ending.signal }).catch(() => {})
+        this.#fail(error as Error, now.epoch)
+        await delay(this.#backOff.nextMs(), { signal: this.#ending.signal }).catch(() => {})
       }
     }
   }
 
+  /** Leaves the site to a fellow that can open it. Who lost it while it opened has nothing to leave, or to complain of. */
+  #fail(error: Error, epoch: number): void {
+    const now = this.#replica.election.current()
+    const isOwner = now.role === 'owner' && now.epoch === epoch
+    this.#replica.stepAside(epoch)
+    const reason = error.message
+    this.#logger.error({ reason }, 'The owner of the pools could not open its site')
+    if (!isOwner) return
+    this.#failures = [...this.#failures, error].slice(-START_TRIES)
+    const text = `This replica could not open the site when it owned the pools: ${reason}`
+    this.#alarms.raise(NOT_OPENED, { severity: 'major', text })
+  }
+
   async #open(epoch: number): Promise<Owned> {
-    const { telemetry, logger } = this.#parts
+    const { logger } = this.#parts
+    const telemetry = new PartTelemetry(this.#parts.telemetry)
+    const withdraw = () => telemetry.withdraw('This replica owns the pools no more')
     const { store, slots, close } = await this.#replica.openOwned(epoch)
     try {
       const config = { ...this.#config, ...(this.#policy === undefined ? {} : { policy: this.#policy }) }
@@ -249,8 +288,9 @@ export class SiteReplica implements SiteCore {
         const now = this.#replica.election.current()
         return now.role === 'owner' && now.epoch === epoch
       }
-      return { epoch, core, isOwner, close: () => core.close().finally(close) }
+      return { epoch, core, isOwner, close: () => core.close().finally(close), withdraw }
     } catch (error) {
+      withdraw()
       await close()
       throw error
     }

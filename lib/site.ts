@@ -96,7 +96,7 @@ export interface ServedSite extends Site {
 }
 
 /** What the caller may bring along. */
-export interface SiteOptions {
+export interface SiteOptions extends AbortOptions {
   readonly logger?: Logger
   /** Starts a worker process; needed where the configuration has `workers`. */
   readonly startWorker?: StartWorker
@@ -169,6 +169,7 @@ class AssembledSite implements Site {
  * Starts a site from its configuration: link ends, network layer, KMS with its store, the server for other KMSs and the
  * ETSI GS QKD 014 server for its hosts. Resolves when it serves; peers and links are connected as they come up.
  * @throws {StoreError} the store is in use, damaged, or its key encryption key is missing
+ * @throws `signal.reason` where `signal` aborts before pools and links are open; what was open by then is closed
  */
 export async function createSite(config: SiteConfig, options: SiteOptions = {}): Promise<ServedSite> {
   const opened = new Opened('site')
@@ -182,7 +183,7 @@ export async function createSite(config: SiteConfig, options: SiteOptions = {}):
 
 async function openSite(
   config: SiteConfig,
-  { logger, startWorker, policyPath, afterRestore }: SiteOptions,
+  { logger, startWorker, policyPath, afterRestore, signal }: SiteOptions,
   opened: Opened,
 ): Promise<ServedSite> {
   const { siteId, kmeId } = config
@@ -200,9 +201,10 @@ async function openSite(
   const alarms = opened.add(await openSiteAlarms(config, { telemetry, audit, kekName: kekNameOf(kept.slots), logger }))
   const core = opened.add(
     'replica' in kept
-      ? await kept.replica.start({ audit, afterRestore, tracer })
+      ? await kept.replica.start({ audit, afterRestore, tracer, ...(signal && { signal }) })
       : await openSiteCore(config, { ...kept, afterRestore, audit, telemetry, tracer, logger }),
   )
+  signal?.throwIfAborted()
   const server = opened.add(await openHostServer(config, { directory: core, telemetry, startWorker, logger, traced }))
   const skip = config.skip && opened.add(createSkipServer(config, config.skip, { directory: core, logger }))
   await skip?.listen()

@@ -33,6 +33,11 @@ export class TelemetryHub implements Telemetry, TelemetrySource {
     this.#gauges.set(`${name} ${JSON.stringify(labels)}`, { name, labels: labels as Record<string, string>, value })
   }
 
+  /** Takes a gauge back: whoever set it knows no more. */
+  forget<N extends GaugeName>(name: N, labels: GaugeLabels[N]): void {
+    this.#gauges.delete(`${name} ${JSON.stringify(labels)}`)
+  }
+
   subscribe(listener: (event: TelemetryEvent, atMs: number) => void): Unsubscribe {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -40,5 +45,51 @@ export class TelemetryHub implements Telemetry, TelemetrySource {
 
   readings(): GaugeReading[] {
     return [...this.#gauges.values()]
+  }
+}
+
+type Alarm = Extract<TelemetryEvent, { type: 'alarm' }>
+
+/** The stream as a part of a site writes to it that may end before the site does. */
+export class PartTelemetry implements Telemetry, TelemetrySource {
+  readonly #hub: TelemetryHub
+  readonly #gauges = new Map<string, () => void>()
+  readonly #alarms = new Map<string, Alarm>()
+  #isOver = false
+
+  constructor(hub: TelemetryHub) {
+    this.#hub = hub
+  }
+
+  emit(event: TelemetryEvent): void {
+    if (event.type === 'alarm') {
+      if (this.#isOver) return
+      if (event.state === 'raised') this.#alarms.set(event.id, event)
+      else this.#alarms.delete(event.id)
+    }
+    this.#hub.emit(event)
+  }
+
+  gauge<N extends GaugeName>(name: N, labels: GaugeLabels[N], value: number): void {
+    if (this.#isOver) return
+    this.#gauges.set(`${name} ${JSON.stringify(labels)}`, () => this.#hub.forget(name, labels))
+    this.#hub.gauge(name, labels, value)
+  }
+
+  subscribe(listener: (event: TelemetryEvent, atMs: number) => void): Unsubscribe {
+    return this.#hub.subscribe(listener)
+  }
+
+  readings(): GaugeReading[] {
+    return this.#hub.readings()
+  }
+
+  /** The part has ended: takes its gauges back and clears its alarms, and what it still says of either is lost. */
+  withdraw(text: string): void {
+    this.#isOver = true
+    for (const forget of this.#gauges.values()) forget()
+    this.#gauges.clear()
+    for (const alarm of this.#alarms.values()) this.#hub.emit({ ...alarm, state: 'cleared', text })
+    this.#alarms.clear()
   }
 }

@@ -20,6 +20,9 @@ export interface ThresholdWatchOptions {
 }
 
 interface Watched {
+  readonly condition: Condition
+  /** Condition and labels, in words. */
+  readonly about: string
   raised: boolean
   /** Since when the value calls for the other state; undefined while it does not. */
   sinceMs: number | undefined
@@ -49,13 +52,20 @@ export class ThresholdWatch implements Closable {
     const readings = telemetry.readings()
     const byName = new Map(readings.map(reading => [keyOf(reading.name, reading.labels), reading.value]))
     const atMs = monotonicMs()
+    const gone = new Map(this.#watched)
     for (const condition of this.#conditions) {
       for (const { name, labels, value: own } of readings) {
         if (name !== condition.gauge) continue
+        const id = partsOf(condition, labels).join(':')
+        gone.delete(id)
         const other = (gauge: GaugeName) => byName.get(keyOf(gauge, labels))
         const value = condition.value(own, other, now())
-        if (value !== undefined && !Number.isNaN(value)) this.#judge(condition, { labels, value, atMs })
+        if (value !== undefined && !Number.isNaN(value)) this.#judge(condition, { id, labels, value, atMs })
       }
+    }
+    for (const [id, { condition, about, raised }] of gone) {
+      this.#watched.delete(id)
+      if (raised) this.#say(condition, { id, state: 'cleared', text: `Nobody tells of it any more: ${about}` })
     }
   }
 
@@ -69,12 +79,16 @@ export class ThresholdWatch implements Closable {
 
   #judge(
     condition: Condition,
-    { labels, value, atMs }: Pick<GaugeReading, 'labels' | 'value'> & { atMs: number },
+    { id, labels, value, atMs }: Pick<GaugeReading, 'labels' | 'value'> & { id: string; atMs: number },
   ): void {
-    const id = [condition.name, ...Object.values(labels)].join(':')
     const known = this.#watched.get(id)
     if (known === undefined && this.#watched.size >= MAX_WATCHED) return
-    const watched: Watched = known ?? { raised: false, sinceMs: undefined }
+    const watched: Watched = known ?? {
+      condition,
+      about: partsOf(condition, labels).join(', '),
+      raised: false,
+      sinceMs: undefined,
+    }
     if (known === undefined) this.#watched.set(id, watched)
     const calls = watched.raised ? value <= condition.clear : value >= condition.raise
     if (!calls) {
@@ -85,13 +99,17 @@ export class ThresholdWatch implements Closable {
     if (atMs - watched.sinceMs < (watched.raised ? condition.clearAfterMs : condition.raiseAfterMs)) return
     watched.raised = !watched.raised
     watched.sinceMs = undefined
-    const state = watched.raised ? 'raised' : 'cleared'
-    const { severity, text } = condition
-    const words = watched.raised
-      ? text(labels, value)
-      : `Over: ${[condition.name, ...Object.values(labels)].join(', ')}`
-    this.#options.telemetry.emit({ type: 'alarm', id, severity, state, text: words })
+    if (watched.raised) this.#say(condition, { id, state: 'raised', text: condition.text(labels, value) })
+    else this.#say(condition, { id, state: 'cleared', text: `Over: ${watched.about}` })
   }
+
+  #say({ severity }: Condition, said: { id: string; state: 'raised' | 'cleared'; text: string }): void {
+    this.#options.telemetry.emit({ type: 'alarm', severity, ...said })
+  }
+}
+
+function partsOf({ name }: Condition, labels: Readonly<Record<string, string>>): string[] {
+  return [name, ...Object.values(labels)]
 }
 
 function keyOf(name: string, labels: Readonly<Record<string, string>>): string {

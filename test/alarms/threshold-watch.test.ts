@@ -31,7 +31,7 @@ function createWatch(settings: ConditionSettings = {}) {
       watch.look()
     }
   }
-  return { set, pass, said, watch }
+  return { hub, set, pass, said, watch }
 }
 
 /** For each condition: gauges where all is well, where it is not, and between the two, where it stays as it was. */
@@ -147,6 +147,19 @@ describe('ThresholdWatch', () => {
     set('link_up', { link: 'x' }, 0)
     pass(100_000)
     expect(said).to.deep.equal(['link-qber-high:x raised'])
+  })
+
+  it('ends the alarm of a gauge that is taken back, and begins anew where it comes again', () => {
+    const { hub, set, pass, said } = createWatch()
+    set('link_up', { link: 'x' }, 0)
+    pass(11_000)
+    hub.forget('link_up', { link: 'x' })
+    pass(1_000)
+    set('link_up', { link: 'x' }, 0)
+    pass(5_000)
+    expect(said).to.deep.equal(['link-down:x raised', 'link-down:x cleared'])
+    pass(6_000)
+    expect(said.at(-1)).to.equal('link-down:x raised')
   })
 
   it('says nothing of pools that have no reorder point, nor of a skew that may be none', () => {
