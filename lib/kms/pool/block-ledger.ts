@@ -171,12 +171,15 @@ export class BlockLedger {
     this.#commitListeners.push(listener)
   }
 
-  /** Commits changes; a refusal changes nothing. The heard commit number goes along when it has grown. */
-  async commit(changes: readonly Change[]): Promise<CommitResult> {
+  /**
+   * Commits changes; a refusal changes nothing. The heard commit number goes along when it has grown. `then` runs in the moment in
+   * which readers see what was written, before anything else does.
+   */
+  async commit(changes: readonly Change[], then?: () => void): Promise<CommitResult> {
     const heard: Change[] =
       this.#heardCommits > this.#pool.peerCommits ? [{ kind: 'hear', peerCommits: this.#heardCommits }] : []
     const result = await this.#store.commit(this.pair.name, [...changes, ...heard])
-    if (result.ok) this.#take(result)
+    if (result.ok) this.#take(result, then)
     return result
   }
 
@@ -239,27 +242,27 @@ export class BlockLedger {
 
   /**
    * Row 7 for every block that is not verified yet, and `also` in the same commit. Gives their numbers, of which the peer must be
-   * told; undefined where the store has other rows by now, and nothing was written.
+   * told; undefined where the store has other rows by now, and nothing was written. `then` runs as soon as readers see it.
    */
-  async dropReceived(reason: string, also: readonly Change[]): Promise<bigint[] | undefined> {
+  async dropReceived(reason: string, also: readonly Change[], then: () => void): Promise<bigint[] | undefined> {
     const received = [...this.#blocks.values()].filter(({ state }) => state === 'received')
     const moves = received.map(({ number, grant }): Change => {
       return { kind: 'move', number, grant, from: ['received'], to: 'dropped' }
     })
-    const isDone = await this.settle([...moves, ...also], { row: 7, blocks: received, reason })
+    const isDone = await this.settle([...moves, ...also], { row: 7, blocks: received, reason, then })
     return isDone ? received.map(({ number }) => number) : undefined
   }
 
-  /** Writes a batch that moves these blocks by a row, tells of each, and destroys the keys of those that end. */
-  async settle(
-    changes: readonly Change[],
-    { row, blocks, reason }: { row: 7 | 26; blocks: readonly BlockRecord[]; reason: string },
-  ): Promise<boolean> {
-    if (!(await this.commit(changes)).ok) return false
+  /**
+   * Writes a batch that moves these blocks by a row, tells of each, and destroys the keys of those that end. What was written
+   * stands whatever becomes of a burial: the sweep and the next session come back to that.
+   */
+  async settle(changes: readonly Change[], { row, blocks, reason, then }: Batch): Promise<boolean> {
+    if (!(await this.commit(changes, then)).ok) return false
     for (const block of blocks) {
       const now = this.#blocks.get(block.number)
       this.tell(row, block, { to: now?.state ?? 'none', reason })
-      if (now !== undefined && isDead(now)) await this.#bury(now)
+      if (now !== undefined && isDead(now)) await this.#bury(now).catch(() => {})
     }
     return true
   }
@@ -363,7 +366,10 @@ export class BlockLedger {
     ])
     if (!result.ok) throw new StoreError(`Pool ${this.pair.name} cannot be reset: ${result.refusal}`)
     this.#notes.clear()
-    this.#take(result)
+    this.#take(result, () => {
+      this.#secret?.wipe()
+      this.#secret = new PairSecret(fields.root, this.pair, { sealEpoch: this.#pool.sealEpoch })
+    })
     // First what could still be given out from memory, then the keys on disk.
     for (const block of dead) for (const listener of this.#deathListeners) listener(block.number)
     for (const block of dead) {
@@ -372,8 +378,6 @@ export class BlockLedger {
     }
     await this.vault.destroyRoot(oldRootSlot)
     for (const { destroy } of noted) await destroy(this.vault)
-    this.#secret?.wipe()
-    this.#secret = new PairSecret(fields.root, this.pair, { sealEpoch: this.#pool.sealEpoch })
   }
 
   wipe(): void {
@@ -437,7 +441,7 @@ export class BlockLedger {
     return block
   }
 
-  #take(result: Extract<CommitResult, { ok: true }>): void {
+  #take(result: Extract<CommitResult, { ok: true }>, then?: () => void): void {
     for (const [name, note] of result.notes) {
       if (note === undefined) this.#notes.delete(name)
       else if (note.version > (this.#notes.get(name)?.version ?? 0)) this.#notes.set(name, note)
@@ -449,6 +453,7 @@ export class BlockLedger {
         this.unleased.delete(number)
       } else if (block.version >= (this.#blocks.get(number)?.version ?? 0)) this.#enter(block)
     }
+    then?.()
     for (const listener of this.#commitListeners) listener()
   }
 
@@ -469,6 +474,15 @@ export class BlockLedger {
       ...(reason === undefined ? {} : { reason }),
     })
   }
+}
+
+/** Blocks that go by one row together. */
+interface Batch {
+  readonly row: 7 | 26
+  readonly blocks: readonly BlockRecord[]
+  readonly reason: string
+  /** Runs as soon as readers see what was written. */
+  readonly then?: () => void
 }
 
 /** What a pool begins anew with. */

@@ -48,11 +48,11 @@ export class BlockTagger {
     const material = held ?? (await ledger.open(block))
     try {
       const { number, trustClass, relays, ownerSiteId } = block
-      const { poolId, pool, secret } = ledger
+      const { poolId, secret } = ledger
       return blockTags(
         secret!.root,
         macCells,
-        { poolId, number, trustClass, relays, ownerSiteId, epoch: pool.sealEpoch },
+        { poolId, number, trustClass, relays, ownerSiteId, epoch: secret!.seal.number },
         material,
       )
     } finally {

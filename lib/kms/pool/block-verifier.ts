@@ -23,6 +23,8 @@ const ASK_AGAIN_MS = 1000
 const OVERDUE_MS = 5000
 /** Numbers that the peer may have dropped before they reach us: a bound on what a hostile peer makes us keep. */
 const MAX_TOMBSTONES = 4096
+/** The pair secret was refreshed in between: one of the two tags can't be made any more. */
+const OTHER_EPOCH = 'its tag is of another epoch'
 const TRUST_CLASSES = ['direct', 'split', 'relayed', 'post-quantum'] as const
 
 /** What the verifier works on and with. */
@@ -51,6 +53,8 @@ export class BlockVerifier {
   readonly #tagger: BlockTagger
   /** Material of received blocks, so that verifying does not read it back from the store. */
   readonly #pending = new Map<bigint, SecretKey>()
+  /** The epoch of the pair secret that a received block's share of it is from, where this process has taken it in. */
+  readonly #epochs = new Map<bigint, number>()
   readonly #earlyTags = new Map<bigint, MessageFields<'tag'>>()
   readonly #receivedAtMs = new Map<bigint, number>()
   #mismatches = 0
@@ -120,9 +124,11 @@ export class BlockVerifier {
   ): Promise<BlockRecord | 'refused' | 'outlived'> {
     const { ledger, monotonicMs } = this.#options
     const { number } = record
-    const { poolEpoch, sealEpoch } = ledger.pool
+    const { poolEpoch } = ledger.pool
+    const epoch = ledger.secret?.seal.number
     const material = this.#withSecret(record, cells)
     this.#pending.set(number, material)
+    this.#epochs.set(number, epoch!)
     const isIn = await ledger.insert(record, material, how).catch(error => {
       this.#forget(number)
       throw error
@@ -133,19 +139,20 @@ export class BlockVerifier {
     }
     this.#receivedAtMs.set(number, monotonicMs())
     const block = ledger.block(number)!
-    if (ledger.pool.poolEpoch === poolEpoch && ledger.pool.sealEpoch === sealEpoch) return block
+    if (ledger.pool.poolEpoch === poolEpoch && ledger.secret?.seal.number === epoch) return block
     await this.drop(7, block, 'the pool or its secret began anew while it came')
     return 'outlived'
   }
 
   /** Adds the block's share of the sites' secret, which its tags then cover too. Takes `cells` over. */
   #withSecret({ number, trustClass }: BlockRecord, cells: SecretKey): SecretKey {
-    const { poolId, pool, secret } = this.#options.ledger
+    const { poolId, secret } = this.#options.ledger
     if (secret === undefined) {
       cells.wipe()
       throw new PoolDesyncError(`Block ${number} came before the two sites had a secret`)
     }
-    const blockSecret = deriveBlockSecret(secret.root, { poolId, block: number, trustClass, epoch: pool.sealEpoch })
+    const epoch = secret.seal.number
+    const blockSecret = deriveBlockSecret(secret.root, { poolId, block: number, trustClass, epoch })
     try {
       return withBlockSecret(cells, blockSecret)
     } finally {
@@ -208,8 +215,16 @@ export class BlockVerifier {
   /** Sends the owner's tag of a block, the same one each time. */
   async sendTag(block: BlockRecord): Promise<void> {
     const { ledger, send } = this.#options
+    const epoch = ledger.secret?.seal.number
+    if (epoch === undefined) return
+    if (!this.#isOf(epoch, block)) {
+      await this.drop(7, block, OTHER_EPOCH)
+      return
+    }
     const tagged = await this.#tagger.tagOwn(block)
-    if (tagged === undefined || ledger.secret === undefined) return
+    // What went with the secret that it was tagged under is told to the peer as dropped.
+    const isOver = ledger.secret?.seal.number !== epoch || ledger.block(block.number)?.state !== 'received'
+    if (tagged === undefined || isOver) return
     send({
       name: 'tag',
       block: tagged.number,
@@ -218,7 +233,7 @@ export class BlockVerifier {
       relays: tagged.relays,
       owner: tagged.ownerSiteId,
       macBlock: tagged.macBlock,
-      epoch: ledger.pool.sealEpoch,
+      epoch,
       tag: tagged.tags.subarray(0, TAG_BYTES),
     })
   }
@@ -240,10 +255,15 @@ export class BlockVerifier {
       // Row 4: a repeated tag gets the repeated answer; a different one gets none, and may not make us drop alone.
       if (equalTags(message.tag, block.tags.subarray(0, TAG_BYTES))) this.#sendReady(block)
     } else if (block.state === 'received') {
-      // A refresh of the pair secret came in between: one of the two tags can't be made any more.
-      if (message.epoch === ledger.pool.sealEpoch) await this.#compareTag(block, message)
-      else await this.drop(7, block, 'its tag is of another epoch')
+      const epoch = ledger.secret?.seal.number
+      if (message.epoch === epoch && this.#isOf(epoch, block)) await this.#compareTag(block, message)
+      else await this.drop(7, block, OTHER_EPOCH)
     }
+  }
+
+  /** False for a block with a share of the pair secret of another epoch: it was on its way into the store at the switch. */
+  #isOf(epoch: number, { number }: BlockRecord): boolean {
+    return (this.#epochs.get(number) ?? epoch) === epoch
   }
 
   async #compareTag(block: BlockRecord, message: MessageFields<'tag'>): Promise<void> {
@@ -256,7 +276,9 @@ export class BlockVerifier {
     }
     const tags = await this.#tagger.tags(block, source)
     if (!equalTags(message.tag, tags.owner)) {
-      await this.#mismatch(block)
+      // Computed over a switch, they say nothing of the bytes.
+      if (ledger.secret?.seal.number === message.epoch) await this.#mismatch(block)
+      else await this.drop(7, block, OTHER_EPOCH)
       return
     }
     const patch = { tags: Buffer.concat([tags.owner, tags.retriever]), macBlock: message.macBlock }
@@ -374,6 +396,7 @@ export class BlockVerifier {
   #forget(number: bigint): void {
     this.#pending.get(number)?.wipe()
     this.#pending.delete(number)
+    this.#epochs.delete(number)
     this.#receivedAtMs.delete(number)
   }
 }

@@ -48,6 +48,8 @@ export class PairSecrets {
   #note: SecretNote
   #previous: SealEpoch | undefined
   #pending: PairSecret | undefined
+  /** Places of roots that are over and could not be erased yet. */
+  readonly #ended = new Set<number>()
 
   private constructor(options: PairSecretsOptions, note: SecretNote) {
     this.#options = options
@@ -134,7 +136,6 @@ export class PairSecrets {
     const { slot, ...terms } = pending
     const dropped = await this.#switch(secret, slot, terms)
     if (dropped === undefined) throw new StoreError(BUSY)
-    this.#pending = undefined
     return dropped
   }
 
@@ -153,6 +154,7 @@ export class PairSecrets {
   /** Destroys the sealing keys of the epoch before once no key can be fetched under them. */
   async sweep(): Promise<void> {
     const { ledger, now } = this.#options
+    for (const slot of this.#ended) await this.#erase(slot)
     const { previous } = this.#note
     if (previous === undefined || previous.untilMs > now()) return
     if (!(await this.#write({ ...this.#note, previous: undefined }))) return
@@ -194,19 +196,34 @@ export class PairSecrets {
     const previous = { epoch: sealEpoch, slot, untilMs: atMs + LEASE_LIFE_MS + lifetimeMs() }
     const note: SecretNote = { ...terms, sinceMs: atMs, previous, pending: undefined }
     const patch = { sealEpoch: sealEpoch + 1, rootSlot }
-    for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const changes: Change[] = [{ kind: 'pool', poolEpoch, patch }, this.#changeTo(note)]
-      const dropped = await ledger.dropReceived('the pair secret was refreshed before it was verified', changes)
-      if (dropped === undefined) continue
+    // In the moment of the commit: whoever saw the new epoch with the old root, or the other way round, would make tags of neither.
+    const goOn = () => {
       this.#note = note
       this.#previous = old.seal
+      this.#pending = undefined
       ledger.useSecret(secret)
       old.root.wipe()
-      await ledger.vault.destroy(oldSlot)
+    }
+    const reason = 'the pair secret was refreshed before it was verified'
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const changes: Change[] = [{ kind: 'pool', poolEpoch, patch }, this.#changeTo(note)]
+      const dropped = await ledger.dropReceived(reason, changes, goOn)
+      if (dropped === undefined) continue
+      await this.#erase(oldSlot)
       return dropped
     }
     await ledger.vault.destroy(slot)
     return undefined
+  }
+
+  /** Erases a root that is over; where that fails the sweep comes back to it, and the next start. */
+  async #erase(slot: number): Promise<void> {
+    try {
+      await this.#options.ledger.vault.destroyRoot(slot)
+      this.#ended.delete(slot)
+    } catch {
+      this.#ended.add(slot)
+    }
   }
 
   async #write(note: SecretNote): Promise<boolean> {

@@ -48,7 +48,9 @@ export function agree(local: Hello, remote: Hello): Agreement {
   // A crash in the middle of a refresh: one side goes by the next root, the other has stored it.
   const isOurNext = !isCurrent && isSame(local.pendingCheck, remote.rootCheck)
   const isTheirNext = !isCurrent && isSame(local.rootCheck, remote.pendingCheck)
-  const reason = resetReason(local, remote, isCurrent || isOurNext || isTheirNext)
+  // By how much the other may be ahead in the count of epochs; undefined where the two share no root.
+  const ahead = isCurrent ? 0 : isOurNext ? 1 : isTheirNext ? -1 : undefined
+  const reason = resetReason(local, remote, ahead)
   const resync = reason === ROLLED_BACK && isCurrent ? resyncSide(local, remote) : undefined
   if (reason === undefined || resync !== undefined) {
     const pending = isOurNext ? 'promote' : isSet(local.pendingCheck) ? 'discard' : undefined
@@ -92,11 +94,13 @@ function isAbsurd(side: Hello, other: Hello): boolean {
   return other.heardCommits > Math.max(side.commits, MAX_COMMITS)
 }
 
-function resetReason(local: Hello, remote: Hello, sameRoot: boolean): string | undefined {
+function resetReason(local: Hello, remote: Hello, ahead: number | undefined): string | undefined {
   if (!hasRoot(local) && !hasRoot(remote) && local.poolEpoch === 0 && remote.poolEpoch === 0) return 'first contact'
   if (isRolledBack(local, remote) || isRolledBack(remote, local)) return ROLLED_BACK
-  if (!sameRoot) return 'the pair secret was lost'
+  if (ahead === undefined) return 'the pair secret was lost'
   if (local.poolEpoch !== remote.poolEpoch) return 'a reset was interrupted'
+  // Each side's tags would be of another epoch for the other, for good.
+  if (remote.sealEpoch - local.sealEpoch !== ahead) return 'the epochs of the pair secret differ'
   return undefined
 }
 

@@ -47,6 +47,7 @@ describe('agree', () => {
     ['when one store was rolled back', hello({ commits: 99 }), hello({ floor: 12n }), { poolEpoch: 2, floor: 12n }],
     ['when both stores were rolled back', hello({ commits: 99 }), hello({ commits: 5 }), { poolEpoch: 2, floor: 10n }],
     ['when a reset was interrupted', hello({ poolEpoch: 4 }), hello({ poolEpoch: 3 }), { poolEpoch: 5, floor: 10n }],
+    ['when one root is of two epochs', hello({ sealEpoch: 2 }), hello({ sealEpoch: 1 }), { poolEpoch: 2, floor: 10n }],
     ['when the roots differ', hello(), hello({ rootCheck: Buffer.alloc(16, 6) }), { poolEpoch: 2, floor: 10n }],
   ]
   for (const [when, one, two, expected] of cases) {
@@ -57,6 +58,17 @@ describe('agree', () => {
       }
     })
   }
+
+  it('goes on to the next root where one side does already, and begins anew where that is of a later epoch still', () => {
+    const next = Buffer.alloc(16, 6)
+    const behind = hello({ pendingCheck: next })
+    const ahead = hello({ rootCheck: next, sealEpoch: 1 })
+    expect(agree(behind, ahead)).to.include({ reset: undefined, pending: 'promote' })
+    expect(agree(ahead, behind)).to.include({ reset: undefined, pending: undefined })
+    const further = hello({ rootCheck: next, sealEpoch: 2 })
+    for (const [local, remote] of [[behind, further] as const, [further, behind] as const])
+      expect(agree(local, remote).reset?.reason).to.equal('the epochs of the pair secret differ')
+  })
 
   const { rolledBack, vouched } = STORE_BITS
   const restored: [string, Hello][] = [
