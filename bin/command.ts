@@ -21,6 +21,7 @@ export function defineCommand<U>(definition: CommandDefinition<U>): Command {
     ...command,
     handler: args => {
       refuseTwice(args, repeatable)
+      refuseNoNumber(args)
       return command.handler(args)
     },
   }
@@ -51,4 +52,10 @@ function refuseTwice(args: ArgumentsCamelCase<unknown>, repeatable: readonly str
     if (!Array.isArray(value) || name === '_' || repeatable.includes(name)) continue
     throw usageError(`Option --${name} is given ${value.length} times; give it once`)
   }
+}
+
+/** For an option of type number yargs makes NaN of any other word, which no comparison finds. */
+function refuseNoNumber(args: ArgumentsCamelCase<unknown>): void {
+  for (const [name, value] of Object.entries(args))
+    if (Number.isNaN(value)) throw usageError(`Option --${name} needs a number`)
 }

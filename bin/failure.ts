@@ -26,7 +26,8 @@ export function describeFailure(error: unknown): Failure {
   if (name === 'YError') return failure('usage', 'ERR_QKD_INVALID_ARGUMENT', oneLine(message ?? 'Wrong usage'))
   if (name === 'TimeoutError') return failure('unreachable', 'ERR_QKD_KME_UNREACHABLE', 'No answer within the time-out')
   if (name === 'AbortError') return failure('interrupted', 'ABORT_ERR', 'Stopped before the end')
-  if (code !== undefined && syscall !== undefined) return failure('system', code, message ?? code)
+  if (code !== undefined && syscall !== undefined)
+    return failure('system', code, withoutPrefix(message ?? code, `${code}: `))
   return failure('internal', 'ERR_INTERNAL', `${message ?? String(error)} (NODE_DEBUG=qkd:cli shows where)`)
 }
 
@@ -46,6 +47,11 @@ function ofQkdError({ code, message, details, retryAfterMs }: QkdError): Failure
 
 function failure(exit: Exit, code: string, message: string): Failure {
   return { code, message, exitCode: EXIT_CODES[exit].code }
+}
+
+/** The code stands before the message already; Node.js puts it into the message as well. */
+function withoutPrefix(text: string, prefix: string): string {
+  return text.startsWith(prefix) ? text.slice(prefix.length) : text
 }
 
 function oneLine(text: string): string {

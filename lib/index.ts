@@ -34,6 +34,7 @@ export { saeProfileSchema } from './config/sae-profile.ts'
 export type { SiteConfig, TlsIdentity } from './config/site-config.ts'
 export { siteConfigSchema } from './config/site-config.ts'
 export { inDatabase, type PostgresStoreConfig } from './config/store-config.ts'
+export { unreadable } from './config/tls-files.ts'
 export { type PolicyWatcher, watchPolicyFile } from './config/watch-policy.ts'
 export {
   type LoadConfigFileOptions,
@@ -279,7 +280,7 @@ export {
 } from './site.ts'
 export { createLinkService, type LinkService } from './site-link-service.ts'
 export { createNetworkNode, dialController, type NetworkNodeServer } from './site-network.ts'
-export { lookAtStore, rekeyStore, type StoreLook } from './store-look.ts'
+export { lookAtStore, rekeyStore, requireStore, type StoreLook } from './store-look.ts'
 export { TelemetryHub } from './telemetry.ts'
 // What an integration is built with.
 export { AsyncQueue } from './util/async-queue.ts'

@@ -20,6 +20,9 @@ export interface StoreLook extends Closable {
   readonly replicas: ReplicaReport | undefined
 }
 
+/** Where a store is that keeps something on disk. */
+type KeptPlace = StorePlace & { readonly kind: 'lmdb' | 'postgresql' }
+
 /**
  * Opens the store that a configuration names, to look at it; the process that has it must be stopped.
  * @throws {ConfigError} it keeps nothing on disk
@@ -27,8 +30,8 @@ export interface StoreLook extends Closable {
  */
 export async function lookAtStore({ siteId, store }: Pick<SiteConfig, 'siteId' | 'store'>): Promise<StoreLook> {
   if (store.kind === 'memory') throw new ConfigError('/store: kind "memory" keeps nothing on disk')
-  if (store.kind === 'postgresql') return await openPostgresToRead(await postgresPlace(siteId, store))
   requireStore(store)
+  if (store.kind === 'postgresql') return await openPostgresToRead(await postgresPlace(siteId, store))
   const open = await openStore(store)
   const close = async () => {
     await open.slots.close()
@@ -42,23 +45,24 @@ export async function lookAtStore({ siteId, store }: Pick<SiteConfig, 'siteId' |
  * Changes the key encryption key of a stopped store, or of a stopped replica's host, to the one that lies beside it.
  * @throws {StoreError} a process has it, or there is none
  */
-export async function rekeyStore(
-  place: StorePlace & { readonly kind: 'lmdb' | 'postgresql' },
-): Promise<RekeyReport | undefined> {
+export async function rekeyStore(place: KeptPlace): Promise<RekeyReport | undefined> {
+  requireStore(place)
   if (place.kind === 'postgresql') {
     await using host = await openHostDirectory(place)
     return host.rekeyed
   }
-  requireStore(place)
   const { store, slots, rekeyed } = await openStore(place)
   await slots.close()
   await store.close()
   return rekeyed
 }
 
-/** Whoever looks at a store that is not there has named another directory: none is made, which would be found to be in order. */
-function requireStore({ path }: StorePlace): void {
-  if (!existsSync(join(path, 'pools.mdb')))
+/**
+ * Whoever looks at a store that is not there has named another directory: none is made, which would be found to be in order.
+ * @throws {StoreError} no store, or no replica's part of one, has been in that directory
+ */
+export function requireStore({ kind, path }: KeptPlace): void {
+  if (!existsSync(join(path, kind === 'lmdb' ? 'pools.mdb' : 'slots.bin')))
     throw new StoreError(`There is no store in ${path}: look at "path" in the configuration`)
 }
 

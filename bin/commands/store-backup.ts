@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import {
   backupStore,
   ConfigError,
@@ -9,6 +10,7 @@ import {
   openStore,
   openStoreToRead,
   restoreStore,
+  unreadable,
 } from '../../lib/index.ts'
 import { defineCommand } from '../command.ts'
 import { credentials } from '../credentials.ts'
@@ -63,7 +65,7 @@ export const restoreCommand = defineCommand({
       .example('$0 store restore site-a.backup --config site-a.json', 'with the old directory moved away'),
   handler: async ({ file, config: path, policy: policyPath, json }) => {
     const { store: kept, siteId } = await configOf(path)
-    const backup = decodeBackup(await readFile(file, 'utf8'))
+    const backup = decodeBackup(await textOf(file))
     if (backup.siteId !== siteId)
       throw new ConfigError(`${file} is a backup of ${backup.siteId}; ${path} is the configuration of ${siteId}`)
     const { store, slots, marks } = await openStore(kept)
@@ -85,10 +87,21 @@ export const restoreCommand = defineCommand({
   },
 })
 
-/** @throws {ConfigError} there is such a file: no backup is ever written over */
+/** @throws {ConfigError} there is such a file: no backup is ever written over; or no directory for it */
 async function place(path: string, content: string): Promise<void> {
-  if (!(await placeFile(path, content, { mode: 0o600, replace: false })))
-    throw new ConfigError(`${path} is there already; name another file`)
+  const isNew = await placeFile(path, content, { mode: 0o600, replace: false }).catch(cause => {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
+    throw new ConfigError(`no such directory: ${dirname(path)}; make it, or correct the path`, { cause })
+  })
+  if (!isNew) throw new ConfigError(`${path} is there already; name another file`)
+}
+
+async function textOf(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (cause) {
+    throw new ConfigError(unreadable(path, cause), { cause })
+  }
 }
 
 async function configOf(path: string) {

@@ -12,10 +12,11 @@ import {
   type RekeyReport,
   type ReplicaReport,
   rekeyStore,
+  requireStore,
   StoreError,
   verifyStore,
 } from '../../lib/index.ts'
-import { defineCommand, defineGroup } from '../command.ts'
+import { defineCommand, defineGroup, usageError } from '../command.ts'
 import { credentials } from '../credentials.ts'
 import { printJson, printLines } from '../terminal.ts'
 import { backupCommand, restoreCommand } from './store-backup.ts'
@@ -28,6 +29,8 @@ const configOption = {
 } as const
 
 const LOOK_EVERY_MS = 100
+/** Longest wait for a running site: a day. */
+const MAX_TIMEOUT_S = 86_400
 
 async function configOf(path: string) {
   return (await loadSiteConfig(path, credentials())).config
@@ -98,6 +101,8 @@ const rekeyCommand = defineCommand({
         'makes a new key, wraps every block key under it, and overwrites the old one',
       ),
   handler: async ({ config, json, timeout }) => {
+    if (!(timeout > 0 && timeout <= MAX_TIMEOUT_S))
+      throw usageError(`--timeout ${timeout} is no time to wait: give seconds, up to ${MAX_TIMEOUT_S}`)
     const { store: place, operators } = await configOf(config)
     if (place.kind === 'memory') throw new ConfigError(`${config}: /store: kind "memory" has no key`)
     if (!('file' in place.kek))
@@ -109,6 +114,8 @@ const rekeyCommand = defineCommand({
       await (json ? printJson({ by: 'site' }) : printLines(describeRekey({ by: 'site' })))
       return
     }
+    // A key laid beside a store that is not there would be taken for a change under way by the next call.
+    requireStore(place)
     const fresh = await proposeNextKek(file)
     if (!fresh && !json) await printLines('A change is under way already: it is finished first')
     const report = (await rekeyStopped(place)) ?? (await rekeyRunning(file, timeout))
@@ -144,7 +151,7 @@ async function rekeyByCall(
   { socket, timeout }: { socket: string | undefined; timeout: number },
 ): Promise<boolean> {
   if (socket === undefined) return false
-  const timeoutMs = 1000 * timeout
+  const timeoutMs = Math.ceil(1000 * timeout)
   await using site = await openOperatorClient(config, { timeoutMs })
   try {
     await site.call('store-rekey', {}, { signal: AbortSignal.timeout(timeoutMs) })

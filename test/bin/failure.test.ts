@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { expect } from 'chai'
 import { EXIT_CODES } from '../../bin/exit-codes.ts'
 import { describeFailure } from '../../bin/failure.ts'
@@ -22,6 +23,15 @@ describe('describeFailure', () => {
     })
     expect(describeFailure(timeout)).to.include({ exitCode: EXIT_CODES.unreachable.code })
     expect(describeFailure(AbortSignal.abort().reason)).to.include({ exitCode: EXIT_CODES.interrupted.code })
+  })
+
+  it('names the code of a system error once', async () => {
+    const error = await readFile('/no/such/file').catch(error => error)
+    expect(describeFailure(error)).to.deep.equal({
+      code: 'ENOENT',
+      message: "no such file or directory, open '/no/such/file'",
+      exitCode: EXIT_CODES.system.code,
+    })
   })
 
   it('takes anything else for a fault of the program, and says where to look', () => {

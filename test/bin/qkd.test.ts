@@ -47,6 +47,12 @@ describe('qkd', function () {
     ['an unknown option', ['status', 'bob', '--verbose'], /Unknown argument: verbose/],
     ['a missing argument', ['status'], /Not enough non-option arguments/],
     ['an unknown choice', ['key', 'get', 'bob', '--format', 'pem'], /format.*Choices: "text", "json"/],
+    ['a number that is none', ['link', 'simulate', '--classical', 'abc'], /--classical needs a number/],
+    [
+      'a time that never ends',
+      ['store', 'rekey', '--config', 'none.json', '--timeout', 'Infinity'],
+      /--timeout Infinity/,
+    ],
   ] as const) {
     it(`refuses ${what} on standard error, without a stack`, async () => {
       const { exitCode, stdout, stderr } = await runQkd(args)

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
@@ -36,6 +37,10 @@ describe('qkd store', function () {
     const again = await runQkd(['store', 'backup', backup, '--config', config])
     expect(again.exitCode).to.equal(EXIT_CODES.config.code)
     expect(again.stderr).to.include('is there already')
+    const nowhere = join(sites.directory, 'none', 'a.backup')
+    const unplaced = await runQkd(['store', 'backup', nowhere, '--config', config])
+    expect(unplaced.exitCode).to.equal(EXIT_CODES.config.code)
+    expect(unplaced.stderr).to.match(/^error: ERR_QKD_CONFIG: no such directory: .*none; make it/)
 
     await site.stop()
     const stopped = await runQkd(['store', 'rekey', '--config', config])
@@ -50,6 +55,13 @@ describe('qkd store', function () {
     const kept = await runQkd(['store', 'restore', backup, '--config', config])
     expect(kept.stderr).to.include('goes into an empty one')
     await rename(join(sites.directory, 'site-a.store'), join(sites.directory, 'old.store'))
+    const gone = await runQkd(['store', 'rekey', '--config', config])
+    expect(gone.exitCode).to.equal(EXIT_CODES.store.code)
+    expect(gone.stderr).to.include('no store in')
+    expect(existsSync(`${keyFile}.next`)).to.equal(false)
+    const missing = await runQkd(['store', 'restore', nowhere, '--config', config])
+    expect(missing.exitCode).to.equal(EXIT_CODES.config.code)
+    expect(missing.stderr).to.match(/^error: ERR_QKD_CONFIG: no such file: .*a\.backup; /)
     const foreign = await runQkd(['store', 'restore', backup, '--config', join(sites.directory, 'site-b.json')])
     expect(foreign.stderr).to.include('is a backup of site-a')
     const restored = await runQkd(['store', 'restore', backup, '--config', config, '--json'])
