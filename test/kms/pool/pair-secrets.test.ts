@@ -2,7 +2,8 @@ import { expect } from 'chai'
 import { blockTags } from '../../../lib/key/block-tag.ts'
 import { BLOCK_BYTES } from '../../../lib/key/cells.ts'
 import { deriveBlockSecret, withBlockSecret } from '../../../lib/key/construct.ts'
-import { bytesOf, SecretKey } from '../../../lib/key/secret-key.ts'
+import { joinSecrets } from '../../../lib/key/join.ts'
+import { SecretKey } from '../../../lib/key/secret-key.ts'
 import type { BlockLedger } from '../../../lib/kms/pool/block-ledger.ts'
 import { BlockVerifier } from '../../../lib/kms/pool/block-verifier.ts'
 import { PairSecrets } from '../../../lib/kms/pool/pair-secrets.ts'
@@ -18,7 +19,7 @@ async function opened() {
   const ledger = await disk.ledger('site-b')
   const secrets = await PairSecrets.open({ ledger, now: () => 0, lifetimeMs: () => 1000 })
   await begin(ledger)
-  const refresh = () => secrets.advance(SecretKey.copyOf(bytesOf(next)), FIRST_TERMS)
+  const refresh = () => secrets.advance(joinSecrets([next]), FIRST_TERMS)
   return { disk, ledger, secrets, refresh }
 }
 
@@ -73,7 +74,7 @@ describe('PairSecrets', () => {
         // The block comes so many turns after the refresh has begun.
         const refreshing = refresh()
         for (let turn = 0; turn < turns; turn++) await null
-        const secret = SecretKey.copyOf(bytesOf(cells))
+        const secret = joinSecrets([cells])
         await verifier.receive({ remoteSiteId: 'site-b', number: 3n, secret, trustClass: 'direct', relays })
         await refreshing
         expect([epoch, turns, verifier.mismatches]).to.deep.equal([epoch, turns, 0])
