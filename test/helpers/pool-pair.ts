@@ -143,11 +143,15 @@ export class PoolPair implements AsyncDisposable {
   }
 
   /** Joins the two; resolves at once, the hellos go their way. */
-  connect(wrap: (channel: MessageChannel) => MessageChannel = channel => channel): void {
+  connect(wrap?: (channel: MessageChannel) => MessageChannel): void {
+    void this.session(wrap)
+  }
+
+  /** Joins the two; resolves when the session is over at both. */
+  async session(wrap: (channel: MessageChannel) => MessageChannel = channel => channel): Promise<void> {
     const [one, two] = createMemoryChannelPair(['kme-a', 'kme-b'])
     this.#channels = [one, two]
-    void this.sites[0].pool.attach(wrap(one))
-    void this.sites[1].pool.attach(wrap(two))
+    await Promise.all([this.sites[0].pool.attach(wrap(one)), this.sites[1].pool.attach(wrap(two))])
   }
 
   /** Cuts the channel. */
