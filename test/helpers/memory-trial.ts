@@ -23,7 +23,13 @@ export async function searchDelivered(keys: number): Promise<KeyTraces & { scann
   return { ...search.traces, scannedBytes }
 }
 
-/** The same in memory, of sites whose server writes keys by way of strings; they stay longer where one call brings many. */
+/** How often it is looked whether strings of keys are left: a collection a moment before takes most of them. */
+const LOOKS = 4
+
+/**
+ * The same in memory, of sites whose server writes keys by way of strings; they stay longer where one call brings many. Most of
+ * some looks, each after so many keys of its own; none further where one has found a tenth of them.
+ */
 export async function searchDeliveredAsStrings(keys: number): Promise<KeyTraces> {
   await using copy = await createTempDir('qkdkit-strings-')
   await copySource(copy.path)
@@ -33,9 +39,13 @@ export async function searchDeliveredAsStrings(keys: number): Promise<KeyTraces>
   assert.equal(source.split(careful).length, 2, 'the place at which keys are written')
   await writeFile(path, source.replace(careful, "at + body.write(Buffer.from(bytes).toString('base64'), at)"))
   await using sites = await startSiteProcesses({ root: copy.path, link })
-  const search = new KeySearch(await deliver(sites, { keys, keysPerCall: 25 }))
-  for (const { pid } of sites.processes) await scanMemory(pid!, search)
-  return search.traces
+  let most: KeyTraces = { raw: 0, hex: 0, base64: 0 }
+  for (let look = 0; look < LOOKS && most.base64 <= keys / 10; look++) {
+    const search = new KeySearch(await deliver(sites, { keys, keysPerCall: 25 }))
+    for (const { pid } of sites.processes) await scanMemory(pid!, search)
+    if (search.traces.base64 > most.base64) most = search.traces
+  }
+  return most
 }
 
 /** Draws keys at one site and fetches them at the other; gives their bytes, which this process alone may hold. */
