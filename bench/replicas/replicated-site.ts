@@ -7,7 +7,7 @@ import { BenchProcess } from '../tls/bench-process.ts'
 
 const REQUEST = 'GET /api/v1/keys/bob/enc_keys?number=1 HTTP/1.1\r\nhost: kme\r\naccept: application/json\r\n\r\n'
 /** More than any slice draws. */
-const STOCK_KEYS = 12_000
+const STOCK_KEYS = 4_000
 
 /** What one slice came to; processor time in milliseconds a key. */
 export interface Outcome {
