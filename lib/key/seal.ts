@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createSecretKey, randomBytes, webcrypto } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from 'node:crypto'
 import { StoreError } from '../errors.ts'
 import { bytesOf, SecretKey } from './secret-key.ts'
 
@@ -18,8 +18,13 @@ export function sealSecret(key: SecretKey, secret: SecretKey, context: Uint8Arra
   return Buffer.concat([nonce, cipher.update(bytesOf(secret)), cipher.final(), cipher.getAuthTag()])
 }
 
+/** What is decrypted at a time. */
+const PIECE_BYTES = 128
+
 /**
- * The secret of a sealed record.
+ * The secret of a sealed record. `Decipher.update` frees a copy of what it has decrypted as it was: in small pieces the next one
+ * takes the same place, where a whole block left some hundred keys in memory that nobody can wipe. WebCrypto, which hands over the
+ * very bytes, ends the process on Node 20 where an error of somebody else's TLS is left over in OpenSSL's queue.
  * @throws {StoreError} the record was altered, or belongs to another key or context
  */
 export function openSecret(key: SecretKey, sealed: Uint8Array, context: Uint8Array): SecretKey {
@@ -28,9 +33,11 @@ export function openSecret(key: SecretKey, sealed: Uint8Array, context: Uint8Arr
   const decipher = createDecipheriv('aes-256-gcm', createSecretKey(bytesOf(key)), sealed.subarray(0, NONCE_BYTES))
   decipher.setAAD(context).setAuthTag(sealed.subarray(tagAt))
   const opened = Buffer.allocUnsafeSlow(tagAt - NONCE_BYTES)
-  const part = decipher.update(sealed.subarray(NONCE_BYTES, tagAt))
-  opened.set(part)
-  part.fill(0)
+  for (let at = NONCE_BYTES; at < tagAt; at += PIECE_BYTES) {
+    const piece = decipher.update(sealed.subarray(at, Math.min(at + PIECE_BYTES, tagAt)))
+    opened.set(piece, at - NONCE_BYTES)
+    piece.fill(0)
+  }
   try {
     decipher.final()
   } catch (cause) {
@@ -38,26 +45,4 @@ export function openSecret(key: SecretKey, sealed: Uint8Array, context: Uint8Arr
     throw new StoreError('A sealed record does not open: it was altered, or sealed under another key', { cause })
   }
   return SecretKey.adopt(opened)
-}
-
-/**
- * The same for a whole block. `Decipher.update` gives a copy of what it has decrypted and frees that as it was: some
- * hundred keys in memory that nobody can wipe. This way Node hands over the very bytes.
- * @throws {StoreError} the record was altered, or belongs to another key or context
- */
-export async function openBlock(key: SecretKey, sealed: Uint8Array, context: Uint8Array): Promise<SecretKey> {
-  if (sealed.byteLength <= SEAL_OVERHEAD_BYTES) throw new StoreError('A sealed record is cut short')
-  const { subtle } = webcrypto
-  const imported = await subtle.importKey('raw', bytesOf(key), 'AES-GCM', false, ['decrypt'])
-  const terms = {
-    name: 'AES-GCM',
-    iv: sealed.subarray(0, NONCE_BYTES),
-    additionalData: context,
-    tagLength: 8 * TAG_BYTES,
-  }
-  try {
-    return SecretKey.adopt(new Uint8Array(await subtle.decrypt(terms, imported, sealed.subarray(NONCE_BYTES))))
-  } catch (cause) {
-    throw new StoreError('A sealed record does not open: it was altered, or sealed under another key', { cause })
-  }
 }

@@ -1,7 +1,7 @@
 import { StoreError } from '../../errors.ts'
 import type { BlockRecord, PoolStore, SlotStore } from '../../interface/pool-store.ts'
 import { lp, u64 } from '../../key/lp.ts'
-import { openBlock, openSecret, sealSecret } from '../../key/seal.ts'
+import { openSecret, sealSecret } from '../../key/seal.ts'
 import { SecretKey } from '../../key/secret-key.ts'
 
 type BlockIdentity = Pick<BlockRecord, 'number' | 'trustClass'>
@@ -38,7 +38,7 @@ export class BlockVault {
     if (sealed === undefined) throw new StoreError(`The store has no material for block ${block.number}`)
     const key = await this.#slots.read(block.slot, this.#slotContext(block))
     try {
-      return await openBlock(key, sealed, this.#blockContext(block))
+      return openSecret(key, sealed, this.#blockContext(block))
     } finally {
       key.wipe()
     }
